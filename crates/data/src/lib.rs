@@ -1,0 +1,2 @@
+//! Data sets, preprocessing, splits and streamed batches of slices from medical volumes.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Segmentation scores: overlap, surface distances, and paired statistics.
+#![forbid(unsafe_code)]

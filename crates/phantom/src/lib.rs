@@ -1,0 +1,2 @@
+//! Synthetic heads and hearts as several scanners would show them.
+#![forbid(unsafe_code)]
