@@ -1,0 +1,53 @@
+//! What is odd about a file that could be read all the same.
+
+use std::fmt;
+
+/// A remark on a file, for the user to judge.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// Neither qform nor sform: axes are taken to be right, anterior, superior.
+    NoOrientation,
+    /// qform and sform put a corner of the volume at different places; the sform is used.
+    QformSform {
+        /// Largest distance between the two, in millimetres.
+        distance_mm: f64,
+    },
+    /// The voxel sizes are zero, negative or NaN; those of the sform are used.
+    VoxelSizes,
+    /// The unit of length is not the millimetre; the affine was converted.
+    Units,
+    /// The bits a voxel do not fit the datatype; the datatype is used.
+    Bits,
+    /// The voxels' place in the file is not given; 352 is used.
+    VoxelOffset,
+    /// A colour picture was converted to luminance.
+    Colour,
+    /// A picture mask of 0 and 255 was read as 0 and 1.
+    MaskOf255,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoOrientation => f.write_str(
+                "neither qform nor sform is set: axes are taken as right, anterior, superior, \
+                 and left cannot be told from right",
+            ),
+            Self::QformSform { distance_mm } => {
+                write!(
+                    f,
+                    "qform and sform disagree by up to {distance_mm:.1} mm: the sform is used"
+                )
+            }
+            Self::VoxelSizes => {
+                f.write_str("voxel sizes (pixdim) are invalid: those of the sform are used")
+            }
+            Self::Units => f.write_str("lengths are not in millimetres: they were converted"),
+            Self::Bits => f.write_str("bitpix does not fit the datatype: the datatype is used"),
+            Self::VoxelOffset => f.write_str("vox_offset is missing: 352 is used"),
+            Self::Colour => f.write_str("a colour picture: its luminance is used"),
+            Self::MaskOf255 => f.write_str("a mask of 0 and 255: read as 0 and 1"),
+        }
+    }
+}
