@@ -1,2 +1,26 @@
-//! Plain records of runs: configurations, epoch events, scores and the file formats of a run folder.
+//! Plain records of runs: epoch events, scores, and the files of a run folder. No computation.
+//!
+//! A run is a folder: `config.toml` (what was asked), `model.safetensors` (what came out), `events.jsonl`
+//! (one [`Event`] a line), `scores.json` (an [`Evaluation`], where labels were at hand).
+//!
+//! ```
+//! use udas_record::{EpochRecord, Event, Phase};
+//!
+//! let epoch = EpochRecord { phase: Phase::Adapt, epoch: 1, steps: 20, loss: 0.31, score: Some(0.92),
+//!     score_change: Some(0.02), learning_rate: 1e-3, seconds: 12.5, slices_per_second: 32.0,
+//!     peak_memory_bytes: None };
+//! let line = serde_json::to_string(&Event::Epoch(epoch))?;
+//! assert!(line.starts_with(r#"{"event":"epoch","phase":"adapt","epoch":1"#));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 #![forbid(unsafe_code)]
+
+mod event;
+mod evaluation;
+mod log;
+mod machine;
+
+pub use evaluation::{ClassScores, Evaluation, SubjectRecord};
+pub use event::{EpochRecord, Event, Input, Phase, StartRecord, StopReason, StopRecord};
+pub use log::{EVENTS_FILE, Error, parse_events, read_events, to_lines};
+pub use machine::{Machine, peak_memory_bytes};

@@ -1,0 +1,111 @@
+//! Batch norm's behaviour and its running statistics (Ioffe and Szegedy 2015), as PyTorch keeps them:
+//! epsilon 1e-5, momentum 0.1, unbiased running variance.
+use crate::{Entry, Parameters, Result, Role};
+use candle_core::Tensor;
+use udas_kernels::{Moments, Norm, Statistics};
+
+/// Added to the variance.
+pub(crate) const EPSILON: f64 = 1e-5;
+const MOMENTUM: f32 = 0.1;
+
+/// What batch norm normalises with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NormMode {
+    /// The running statistics: evaluation mode.
+    Running,
+    /// The batch's own statistics: training mode.
+    Batch(RunningUpdate),
+}
+
+/// What a pass with batch statistics does to the running ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunningUpdate {
+    /// Nothing.
+    Keep,
+    /// One step of the exponential average, momentum 0.1.
+    Once,
+    /// Two such steps with the same batch, as if the layers had run twice.
+    Twice,
+    /// The plain mean over batches, of which `seen` came before this one; 0 starts anew.
+    Average {
+        /// Batches already averaged.
+        seen: u64,
+    },
+}
+
+/// The five entries of a batch-norm layer named `prefix`.
+pub(crate) fn entries(prefix: &str, channels: usize) -> Vec<Entry> {
+    let of = |part: &str, shape: Vec<usize>, role| Entry {
+        name: format!("{prefix}.{part}"),
+        shape,
+        role,
+    };
+    vec![
+        of("weight", vec![channels], Role::Weight),
+        of("bias", vec![channels], Role::Weight),
+        of("running_mean", vec![channels], Role::Statistic),
+        of("running_var", vec![channels], Role::Statistic),
+        of("num_batches_tracked", vec![], Role::Statistic),
+    ]
+}
+
+/// The normalisation with running statistics.
+pub(crate) fn running(
+    parameters: &Parameters,
+    prefix: &str,
+    gamma: &[f32],
+    beta: &[f32],
+) -> Result<Norm> {
+    let of = |part: &str| -> Result<Vec<f32>> {
+        Ok(parameters.var(&format!("{prefix}.{part}"))?.to_vec1()?)
+    };
+    let variance = of("running_var")?;
+    Ok(normalisation(of("running_mean")?, &variance, gamma, beta, Statistics::Running))
+}
+
+/// The normalisation with a batch's moments.
+pub(crate) fn batch(moments: &Moments, gamma: &[f32], beta: &[f32]) -> Norm {
+    normalisation(moments.mean.clone(), &moments.variance, gamma, beta, Statistics::Batch)
+}
+
+fn normalisation(
+    mean: Vec<f32>,
+    variance: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    statistics: Statistics,
+) -> Norm {
+    let inv_std =
+        variance.iter().map(|&variance| (1.0 / (f64::from(variance) + EPSILON).sqrt()) as f32);
+    Norm { mean, inv_std: inv_std.collect(), gamma: gamma.to_vec(), beta: beta.to_vec(), statistics }
+}
+
+/// Moves the running statistics of the layer `prefix` towards a batch's moments.
+pub(crate) fn update(
+    parameters: &Parameters,
+    prefix: &str,
+    moments: &Moments,
+    update: RunningUpdate,
+) -> Result<()> {
+    let (steps, weight) = match update {
+        RunningUpdate::Keep => return Ok(()),
+        RunningUpdate::Once => (1, MOMENTUM),
+        RunningUpdate::Twice => (2, MOMENTUM),
+        RunningUpdate::Average { seen } => (1, 1.0 / (seen as f32 + 1.0)),
+    };
+    let variance = moments.unbiased_variance();
+    for (part, batch) in [("running_mean", &moments.mean), ("running_var", &variance)] {
+        let var = parameters.var(&format!("{prefix}.{part}"))?;
+        let mut running: Vec<f32> = var.to_vec1()?;
+        for _ in 0..steps {
+            for (running, batch) in running.iter_mut().zip(batch) {
+                *running = (1.0 - weight) * *running + weight * batch;
+            }
+        }
+        var.set(&Tensor::from_vec(running, var.shape(), var.device())?)?;
+    }
+    let tracked = parameters.var(&format!("{prefix}.num_batches_tracked"))?;
+    let count = tracked.to_scalar::<i64>()? + steps;
+    tracked.set(&Tensor::new(count, tracked.device())?)?;
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! A chain: a run of layers that executes as one operation, forward and backward.
+//!
+//! candle sees a chain as one node with two arguments: the feature map, and all weights packed into one
+//! vector. Inside, the steps share their intermediate maps, fuse what surrounds a convolution into it, and
+//! skip the gradients of what is frozen.
+mod composed;
+mod op;
+mod spec;
+
+pub use spec::{Layer, UnitSpec};
+
+use crate::{Entry, NormMode, Parameters, Result, batch_norm};
+use candle_core::{DType, Tensor};
+use op::{ChainOp, Packing};
+use spec::Step;
+use std::sync::Arc;
+use udas_kernels::Moments;
+
+/// A run of layers over one feature map.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    steps: Arc<Vec<Step>>,
+}
+
+impl Chain {
+    /// A chain of `layers`.
+    pub fn new(layers: Vec<Layer>) -> Self {
+        Self { steps: Arc::new(Step::flatten(layers)) }
+    }
+
+    /// The state-dict entries that the chain needs.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.steps.iter().flat_map(Step::entries).collect()
+    }
+
+    /// Runs the chain on `map` `[N, H, W, C]`; with batch statistics, updates the running ones as `mode`
+    /// says.
+    ///
+    /// # Errors
+    /// When `parameters` lacks an entry or shapes do not fit.
+    pub fn forward(&self, parameters: &Parameters, map: &Tensor, mode: NormMode) -> Result<Tensor> {
+        let (result, moments) = if map.device().is_cpu() && map.dtype() == DType::F32 {
+            self.fused(parameters, map, mode)?
+        } else {
+            composed::forward(&self.steps, parameters, map, mode)?
+        };
+        if let NormMode::Batch(update) = mode {
+            let norms = self.steps.iter().filter_map(Step::norm);
+            for ((name, _), moments) in norms.zip(&moments) {
+                batch_norm::update(parameters, name, moments, update)?;
+            }
+        }
+        Ok(result)
+    }
+
+    /// The same by candle's own operations: what other devices run, and what the fused path is tested
+    /// against.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn forward_composed(
+        &self,
+        parameters: &Parameters,
+        map: &Tensor,
+        mode: NormMode,
+    ) -> Result<Tensor> {
+        Ok(composed::forward(&self.steps, parameters, map, mode)?.0)
+    }
+
+    fn fused(
+        &self,
+        parameters: &Parameters,
+        map: &Tensor,
+        mode: NormMode,
+    ) -> Result<(Tensor, Vec<Moments>)> {
+        let (packed, packing) = Packing::collect(&self.steps, parameters)?;
+        let op = ChainOp::new(self.steps.clone(), packing, parameters, &packed, mode, map)?;
+        let moments = op.moments();
+        let result = map.contiguous()?.apply_op2(&packed, op)?;
+        let moments = std::mem::take(&mut *moments.lock().unwrap_or_else(|e| e.into_inner()));
+        Ok((result, moments))
+    }
+}

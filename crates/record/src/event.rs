@@ -1,0 +1,131 @@
+//! The events of a run, one JSON object a line in `events.jsonl`.
+use crate::Machine;
+use serde::{Deserialize, Serialize};
+
+/// One line of `events.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The first line: what is run on what.
+    Start(StartRecord),
+    /// The score before the first epoch.
+    Before {
+        /// Which training it belongs to.
+        phase: Phase,
+        /// What the stop rule watches.
+        score: f64,
+    },
+    /// After every epoch.
+    Epoch(EpochRecord),
+    /// Something the user should know.
+    Warning {
+        /// A sentence.
+        message: String,
+    },
+    /// The last line of a run that ended by itself.
+    Stop(StopRecord),
+}
+
+/// Which of the three stages of the method, or which part of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Training of the network on labelled source data.
+    Source,
+    /// Training of the early head on labelled source data.
+    Head,
+    /// Adaptation on unlabelled target data.
+    Adapt,
+}
+
+/// What a run was started with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StartRecord {
+    /// `train`, `head` or `adapt`.
+    pub command: String,
+    /// Version of the program.
+    pub version: String,
+    /// Seconds since 1970, UTC.
+    pub started_unix: u64,
+    /// Seed of every random number of the run.
+    pub seed: u64,
+    /// Files read, with their hashes.
+    pub inputs: Vec<Input>,
+    /// Where it ran.
+    pub machine: Machine,
+}
+
+/// A file that a run read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// What it was for: `model`, `head`, `image`, `label`.
+    pub role: String,
+    /// Path as given.
+    pub path: String,
+    /// SHA-256 of the bytes, hexadecimal.
+    pub sha256: String,
+}
+
+/// One epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Which training it belongs to.
+    pub phase: Phase,
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Optimiser steps in this epoch.
+    pub steps: usize,
+    /// Mean loss over the steps.
+    pub loss: f64,
+    /// What the stop rule watches, after the epoch; none where nothing is watched.
+    pub score: Option<f64>,
+    /// Difference of the score to the one before.
+    pub score_change: Option<f64>,
+    /// Step size of the optimiser.
+    pub learning_rate: f64,
+    /// Wall time of the epoch, score included.
+    pub seconds: f64,
+    /// Slices trained on per second, score excluded.
+    pub slices_per_second: f64,
+    /// Largest memory use of the process so far, where the system tells.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// Why a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopReason {
+    /// All epochs were done.
+    EpochsDone,
+    /// The score changed by less than the threshold.
+    Converged,
+    /// The user asked (Ctrl-C).
+    Interrupted,
+    /// There was nothing to train: the method changes no weights by gradient.
+    NothingToTrain,
+}
+
+impl StopReason {
+    /// A clause that completes "stopped because".
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::EpochsDone => "all epochs are done",
+            Self::Converged => "the score changed by less than the threshold",
+            Self::Interrupted => "it was interrupted",
+            Self::NothingToTrain => "there was nothing to train by gradient",
+        }
+    }
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StopRecord {
+    /// Which training it belongs to.
+    pub phase: Phase,
+    /// Why.
+    pub reason: StopReason,
+    /// Epochs done, over all resumed parts.
+    pub epochs: usize,
+    /// Wall time, over all resumed parts.
+    pub seconds: f64,
+}

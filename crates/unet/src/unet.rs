@@ -1,0 +1,125 @@
+//! The network: stages down, shortcuts across, stages up.
+use crate::architecture::{Architecture, Layers, STAGES};
+use crate::initial;
+use candle_core::{Device, Tensor};
+use udas_nn::{NormMode, Parameters, Result, StateDict, layout};
+
+/// The outputs of the first encoder stages, `[N, H / 2^s, W / 2^s, filters * 2^s]` for stage `s`.
+#[derive(Clone, Debug)]
+pub struct Features(Vec<Tensor>);
+
+impl Features {
+    /// The deepest stage's output.
+    pub fn last(&self) -> Option<&Tensor> {
+        self.0.last()
+    }
+
+    /// Each stage's output, stage 0 first.
+    pub fn stages(&self) -> &[Tensor] {
+        &self.0
+    }
+
+    /// The same values, through which no gradient flows.
+    pub fn detach(&self) -> Self {
+        Self(self.0.iter().map(Tensor::detach).collect())
+    }
+}
+
+/// The U-Net with its parameters.
+pub struct UNet {
+    architecture: Architecture,
+    layers: Layers,
+    parameters: Parameters,
+}
+
+impl UNet {
+    /// A network with the weights of `state`, which is copied; the architecture is read from it.
+    ///
+    /// # Errors
+    /// When entries are missing, unexpected or misshapen; all are named.
+    pub fn from_state(state: &StateDict, device: &Device) -> Result<Self> {
+        let architecture = Architecture::from_state(state)?;
+        let layers = architecture.layers();
+        let parameters = Parameters::new(&layers.entries(), state, device)?;
+        Ok(Self { architecture, layers, parameters })
+    }
+
+    /// A network with random weights.
+    ///
+    /// # Errors
+    /// When memory for the weights cannot be had on `device`.
+    pub fn random(architecture: Architecture, seed: u64, device: &Device) -> Result<Self> {
+        Self::from_state(&initial::state(&architecture.layers().entries(), seed)?, device)
+    }
+
+    /// The network's shape.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
+    /// The weights and statistics.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The weights and statistics, to choose what is trainable.
+    pub fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+
+    /// Names of the weights of encoder stages 0 to `level`.
+    pub fn is_early(name: &str, level: usize) -> bool {
+        name.starts_with("init_path.")
+            || (1..=level).any(|stage| name.starts_with(&format!("down{stage}.")))
+    }
+
+    /// Logits `[N, outputs, H, W]` of slices `[N, 1, H, W]`.
+    ///
+    /// # Errors
+    /// When H or W is no multiple of [`crate::SIZE_MULTIPLE`].
+    pub fn forward(&self, slices: &Tensor, mode: NormMode) -> Result<Tensor> {
+        self.finish(&self.early(slices, STAGES - 1, mode)?, mode)
+    }
+
+    /// The outputs of stages 0 to `level` for slices `[N, 1, H, W]`.
+    ///
+    /// # Errors
+    /// When H or W is no multiple of [`crate::SIZE_MULTIPLE`].
+    pub fn early(&self, slices: &Tensor, level: usize, mode: NormMode) -> Result<Features> {
+        let (_, _, h, w) = slices.dims4()?;
+        let multiple = crate::SIZE_MULTIPLE;
+        if h % multiple != 0 || w % multiple != 0 {
+            candle_core::bail!("slices of {h} x {w} pixels; pad to multiples of {multiple}");
+        }
+        let mut features = Features(Vec::with_capacity(STAGES));
+        let mut map = layout::to_channels_last(slices)?;
+        for stage in &self.layers.stages[..=level.min(STAGES - 1)] {
+            map = stage.forward(&self.parameters, &map, mode)?;
+            features.0.push(map.clone());
+        }
+        Ok(features)
+    }
+
+    /// Logits `[N, outputs, H, W]` from the outputs of the first stages, however many there are.
+    ///
+    /// # Errors
+    /// When `early` is empty.
+    pub fn finish(&self, early: &Features, mode: NormMode) -> Result<Tensor> {
+        let parameters = &self.parameters;
+        let mut features = early.0.clone();
+        let Some(mut map) = features.last().cloned() else {
+            candle_core::bail!("no early features to go on from")
+        };
+        for stage in &self.layers.stages[features.len()..] {
+            map = stage.forward(parameters, &map, mode)?;
+            features.push(map.clone());
+        }
+        for stage in (1..STAGES).rev() {
+            let up = self.layers.ups[stage - 1].forward(parameters, &map, mode)?;
+            let skip = &features[stage - 1];
+            map = (up + self.layers.shortcuts[stage - 1].forward(parameters, skip, mode)?)?;
+        }
+        let logits = self.layers.out.forward(parameters, &map, mode)?;
+        Ok(layout::to_channels_first(&logits)?)
+    }
+}
