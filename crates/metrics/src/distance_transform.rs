@@ -56,7 +56,7 @@ const COLUMNS: usize = 8;
 fn across_rows(rows: &mut [&mut [f64]], spacing_mm: f64) {
     let (length, width) = (rows.len(), rows.first().map_or(0, |row| row.len()));
     let mut columns = vec![0.0; COLUMNS * length];
-    let mut envelope = Envelope::with_capacity(length);
+    let mut envelope = Envelope::new(length, spacing_mm);
     for start in (0..width).step_by(COLUMNS) {
         let end = width.min(start + COLUMNS);
         for (i, row) in rows.iter().enumerate() {
@@ -65,7 +65,7 @@ fn across_rows(rows: &mut [&mut [f64]], spacing_mm: f64) {
             }
         }
         for column in columns.chunks_mut(length).take(end - start) {
-            envelope.transform(column, spacing_mm);
+            envelope.transform(column);
         }
         for (i, row) in rows.iter_mut().enumerate() {
             for (column, value) in row[start..end].iter_mut().enumerate() {
@@ -75,51 +75,66 @@ fn across_rows(rows: &mut [&mut [f64]], spacing_mm: f64) {
     }
 }
 
-/// Lower envelope of the parabolas `height + (position - apex)²`, positions in mm.
+/// Lower envelope of the parabolas that stand on the samples of a line.
 struct Envelope {
+    spacing_mm: f64,
+    /// Half the reciprocal of `k` steps times the squared spacing, by `k`: divisions cost the most.
+    reciprocals: Vec<f64>,
     parabolas: Vec<Parabola>,
 }
 
+/// `height + (distance to the apex)²`, in mm².
 struct Parabola {
-    apex_mm: f64,
+    apex: usize,
     height_mm2: f64,
-    /// Where this parabola becomes the lowest.
-    from_mm: f64,
+    /// First sample where this parabola is below those before it.
+    from: usize,
 }
 
 impl Envelope {
-    fn with_capacity(length: usize) -> Self {
-        Self { parabolas: Vec::with_capacity(length) }
+    fn new(length: usize, spacing_mm: f64) -> Self {
+        let reciprocal = |k| 0.5 / (k as f64 * spacing_mm * spacing_mm);
+        Self {
+            spacing_mm,
+            reciprocals: (0..length).map(reciprocal).collect(),
+            parabolas: Vec::with_capacity(length),
+        }
     }
 
-    fn transform(&mut self, column: &mut [f64], spacing_mm: f64) {
+    /// Replaces the line by its envelope; a line that is infinite everywhere stays so.
+    fn transform(&mut self, line: &mut [f64]) {
         self.parabolas.clear();
-        for (i, &height_mm2) in column.iter().enumerate() {
-            if height_mm2.is_finite() {
-                self.insert(i as f64 * spacing_mm, height_mm2);
+        for (apex, &height_mm2) in line.iter().enumerate() {
+            if height_mm2 < f64::INFINITY {
+                self.insert(apex, height_mm2, line.len());
             }
         }
-        let Some((first, rest)) = self.parabolas.split_first() else { return };
-        let (mut lowest, mut later) = (first, rest.iter().peekable());
-        for (i, value) in column.iter_mut().enumerate() {
-            let position_mm = i as f64 * spacing_mm;
-            while let Some(next) = later.next_if(|next| next.from_mm <= position_mm) {
-                lowest = next;
+        let mut end = line.len();
+        for parabola in self.parabolas.iter().rev() {
+            for (i, value) in line[parabola.from..end].iter_mut().enumerate() {
+                let steps = (parabola.from + i) as f64 - parabola.apex as f64;
+                *value = (steps * self.spacing_mm).powi(2) + parabola.height_mm2;
             }
-            *value = (position_mm - lowest.apex_mm).powi(2) + lowest.height_mm2;
+            end = parabola.from;
         }
     }
 
-    fn insert(&mut self, apex_mm: f64, height_mm2: f64) {
-        let mut from_mm = f64::NEG_INFINITY;
+    /// Adds a parabola to the right of all others, and drops those that it hides.
+    fn insert(&mut self, apex: usize, height_mm2: f64, length: usize) {
+        let mut from = 0;
         while let Some(last) = self.parabolas.last() {
-            let rise = (height_mm2 - last.height_mm2) / (apex_mm - last.apex_mm);
-            from_mm = 0.5 * (rise + apex_mm + last.apex_mm);
-            if from_mm > last.from_mm {
+            let rise = (height_mm2 - last.height_mm2) * self.reciprocals[apex - last.apex];
+            let crossing = rise + 0.5 * (apex + last.apex) as f64;
+            // The next sample after the crossing; the conversion saturates at 0.
+            from = (crossing + 1.0) as usize;
+            if from > last.from {
                 break;
             }
             self.parabolas.pop();
+            from = 0;
         }
-        self.parabolas.push(Parabola { apex_mm, height_mm2, from_mm });
+        if from < length {
+            self.parabolas.push(Parabola { apex, height_mm2, from });
+        }
     }
 }

@@ -41,14 +41,15 @@ impl From<f64> for Score {
     }
 }
 
-/// Writes `n/a` for an undefined score; width and precision apply to numbers.
+/// Writes `inf` or `n/a` where there is no number; width and precision are those of numbers.
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Finite(value) => value.fmt(f),
-            Self::Infinite => f.write_str("inf"),
-            Self::Undefined => f.write_str("n/a"),
-        }
+        let word = match self {
+            Self::Finite(value) => return value.fmt(f),
+            Self::Infinite => "inf",
+            Self::Undefined => "n/a",
+        };
+        write!(f, "{word:>width$}", width = f.width().unwrap_or(0))
     }
 }
 

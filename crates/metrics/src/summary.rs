@@ -59,7 +59,8 @@ impl Summary {
         self.columns.iter().map(Column::summary).collect()
     }
 
-    /// The scores of one column in the order of the subjects; empty where there is no such column.
+    /// The scores of one column in the order in which subjects with this class were pushed; empty
+    /// where there is no such column.
     /// Two of these, before and after, are what [`crate::statistics::Pairs`] takes.
     pub fn scores(&self, class: u8, metric: Metric) -> &[Score] {
         let found = self.columns.iter().find(|c| c.class == class && c.metric == metric);

@@ -114,6 +114,13 @@ fn json_keeps_undefined_and_infinite_apart() {
 }
 
 #[test]
+fn scores_line_up_in_tables() {
+    let cells = [Score::Finite(0.25), Score::Infinite, Score::Undefined];
+    assert_eq!(cells.map(|cell| format!("{cell:6.2}")), ["  0.25", "   inf", "   n/a"]);
+    assert_eq!(Score::Infinite.to_string(), "inf");
+}
+
+#[test]
 fn a_summary_counts_what_has_no_value() {
     let subjects = [
         score(&[[1, 1, 1]], &[[1, 1, 1]]),
