@@ -1,7 +1,8 @@
 //! Plain records of runs: epoch events, scores, and the files of a run folder. No computation.
 //!
 //! A run is a folder: `config.toml` (what was asked), `model.safetensors` (what came out), `events.jsonl`
-//! (one [`Event`] a line), `scores.json` (an [`Evaluation`], where labels were at hand).
+//! (one [`Event`] a line), `scores.json` (an [`Evaluation`], where labels were at hand). Many runs make an
+//! [`Experiment`], kept in `results.json`.
 //!
 //! ```
 //! use udas_record::{EpochRecord, Event, Phase};
@@ -15,12 +16,24 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod event;
 mod evaluation;
+mod event;
+mod experiment;
+mod histogram;
 mod log;
 mod machine;
+mod optional_scores;
+mod outcome;
+mod results;
 
 pub use evaluation::{ClassScores, Evaluation, SubjectRecord};
 pub use event::{EpochRecord, Event, Input, Phase, StartRecord, StopReason, StopRecord};
+pub use experiment::{
+    Better, Class, DataSet, Experiment, MethodDescription, MethodKind, MetricDescription, Origin,
+    Provenance, Published,
+};
+pub use histogram::Histogram;
 pub use log::{EVENTS_FILE, Error, parse_events, read_events, to_lines};
 pub use machine::{Machine, peak_memory_bytes};
+pub use outcome::{Decision, MeasuredScore, Outcome, PredictedScore, ScoreColumn, Verdict};
+pub use results::{RESULTS_FILE, ResultsError};
