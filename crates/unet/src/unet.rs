@@ -14,6 +14,11 @@ impl Features {
         self.0.last()
     }
 
+    fn deepest(&self) -> Result<&Tensor> {
+        let missing = || candle_core::Error::Msg("no early features to go on from".into());
+        Ok(self.last().ok_or_else(missing)?)
+    }
+
     /// Each stage's output, stage 0 first.
     pub fn stages(&self) -> &[Tensor] {
         &self.0
@@ -89,7 +94,8 @@ impl UNet {
         let (_, _, h, w) = slices.dims4()?;
         let multiple = crate::SIZE_MULTIPLE;
         if h % multiple != 0 || w % multiple != 0 {
-            candle_core::bail!("slices of {h} x {w} pixels; pad to multiples of {multiple}");
+            let text = format!("slices of {h} x {w} pixels; pad to multiples of {multiple}");
+            return Err(candle_core::Error::Msg(text).into());
         }
         let mut features = Features(Vec::with_capacity(STAGES));
         let mut map = layout::to_channels_last(slices)?;
@@ -105,21 +111,37 @@ impl UNet {
     /// # Errors
     /// When `early` is empty.
     pub fn finish(&self, early: &Features, mode: NormMode) -> Result<Tensor> {
-        let parameters = &self.parameters;
-        let mut features = early.0.clone();
-        let Some(mut map) = features.last().cloned() else {
-            candle_core::bail!("no early features to go on from")
+        let mut features = early.clone();
+        for stage in &self.layers.stages[early.0.len()..] {
+            let map = stage.forward(&self.parameters, features.deepest()?, mode)?;
+            features.0.push(map);
+        }
+        let map = match self.decode(&features, mode)?.into_iter().next() {
+            Some((skip, up)) => (up + skip)?,
+            None => features.deepest()?.clone(),
         };
-        for stage in &self.layers.stages[features.len()..] {
-            map = stage.forward(parameters, &map, mode)?;
-            features.push(map.clone());
-        }
-        for stage in (1..STAGES).rev() {
-            let up = self.layers.ups[stage - 1].forward(parameters, &map, mode)?;
-            let skip = &features[stage - 1];
-            map = (up + self.layers.shortcuts[stage - 1].forward(parameters, skip, mode)?)?;
-        }
-        let logits = self.layers.out.forward(parameters, &map, mode)?;
+        let logits = self.layers.out.forward(&self.parameters, &map, mode)?;
         Ok(layout::to_channels_first(&logits)?)
+    }
+
+    /// For each shortcut, stage 0 first: its output, and what comes up to it from below. The sum of the
+    /// two is what goes on upwards.
+    ///
+    /// # Errors
+    /// When the features do not reach down to the last stage.
+    pub fn decode(&self, features: &Features, mode: NormMode) -> Result<Vec<(Tensor, Tensor)>> {
+        let mut map = features.deepest()?.clone();
+        let mut pairs = Vec::with_capacity(STAGES - 1);
+        for stage in (0..STAGES - 1).rev() {
+            let up = self.layers.ups[stage].forward(&self.parameters, &map, mode)?;
+            let skip = &features.0[stage];
+            let skip = self.layers.shortcuts[stage].forward(&self.parameters, skip, mode)?;
+            if stage > 0 {
+                map = (&up + &skip)?;
+            }
+            pairs.push((skip, up));
+        }
+        pairs.reverse();
+        Ok(pairs)
     }
 }

@@ -1,0 +1,60 @@
+//! Why an adaptation cannot be done.
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The training failed.
+    #[error(transparent)]
+    Train(#[from] udas_train::Error),
+    /// The method needs an early head.
+    #[error(
+        "method `{method}` needs an early head at level {level}; train one with \
+         `udas head --model MODEL --data DIR --domain NAME --level {level} --out RUN` and pass it by --head"
+    )]
+    NoHead {
+        /// The method.
+        method: &'static str,
+        /// The level asked for.
+        level: usize,
+    },
+    /// The head sits on another level.
+    #[error("the head belongs to level {found}, but level {asked} was asked for; pass another --head or --level {found}")]
+    HeadLevel {
+        /// Level of the head.
+        found: usize,
+        /// Level asked for.
+        asked: usize,
+    },
+    /// The method needs something that was not given.
+    #[error("method `{method}` needs {what}")]
+    Missing {
+        /// The method.
+        method: &'static str,
+        /// What to give.
+        what: &'static str,
+    },
+    /// An option is out of its range.
+    #[error("option `{option}`: {reason}")]
+    Option {
+        /// Name, as on the command line.
+        option: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl From<udas_nn::Error> for Error {
+    fn from(error: udas_nn::Error) -> Self {
+        Self::Train(error.into())
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Train(error.into())
+    }
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;

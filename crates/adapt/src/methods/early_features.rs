@@ -1,0 +1,36 @@
+//! Self-training of early features (Sheikh and Schultz, MIDL 2022): the paper's method.
+use crate::{About, Method, Moves, Options, Output, Recipe, Requirement, Supervision};
+
+/// Early layers move so that a small head on them predicts what the whole network predicts.
+pub struct EarlyFeatures;
+
+impl Method for EarlyFeatures {
+    fn name(&self) -> &'static str {
+        "early-features"
+    }
+
+    fn about(&self) -> About {
+        About {
+            idea: "A segmentation head on the early features learns, on the target, to predict what the \
+                   whole network predicts, and the gradient moves the early layers alone. The frozen later \
+                   layers supervise them without drifting along.",
+            equation: "mean H(q, head(stage_L(x))), q = sigmoid or softmax of unet(x)",
+            source: "Sheikh and Schultz 2022, MIDL (PMLR 172:1096-1107)",
+            needs: &[Requirement::EarlyHead],
+            failure: "Agreement of the two outputs is what it trains, so that it rises even where both \
+                      get worse together.",
+        }
+    }
+
+    fn recipe(&self) -> Recipe {
+        Recipe {
+            moves: Moves::EarlyStages,
+            supervision: Supervision::OwnPrediction,
+            output: Output::EarlyHead,
+        }
+    }
+
+    fn options(&self) -> Options {
+        Options::paper()
+    }
+}

@@ -1,0 +1,116 @@
+//! The named alternatives of an adaptation: plain data, recorded with every run.
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use udas_train::{Keep, StopRule};
+use udas_unet::MAX_LEVEL;
+
+/// Whether gradient flows through the pseudo-label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PseudoLabel {
+    /// It does, as in the published code.
+    Attached,
+    /// It does not: the pseudo-label is a constant.
+    Detached,
+}
+
+/// What a pseudo-label is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Labels {
+    /// Probabilities.
+    Soft,
+    /// The most probable class.
+    Hard,
+}
+
+/// What batch norm normalises with during adaptation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormChoice {
+    /// Each batch's statistics, which also move the running ones (training mode, as published).
+    Batch,
+    /// The source's running statistics, unchanged.
+    Running,
+    /// Running statistics re-estimated once on the target, before the first step.
+    ReEstimated,
+}
+
+/// How a method is run. Every field is explicit; methods state their defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// Deepest early stage, 0 to 3.
+    pub level: usize,
+    /// Gradient through the pseudo-label or not.
+    pub pseudo_label: PseudoLabel,
+    /// Soft or hard pseudo-labels.
+    pub labels: Labels,
+    /// Pixels whose most probable class is less probable than this are left out; 0 keeps all.
+    pub confidence: f64,
+    /// Batch norm's behaviour.
+    pub norm: NormChoice,
+    /// Step size of Adam.
+    pub learning_rate: f64,
+    /// At most this many epochs.
+    pub epochs: usize,
+    /// Slices a step.
+    pub batch_size: usize,
+    /// When to stop before.
+    pub stop: StopRule,
+    /// Which weights to end with.
+    pub keep: Keep,
+    /// Rank of low-rank adapters.
+    pub rank: usize,
+    /// Decay of an averaged teacher, for each step.
+    pub teacher_decay: f64,
+    /// Weight of a consistency or prior term beside the main one.
+    pub weight: f64,
+}
+
+impl Options {
+    /// The values of the published code for early features at level 0.
+    pub fn paper() -> Self {
+        Self {
+            level: 0,
+            pseudo_label: PseudoLabel::Attached,
+            labels: Labels::Soft,
+            confidence: 0.0,
+            norm: NormChoice::Batch,
+            learning_rate: 1e-3,
+            epochs: 50,
+            batch_size: 20,
+            stop: StopRule::ScoreChangeBelow(0.005),
+            keep: Keep::Last,
+            rank: 4,
+            teacher_decay: 0.99,
+            weight: 1.0,
+        }
+    }
+
+    /// Refuses values out of range.
+    ///
+    /// # Errors
+    /// [`Error::Option`] names the option and the range.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |option, reason: String| Err(Error::Option { option, reason });
+        if self.level > MAX_LEVEL {
+            return refuse("level", format!("{} is none of 0 to {MAX_LEVEL}", self.level));
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return refuse("lr", format!("{} is not a positive number", self.learning_rate));
+        }
+        if self.batch_size == 0 {
+            return refuse("batch-size", "at least 1".into());
+        }
+        if !(0.0..1.0).contains(&self.confidence) {
+            return refuse("confidence", format!("{} is not in [0, 1)", self.confidence));
+        }
+        if !(0.0..1.0).contains(&self.teacher_decay) {
+            return refuse("teacher-decay", format!("{} is not in [0, 1)", self.teacher_decay));
+        }
+        if self.rank == 0 {
+            return refuse("rank", "at least 1".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! What can end a training early.
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The network or a tensor operation failed.
+    #[error(transparent)]
+    Network(#[from] udas_nn::Error),
+    /// Data could not be read.
+    #[error(transparent)]
+    Data(#[from] udas_data::Error),
+    /// The loss is no longer a number.
+    #[error(
+        "the loss became {loss} in epoch {epoch}, step {step}, on {batch}; the last good state is kept. \
+         Lower the learning rate, or look at these files with `udas doctor`"
+    )]
+    Diverged {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step within the epoch, from 1.
+        step: usize,
+        /// The loss.
+        loss: f32,
+        /// What the batch was made of.
+        batch: String,
+    },
+    /// There are fewer slices than one batch holds and partial batches are dropped.
+    #[error("{slices} slices do not fill one batch of {batch_size}; lower the batch size")]
+    NoBatches {
+        /// Slices at hand.
+        slices: usize,
+        /// Batch size asked for.
+        batch_size: usize,
+    },
+    /// A snapshot is not of this training.
+    #[error("the saved state does not belong to this training: {0}")]
+    Snapshot(String),
+    /// The observer could not save or show something.
+    #[error("{0}")]
+    Observer(String),
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Network(error.into())
+    }
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
