@@ -146,6 +146,22 @@ impl Affine {
             .fold(0.0, |worst, d| if d > worst || d.is_nan() { d } else { worst })
     }
 
+    /// The largest distance in millimetres between where two affines put the corners of a grid; NaN
+    /// where an affine is not finite.
+    pub(crate) fn corner_distance(&self, other: &Self, shape: [usize; 3]) -> f64 {
+        let mut worst = 0.0f64;
+        for corner in 0..8 {
+            let index =
+                std::array::from_fn(|axis| ((corner >> axis & 1) * (shape[axis] - 1)) as f64);
+            let pairs = self.apply(index).into_iter().zip(other.apply(index));
+            let distance = pairs.map(|(p, q)| (p - q).powi(2)).sum::<f64>().sqrt();
+            if distance.is_nan() || distance > worst {
+                worst = distance;
+            }
+        }
+        worst
+    }
+
     pub(crate) fn linear(&self) -> [[f64; 3]; 3] {
         self.0.map(|[a, b, c, _]| [a, b, c])
     }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::affine::{determinant, nearest_rotation};
-use crate::{Affine, Error, Grid, Result, Warning};
+use crate::{Affine, Error, Grid, Result, Warning, quaternion};
 
 pub(crate) const LEN: usize = 348;
 
@@ -238,8 +238,8 @@ impl Header {
                 Err(_) => self.warn(Warning::VoxelSizes),
                 Ok(sizes) if q => {
                     let distance =
-                        corner_distance(&self.in_millimetres(self.qform(sizes)), affine, shape);
-                    if !(distance <= POSITION_TOLERANCE_MM) {
+                        self.in_millimetres(self.qform(sizes)).corner_distance(affine, shape);
+                    if distance.is_nan() || distance > POSITION_TOLERANCE_MM {
                         self.warn(Warning::QformSform { distance_mm: distance });
                     }
                 }
@@ -274,16 +274,8 @@ impl Header {
 
     /// The quaternion form, nifti1.h "METHOD 2".
     fn qform(&self, sizes: [f64; 3]) -> Affine {
-        let [b, c, d]: [f64; 3] = std::array::from_fn(|i| f64::from(self.f32(QUATERN_B + 4 * i)));
-        let a = (1.0 - b * b - c * c - d * d).max(0.0).sqrt();
-        // Rounding may leave a quaternion slightly longer than 1.
-        let norm = (a * a + b * b + c * c + d * d).sqrt();
-        let [a, b, c, d] = [a, b, c, d].map(|value| value / norm);
-        let rotation = [
-            [a * a + b * b - c * c - d * d, 2.0 * (b * c - a * d), 2.0 * (b * d + a * c)],
-            [2.0 * (b * c + a * d), a * a + c * c - b * b - d * d, 2.0 * (c * d - a * b)],
-            [2.0 * (b * d - a * c), 2.0 * (c * d + a * b), a * a + d * d - b * b - c * c],
-        ];
+        let parts = std::array::from_fn(|i| f64::from(self.f32(QUATERN_B + 4 * i)));
+        let rotation = quaternion::to_rotation(parts);
         let qfac = if self.f32(PIXDIM) < 0.0 { -1.0 } else { 1.0 };
         let [x, y, z] = sizes;
         Affine::from_rows(std::array::from_fn(|row| {
@@ -347,7 +339,7 @@ impl Header {
         for (axis, size) in spacing.into_iter().enumerate() {
             self.put(PIXDIM + 4 * (axis + 1), (size as f32).to_le_bytes());
         }
-        for (i, value) in quaternion(&rotation).into_iter().enumerate() {
+        for (i, value) in quaternion::from_rotation(&rotation).into_iter().enumerate() {
             self.put(QUATERN_B + 4 * i, (value as f32).to_le_bytes());
         }
         for (row, values) in affine.rows().iter().enumerate() {
@@ -377,63 +369,4 @@ impl Header {
         let b = &self.bytes[at..at + 4];
         f32::from_le_bytes([b[0], b[1], b[2], b[3]])
     }
-}
-
-/// The largest distance in millimetres between where two affines put the corners of a grid.
-fn corner_distance(a: &Affine, b: &Affine, shape: [usize; 3]) -> f64 {
-    let mut worst = 0.0f64;
-    for corner in 0..8 {
-        let index = std::array::from_fn(|axis| {
-            if corner >> axis & 1 == 1 { (shape[axis] - 1) as f64 } else { 0.0 }
-        });
-        let (p, q) = (a.apply(index), b.apply(index));
-        let squared: f64 = p.iter().zip(q).map(|(p, q)| (p - q).powi(2)).sum();
-        if !(squared.sqrt() <= worst) {
-            worst = squared.sqrt();
-        }
-    }
-    worst
-}
-
-/// Parts b, c, d of the unit quaternion with a >= 0 of a proper rotation.
-///
-/// Each part's size comes from the diagonal, the signs from the largest part, so that it is stable
-/// for every rotation (nifti1_io.c does the same by cases).
-fn quaternion(r: &[[f64; 3]; 3]) -> [f64; 3] {
-    let squares = [
-        1.0 + r[0][0] + r[1][1] + r[2][2],
-        1.0 + r[0][0] - r[1][1] - r[2][2],
-        1.0 - r[0][0] + r[1][1] - r[2][2],
-        1.0 - r[0][0] - r[1][1] + r[2][2],
-    ];
-    let largest = (0..4).fold(0, |best, i| if squares[i] > squares[best] { i } else { best });
-    let unit = 0.5 * squares[largest].max(0.0).sqrt();
-    let scale = 0.25 / unit;
-    let [a, b, c, d] = match largest {
-        0 => [
-            unit,
-            (r[2][1] - r[1][2]) * scale,
-            (r[0][2] - r[2][0]) * scale,
-            (r[1][0] - r[0][1]) * scale,
-        ],
-        1 => [
-            (r[2][1] - r[1][2]) * scale,
-            unit,
-            (r[0][1] + r[1][0]) * scale,
-            (r[0][2] + r[2][0]) * scale,
-        ],
-        2 => [
-            (r[0][2] - r[2][0]) * scale,
-            (r[0][1] + r[1][0]) * scale,
-            unit,
-            (r[1][2] + r[2][1]) * scale,
-        ],
-        _ => [
-            (r[1][0] - r[0][1]) * scale,
-            (r[0][2] + r[2][0]) * scale,
-            (r[1][2] + r[2][1]) * scale,
-            unit,
-        ],
-    };
-    if a < 0.0 { [-b, -c, -d] } else { [b, c, d] }
 }

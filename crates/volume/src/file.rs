@@ -1,0 +1,229 @@
+//! Reading and writing any supported file by its extension.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use image::ImageFormat;
+
+use crate::atomic::write_whole;
+use crate::header::FileKind;
+use crate::nifti::Reader;
+use crate::{Error, Grid, Header, Image, Labels, Result, Volume, Warning, picture};
+
+/// File name endings that are read, the longest match first.
+pub const EXTENSIONS: [&str; 11] = [
+    ".nii.gz", ".hdr.gz", ".img.gz", ".nii", ".hdr", ".img", ".png", ".tiff", ".tif", ".jpeg",
+    ".jpg",
+];
+
+const REMEDY: &str = "use .nii, .nii.gz, .hdr/.img, .png, .tif or .jpg";
+/// Gzip level 1: at level 6 masks shrink little further and take several times as long.
+const COMPRESSION: Compression = Compression::fast();
+
+enum Format {
+    Nifti,
+    Picture(ImageFormat),
+}
+
+fn split_name(path: &Path) -> Option<(String, &'static str)> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let lower = name.to_ascii_lowercase();
+    let extension = EXTENSIONS.into_iter().find(|extension| lower.ends_with(extension))?;
+    let stem = name[..name.len() - extension.len()].to_owned();
+    (!stem.is_empty()).then_some((stem, extension))
+}
+
+fn format(path: &Path) -> Result<Format> {
+    let extension = split_name(path).map(|(_, extension)| extension);
+    match extension {
+        Some(".png") => Ok(Format::Picture(ImageFormat::Png)),
+        Some(".tif" | ".tiff") => Ok(Format::Picture(ImageFormat::Tiff)),
+        Some(".jpg" | ".jpeg") => Ok(Format::Picture(ImageFormat::Jpeg)),
+        Some(_) => Ok(Format::Nifti),
+        None => Err(Error::unsupported(path, "has an unknown file name extension", REMEDY)),
+    }
+}
+
+/// Whether a file of this name can be read.
+pub fn is_supported(path: &Path) -> bool {
+    split_name(path).is_some()
+}
+
+/// The file name without folder and extension: `scan.nii.gz` and `scan.png` are both `scan`.
+///
+/// A name with another extension is returned whole.
+pub fn stem(path: &Path) -> String {
+    match split_name(path) {
+        Some((stem, _)) => stem,
+        None => {
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        }
+    }
+}
+
+/// What a file holds, by its header alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// Shape and affine of a frame.
+    pub grid: Grid,
+    /// Frames along the fourth dimension; 1 for a 3-D file.
+    pub frames: usize,
+    /// What else the header says, with its warnings.
+    pub header: Header,
+}
+
+/// Reads a file's header and holds its sizes against the file's length; no voxel is read.
+pub fn probe(path: &Path) -> Result<Probe> {
+    match format(path)? {
+        Format::Nifti => {
+            let Reader { grid, frames, header, .. } = Reader::open(path)?;
+            Ok(Probe { grid, frames, header })
+        }
+        Format::Picture(_) => {
+            let (grid, header) = picture::probe(path)?;
+            Ok(Probe { grid, frames: 1, header })
+        }
+    }
+}
+
+/// Reads a volume: NIfTI-1 with one frame, or a picture as one slice.
+///
+/// NaN and infinite voxels are read as they are: see [`Volume::check_finite`].
+pub fn read(path: &Path) -> Result<Volume> {
+    match format(path)? {
+        Format::Nifti => Reader::open(path)?.read_single(),
+        Format::Picture(_) => picture::read(path),
+    }
+}
+
+/// Reads frames of a 4-D file, counted from 0, in the order given and in one pass.
+pub fn read_frames(path: &Path, frames: &[usize]) -> Result<Vec<Volume>> {
+    match format(path)? {
+        Format::Nifti => Reader::open(path)?.read_frames(frames),
+        Format::Picture(_) => {
+            if let Some(index) = frames.iter().find(|&&index| index != 0) {
+                let problem = format!("not a frame number {index}: they count from 0");
+                return Err(Error::Frames { path: path.into(), frames: 1, problem });
+            }
+            let picture = picture::read(path)?;
+            Ok(vec![picture; frames.len()])
+        }
+    }
+}
+
+/// Reads a mask or label map. Whole numbers from 0 to 255 in any datatype are labels; a picture of
+/// just 0 and 255 is a mask of 0 and 1.
+pub fn read_labels(path: &Path) -> Result<Labels> {
+    labels_of(path, read(path)?)
+}
+
+/// Reads frames of a 4-D label map; see [`read_frames`] and [`read_labels`].
+pub fn read_label_frames(path: &Path, frames: &[usize]) -> Result<Vec<Labels>> {
+    read_frames(path, frames)?.into_iter().map(|volume| labels_of(path, volume)).collect()
+}
+
+fn labels_of(path: &Path, volume: Volume) -> Result<Labels> {
+    if volume.header().warnings().contains(&Warning::Colour) {
+        return Err(Error::unsupported(
+            path,
+            "is a mask in colour",
+            "save the labels as grey values",
+        ));
+    }
+    // A scaled integer may miss a whole number by rounding.
+    let is_label =
+        |value: f32| (value - value.round()).abs() < 1e-3 && (-0.5..255.5).contains(&value);
+    if let Some(offset) = volume.data().iter().position(|&value| !is_label(value)) {
+        let [nx, ny, _] = volume.shape();
+        let voxel = [offset % nx, offset / nx % ny, offset / nx / ny];
+        return Err(Error::NotLabels {
+            path: path.into(),
+            value: volume.data()[offset].into(),
+            voxel,
+        });
+    }
+    let mut labels = volume.map(|value| value.round() as u8);
+    let is_picture = labels.header().kind() == FileKind::Picture;
+    if is_picture
+        && labels.data().contains(&255)
+        && labels.data().iter().all(|label| [0, 255].contains(label))
+    {
+        labels.data_mut().iter_mut().for_each(|label| *label /= 255);
+        labels.header_mut().warn(Warning::MaskOf255);
+    }
+    Ok(labels)
+}
+
+/// Writes labels as uint8 NIfTI (.nii, .nii.gz), or one slice as an 8-bit picture (.png, .tif), whole
+/// or not at all. The header's units, forms, codes and description are kept.
+pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
+    match format(path)? {
+        Format::Picture(ImageFormat::Jpeg) => {
+            Err(Error::unsupported(path, "would blur the labels", "write .png instead"))
+        }
+        Format::Picture(format) => picture::write_labels(path, labels, format),
+        Format::Nifti => {
+            write_nifti(path, labels, 2, 8, |labels, out| out.extend_from_slice(labels))
+        }
+    }
+}
+
+/// Writes a volume as float32 NIfTI (.nii, .nii.gz), whole or not at all. The header's units, forms,
+/// codes and description are kept.
+pub fn write_volume(path: &Path, volume: &Volume) -> Result<()> {
+    match format(path)? {
+        Format::Picture(_) => {
+            Err(Error::unsupported(path, "cannot hold float32 values", "write .nii.gz instead"))
+        }
+        Format::Nifti => write_nifti(path, volume, 16, 32, |values, out| {
+            out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        }),
+    }
+}
+
+fn write_nifti<T: Copy>(
+    path: &Path,
+    image: &Image<T>,
+    datatype: i16,
+    bits: i16,
+    encode: impl Fn(&[T], &mut Vec<u8>),
+) -> Result<()> {
+    let extension = split_name(path).map(|(_, extension)| extension);
+    let compress = match extension {
+        Some(".nii") => false,
+        Some(".nii.gz") => true,
+        _ => {
+            return Err(Error::unsupported(
+                path,
+                "would be a pair of files",
+                "write .nii or .nii.gz instead",
+            ));
+        }
+    };
+    let header = image
+        .header()
+        .for_writing(image.grid(), datatype, bits)
+        .map_err(|problem| Error::unsupported(path, problem, "crop or resample the volume"))?;
+    let body = |out: &mut dyn Write| -> io::Result<()> {
+        out.write_all(header.bytes())?;
+        out.write_all(&[0; 4])?; // no extensions
+        let mut bytes = Vec::new();
+        for voxels in image.data().chunks(1 << 16) {
+            bytes.clear();
+            encode(voxels, &mut bytes);
+            out.write_all(&bytes)?;
+        }
+        Ok(())
+    };
+    write_whole(path, |file: &mut BufWriter<File>| {
+        if !compress {
+            return body(file);
+        }
+        let mut encoder = GzEncoder::new(file, COMPRESSION);
+        body(&mut encoder)?;
+        encoder.finish().map(drop)
+    })
+}
