@@ -1,6 +1,6 @@
 //! From anatomy and scanner to an image: sampling with partial volume, coil shading, point spread, noise, scale.
 
-use crate::field::{Point, length, minus, normal_pair};
+use crate::field::{Point, length, minus, norm, normal_pair};
 use crate::scanner::Coil;
 use crate::tissue::Tissue;
 use rand::SeedableRng;
@@ -205,7 +205,7 @@ pub(crate) struct Receiver<'a> {
 
 impl Receiver<'_> {
     /// Shades, blurs, adds complex Gaussian noise, takes the magnitude (Rician noise: Gudbjartsson, Patz, Magn
-    /// Reson Med 34:910, 1995) and scales to grey levels.
+    /// Reson Med 34:910, 1995) and scales to whole grey levels within int16, as scanners store them.
     pub(crate) fn receive(&self, sampled: &Sampled, grid: &ScanGrid) -> Vec<f32> {
         let mut image = sampled.signal.clone();
         let gain = self.shade(&mut image, &sampled.labels, grid);
@@ -219,7 +219,8 @@ impl Receiver<'_> {
             rng.set_stream(z as u64);
             for value in slice {
                 let [real, imaginary] = normal_pair(&mut rng);
-                *value = (*value * scale + deviation * real).hypot(deviation * imaginary);
+                let magnitude = norm(*value * scale + deviation * real, deviation * imaginary);
+                *value = magnitude.round().min(f32::from(i16::MAX));
             }
         });
         image

@@ -38,9 +38,14 @@ impl Brain {
         let fold_wavelength = FOLD_WAVELENGTH_MM * rng.random_range(0.92..1.08);
         Self {
             folds: RandomWaves::draw(rng, fold_wavelength, [0.0, -15.0, 12.0], [75.0, 95.0, 72.0]),
-            small_folds: RandomWaves::draw(rng, 0.72 * fold_wavelength, [0.0, -15.0, 12.0], [75.0, 95.0, 72.0]),
+            small_folds: RandomWaves::draw(
+                rng,
+                0.72 * fold_wavelength,
+                [0.0, -15.0, 12.0],
+                [75.0, 95.0, 72.0],
+            ),
             depths: RandomWaves::draw(rng, 45.0, [0.0, -15.0, 12.0], [75.0, 95.0, 72.0]),
-            sulcus_mm: 0.55 + 0.75 * ageing + rng.random_range(-0.1..0.15),
+            sulcus_mm: 0.45 + 0.5 * ageing + rng.random_range(-0.1..0.15),
             ventricle: (1.0 + 0.36 * ageing) * rng.random_range(0.82..1.2),
             torque_mm: rng.random_range(-1.0..3.0),
             fold_depth_mm: rng.random_range(13.0..17.0),

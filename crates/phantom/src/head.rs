@@ -158,7 +158,7 @@ impl HeadSubject {
         let nose_tip = [0.0, 92.0 + self.nose_mm, -60.0];
         let nose = capsule(p, [0.0, 80.0, -32.0], nose_tip, [7.0, 11.0]);
         let temple = ellipsoid(q, [64.0, 20.0, -12.0], [9.0, 30.0, 32.0]);
-        let ear = ellipsoid(q, [75.0, -24.0, -36.0], [6.0, 15.0, 25.0]);
+        let ear = ellipsoid(q, [71.0, -24.0, -36.0], [7.0, 15.0, 25.0]);
         let round = ((p[0] / 57.0).powi(2) + ((p[1] + 22.0) / 58.0).powi(2)).sqrt();
         let neck = meet_top((round - 1.0) * 57.0, p[2]);
         let shoulders = ellipsoid(p, [0.0, -35.0, -205.0], [160.0, 75.0, 70.0]);
@@ -177,12 +177,17 @@ impl HeadSubject {
             return Tissue::Air;
         }
         let table = 1.7;
-        if cavity > table && cavity < skull_mm - table { Tissue::Marrow } else { Tissue::CorticalBone }
+        if cavity > table && cavity < skull_mm - table {
+            Tissue::FattyMarrow
+        } else {
+            Tissue::CorticalBone
+        }
     }
 
     /// Thickness of the fat below the skin: thin on the face's front, thick at the nape.
     fn fat_here(&self, p: Point) -> f32 {
-        let nape = ((-p[1] - 30.0) / 30.0).clamp(0.0, 1.0) * ((-p[2] - 50.0) / 30.0).clamp(0.0, 1.0);
+        let nape =
+            ((-p[1] - 30.0) / 30.0).clamp(0.0, 1.0) * ((-p[2] - 50.0) / 30.0).clamp(0.0, 1.0);
         self.fat_mm * (1.0 + 0.3 * self.broad.at(p)) + 7.0 * nape
     }
 
@@ -293,7 +298,7 @@ fn vertebra(p: Point) -> Option<Tissue> {
         return Some(Tissue::Muscle);
     }
     let shell = body.min(arch) > -1.3;
-    Some(if shell { Tissue::CorticalBone } else { Tissue::Marrow })
+    Some(if shell { Tissue::CorticalBone } else { Tissue::RedMarrow })
 }
 
 /// Mandible and upper jaw: arches of bone with fatty marrow, and the teeth between them.
@@ -305,7 +310,7 @@ fn jaws(p: Point) -> Option<Tissue> {
     let mandible = norm(arch, ((p[2] + 112.0).abs() - 5.0).max(0.0)) - 6.0;
     let teeth = (arch - 3.5).max((p[2] + 94.0).abs() - 9.0);
     if mandible < 0.0 {
-        return Some(if mandible > -2.0 { Tissue::CorticalBone } else { Tissue::Marrow });
+        return Some(if mandible > -2.0 { Tissue::CorticalBone } else { Tissue::FattyMarrow });
     }
     (teeth < 0.0).then_some(Tissue::CorticalBone)
 }
@@ -318,4 +323,66 @@ fn rotation([pitch, roll, yaw]: Point) -> [Point; 3] {
         [sp * sr * cy - cp * sy, sp * sr * sy + cp * cy, sp * cr],
         [cp * sr * cy + sp * sy, cp * sr * sy - sp * cy, cp * cr],
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Volumes in ml by tissue, of points that a brain mask covers and of all others.
+    fn volumes(subject: &HeadSubject) -> [[f32; Tissue::COUNT]; 2] {
+        let step = 2.5_f32;
+        let mut ml = [[0.0; Tissue::COUNT]; 2];
+        for z in -30..48 {
+            for y in -48..44 {
+                for x in -40..40 {
+                    let p = [x as f32 * step, y as f32 * step, z as f32 * step];
+                    subject.visit(p, &[[0.0; 3]], &mut |tissue, label| {
+                        ml[usize::from(label)][tissue as usize] += step.powi(3) / 1000.0;
+                    });
+                }
+            }
+        }
+        ml
+    }
+
+    #[test]
+    fn tissue_volumes_are_those_of_adults() {
+        for seed in 0..4 {
+            let subject = HeadSubject::new(seed);
+            let [outside, brain] = volumes(&subject);
+            let of = |tissue: Tissue| brain[tissue as usize];
+            let grey = of(Tissue::GreyMatter) + of(Tissue::DeepGreyMatter);
+            let (white, fluid) = (of(Tissue::WhiteMatter), of(Tissue::CerebrospinalFluid));
+            let all =
+                format!("{seed}: age {} grey {grey} white {white} fluid {fluid}", subject.age);
+            // Grey and white matter of adults: Good et al., NeuroImage 14:21 (2001), with wide margins.
+            assert!((450.0..900.0).contains(&grey), "{all}");
+            assert!((350.0..750.0).contains(&white), "{all}");
+            assert!((40.0..400.0).contains(&fluid), "{all}");
+            assert!(brain[Tissue::CorticalBone as usize] + brain[Tissue::Air as usize] == 0.0);
+            assert!((250.0..1100.0).contains(&outside[Tissue::CorticalBone as usize]), "{all}");
+        }
+    }
+
+    #[test]
+    fn ventricles_and_sulci_widen_with_age() {
+        let fluid = |age: u8| {
+            let mut subject = HeadSubject::new(3);
+            subject.brain = Brain::draw(&mut ChaCha8Rng::seed_from_u64(9), age);
+            volumes(&subject)[1][Tissue::CerebrospinalFluid as usize]
+        };
+        assert!(fluid(80) > 1.3 * fluid(30));
+    }
+
+    #[test]
+    fn rotations_keep_lengths() {
+        let rows = rotation([0.1, -0.2, 0.3]);
+        for a in 0..3 {
+            for b in 0..3 {
+                let dot: f32 = (0..3).map(|i| rows[a][i] * rows[b][i]).sum();
+                assert!((dot - f32::from(u8::from(a == b))).abs() < 1e-6);
+            }
+        }
+    }
 }

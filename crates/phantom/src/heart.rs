@@ -6,6 +6,7 @@
 use crate::acquire::Anatomy;
 use crate::field::{Point, RandomWaves, blend, capsule, ellipsoid, minus, norm, normal, plus};
 use crate::head::Sex;
+use crate::thorax::Thorax;
 use crate::tissue::Tissue;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -71,14 +72,10 @@ pub struct HeartSubject {
     pub(crate) noise_seed: u64,
     ventricle: Ventricle,
     right_mm: f32,
-    septum_turn: f32,
+    /// Sine and cosine of the turn from the image's axis to the line through both ventricles.
+    septum_turn: (f32, f32),
     harmonics: [[f32; 2]; 3],
-    texture: RandomWaves,
-    broad: RandomWaves,
-    /// Centre of the thorax from the left ventricle's axis, mm.
-    thorax: [f32; 2],
-    thorax_radii: [f32; 2],
-    fat_mm: f32,
+    pub(crate) thorax: Thorax,
 }
 
 impl HeartSubject {
@@ -98,7 +95,6 @@ impl HeartSubject {
         let weight_kg = (25.5 + 3.5 * normal(rng)).clamp(18.0, 36.0) * height_m * height_m;
         let build = (height_m / 1.7).powf(0.8);
         let ventricle = Ventricle::draw(rng, pathology, build);
-        let (middle, half) = ([-30.0, 20.0, -20.0], [230.0, 190.0, 90.0]);
         Self {
             age: rng.random_range(20..=80),
             sex,
@@ -109,28 +105,11 @@ impl HeartSubject {
             first_phase: rng.random_range(-0.03..0.03),
             systole: rng.random_range(0.31..0.39),
             right_mm: 33.0 * build * rng.random_range(0.88..1.15),
-            septum_turn: (12.0 * normal(rng)).to_radians(),
+            septum_turn: (14.0 + 10.0 * normal(rng)).to_radians().sin_cos(),
             harmonics: [0; 3].map(|_| [normal(rng), normal(rng)]),
-            texture: RandomWaves::draw(rng, 16.0, middle, half),
-            broad: RandomWaves::draw(rng, 60.0, middle, half),
-            thorax: [-62.0 + 8.0 * normal(rng), 30.0 + 5.0 * normal(rng)],
-            thorax_radii: [
-                165.0 * build * (1.0 + 0.05 * normal(rng)),
-                100.0 * build * (1.0 + 0.05 * normal(rng)),
-            ],
-            fat_mm: (0.9 * (weight_kg / (height_m * height_m) - 14.0)).clamp(4.0, 26.0),
+            thorax: Thorax::draw(rng, build, weight_kg / (height_m * height_m)),
             ventricle,
         }
-    }
-
-    /// Centre of the thorax in the plane, mm.
-    pub(crate) fn thorax_centre(&self) -> [f32; 2] {
-        self.thorax
-    }
-
-    /// Radii of the ellipse on which a body coil lies, mm.
-    pub(crate) fn coil_radii(&self) -> [f32; 2] {
-        self.thorax_radii.map(|radius| radius + self.fat_mm + 15.0)
     }
 
     /// Radius of the cavity relative to a circle's, at a point's angle: low harmonics.
@@ -162,16 +141,16 @@ impl Ventricle {
     /// definitions (wall of 15 mm or more; a cavity well above normal with an ejection fraction below 45 %).
     fn draw(rng: &mut impl Rng, pathology: Pathology, build: f32) -> Self {
         let (cavity, wall, shortening) = match pathology {
-            Pathology::Normal => (24.0, 8.0, 0.68),
+            Pathology::Normal => (26.0, 8.0, 0.67),
             Pathology::Hypertrophic => (22.0, 14.5, 0.58),
-            Pathology::Dilated => (31.0, 7.5, 0.86),
+            Pathology::Dilated => (34.0, 7.5, 0.81),
         };
         let mut vary = |spread: f32| (1.0 + spread * normal(rng)).clamp(0.85, 1.15);
         Self {
             cavity_mm: cavity * build * vary(0.06),
-            length_mm: 80.0 * build * vary(0.05),
+            length_mm: 86.0 * build * vary(0.05),
             wall_mm: wall * vary(0.08),
-            shortening: (shortening * vary(0.04)).min(0.92),
+            shortening: (shortening * vary(0.04)).min(0.87),
         }
     }
 
@@ -234,7 +213,7 @@ impl<'a> HeartFrame<'a> {
         }
         let right = self.right(p);
         if right < 0.0 {
-            let strand = right > -5.0 && self.subject.texture.at(p) > 1.15;
+            let strand = right > -5.0 && self.subject.thorax.texture.at(p) > 1.15;
             let tissue = if strand { Tissue::Myocardium } else { Tissue::VenousBlood };
             return Some((tissue, RIGHT_VENTRICLE));
         }
@@ -244,8 +223,15 @@ impl<'a> HeartFrame<'a> {
         if let Some(tissue) = self.great_vessels(p) {
             return Some((tissue, 0));
         }
-        let pericardium = blend(left.wall, right, 22.0) - 2.5 - 2.0 * self.subject.broad.at(p);
+        let pericardium =
+            blend(left.wall, right, 22.0) - 2.5 - 2.0 * self.subject.thorax.broad.at(p);
         (pericardium < 0.0 && p[2] < 25.0).then_some((Tissue::Fat, 0))
+    }
+
+    /// What lies around the heart.
+    fn around(&self, p: Point) -> Tissue {
+        let to_heart = || self.left(p).wall.min(self.right(p));
+        self.subject.thorax.tissue(p, to_heart)
     }
 
     fn left(&self, p: Point) -> Left {
@@ -281,13 +267,13 @@ impl<'a> HeartFrame<'a> {
     }
 
     fn trabeculae(&self, p: Point, cavity: f32) -> bool {
-        cavity > -2.5 && self.subject.texture.at([1.5 * p[0], 1.5 * p[1], 0.5 * p[2]]) > 1.3
+        cavity > -2.5 && self.subject.thorax.texture.at([1.5 * p[0], 1.5 * p[1], 0.5 * p[2]]) > 1.3
     }
 
     /// The right ventricle wraps around the septum as a crescent.
     fn right(&self, p: Point) -> f32 {
         let subject = self.subject;
-        let (sin, cos) = (subject.septum_turn).sin_cos();
+        let (sin, cos) = subject.septum_turn;
         let q = [p[0] * cos + p[1] * sin, p[1] * cos - p[0] * sin];
         let length = 0.92 * self.ventricle.length_mm;
         let (above, down) =
@@ -327,101 +313,6 @@ impl<'a> HeartFrame<'a> {
         let wall = root.min(trunk).min(left_atrium).min(right_atrium);
         (wall < 2.0).then_some(Tissue::Muscle)
     }
-
-    fn thorax(&self, p: Point) -> Tissue {
-        let subject = self.subject;
-        let q = [p[0] - subject.thorax[0], p[1] - subject.thorax[1]];
-        let [wide, deep] = subject.thorax_radii;
-        let outer_radii = [wide + subject.fat_mm, deep + subject.fat_mm];
-        let skin = ring(q, outer_radii, p[2]);
-        if skin > 0.0 {
-            return Tissue::Air;
-        }
-        if skin > -2.0 {
-            return Tissue::Skin;
-        }
-        let wall = ring(q, [wide, deep], p[2]);
-        if wall > 0.0 {
-            return if subject.texture.at(p) > 1.7 { Tissue::Muscle } else { Tissue::Fat };
-        }
-        if let Some(tissue) = self.back(p, q) {
-            return tissue;
-        }
-        if wall > -17.0 {
-            return self.chest_wall(p, q, wall);
-        }
-        self.inside(p, q)
-    }
-
-    /// Muscle, ribs with marrow, and fat between them.
-    fn chest_wall(&self, p: Point, q: [f32; 2], wall: f32) -> Tissue {
-        let [wide, deep] = self.subject.thorax_radii;
-        let turn = (q[1] / deep).atan2(q[0] / wide) * 4.5 + 0.06 * p[2];
-        let along = (turn - turn.round()).abs() * 90.0;
-        let rib = norm(0.45 * along, 1.6 * (wall + 11.0)) - 9.5;
-        if rib < 0.0 {
-            return if rib > -2.2 { Tissue::CorticalBone } else { Tissue::Marrow };
-        }
-        let texture = self.subject.texture.at(p);
-        if texture > 0.9 || (wall + 7.0).abs() < 1.2 { Tissue::Fat } else { Tissue::Muscle }
-    }
-
-    /// Spine, cord, back muscles, descending aorta.
-    fn back(&self, p: Point, q: [f32; 2]) -> Option<Tissue> {
-        let deep = self.subject.thorax_radii[1];
-        let spine = [q[0], q[1] - (deep - 46.0)];
-        let body = norm(spine[0], spine[1] * 1.15) - 20.0;
-        let canal = norm(spine[0], spine[1] - 28.0) - 9.0;
-        let aorta = norm(spine[0] - 27.0, spine[1] + 18.0) - 11.5;
-        if aorta < 0.0 {
-            return Some(Tissue::ArterialBlood);
-        }
-        if canal < 0.0 {
-            let cord = canal < -4.5;
-            return Some(if cord { Tissue::WhiteMatter } else { Tissue::CerebrospinalFluid });
-        }
-        if body < 0.0 || canal < 4.0 {
-            return Some(if body > -1.8 { Tissue::CorticalBone } else { Tissue::Marrow });
-        }
-        let muscles = norm((spine[0].abs() - 33.0) / 26.0, (spine[1] - 32.0) / 19.0);
-        (muscles < 1.0).then(|| {
-            if self.subject.texture.at(p) > 1.0 { Tissue::Fat } else { Tissue::Muscle }
-        })
-    }
-
-    /// Lungs with vessels, liver below the right lung, stomach below the left, mediastinal fat.
-    fn inside(&self, p: Point, q: [f32; 2]) -> Tissue {
-        let subject = self.subject;
-        let broad = subject.broad.at(p);
-        // Towards the apex the oblique slice cuts the organs below the diaphragm.
-        let below = ((-p[2] - 10.0) / 70.0).clamp(0.0, 1.0);
-        let liver = ellipsoid(
-            [q[0], q[1], p[2]],
-            [-58.0, 40.0, -92.0],
-            [88.0 + 8.0 * broad, 66.0 + 6.0 * broad, 90.0],
-        );
-        if liver < 0.0 {
-            let vessel = subject.texture.at(p) > 1.75;
-            return if vessel { Tissue::VenousBlood } else { Tissue::Liver };
-        }
-        let stomach = ellipsoid([q[0], q[1], p[2]], [92.0, 30.0, -100.0], [46.0, 42.0, 75.0]);
-        if stomach < 0.0 {
-            let gas = q[1] < 18.0 + 6.0 * broad;
-            return match stomach {
-                rim if rim > -4.0 => Tissue::Muscle,
-                _ if gas => Tissue::Air,
-                _ => Tissue::Muscle,
-            };
-        }
-        let mediastinum = norm((q[0] - 6.0) / 20.0, (q[1] - 36.0) / 50.0) - 1.0;
-        let fat_pad = self.left(p).wall.min(self.right(p)) - 5.0 - 9.0 * below * (1.0 + broad);
-        if mediastinum.min(fat_pad) < 0.0 {
-            return Tissue::Fat;
-        }
-        // Vessels, finer than the other textures.
-        let vessels = subject.texture.at([1.7 * p[0] + 40.0, 1.7 * p[1], p[2]]);
-        if vessels > 1.9 { Tissue::VenousBlood } else { Tissue::Lung }
-    }
 }
 
 /// Signed distances to the left ventricle's cavity and to its outer wall.
@@ -439,14 +330,6 @@ fn profile(down: f32, length: f32) -> f32 {
     (1.0 - along.powi(2)).max(0.0).sqrt() * narrowing
 }
 
-/// Distance to the outline of a thorax, flatter in front and at the back than an ellipse and narrower above.
-fn ring(q: [f32; 2], radii: [f32; 2], z: f32) -> f32 {
-    let widen = 1.0 - 0.0006 * z;
-    let (x, y) = ((q[0] / (radii[0] * widen)).powi(2), (q[1] / (radii[1] * widen)).powi(2));
-    let level = (x * x + y * y + 1.3 * x * y).sqrt().sqrt();
-    (level - 1.0) * radii[0].min(radii[1])
-}
-
 impl Anatomy for HeartFrame<'_> {
     fn visit(&self, centre: Point, offsets: &[Point], see: &mut impl FnMut(Tissue, u8)) {
         let place = (centre[2] - self.first_slice_mm) / self.slice_mm;
@@ -454,7 +337,7 @@ impl Anatomy for HeartFrame<'_> {
         let [right, down] = self.shifts[slice];
         for &offset in offsets {
             let p = minus(plus(centre, offset), [right, down, 0.0]);
-            let (tissue, label) = self.heart(p).unwrap_or_else(|| (self.thorax(p), 0));
+            let (tissue, label) = self.heart(p).unwrap_or_else(|| (self.around(p), 0));
             see(tissue, label);
         }
     }

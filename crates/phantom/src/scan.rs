@@ -27,12 +27,17 @@ const HEAD_CENTRE: Point = [0.0, 3.0, -27.0];
 ///
 /// # Errors
 /// [`Error::Matrix`] outside of [`MATRIX_RANGE`].
-pub fn head(subject: &HeadSubject, scanner: &HeadScanner, matrix: usize) -> Result<(Volume, Labels)> {
+pub fn head(
+    subject: &HeadSubject,
+    scanner: &HeadScanner,
+    matrix: usize,
+) -> Result<(Volume, Labels)> {
     check_matrix(matrix)?;
     let shrink = matrix as f32 / FULL_MATRIX as f32;
     let size = scanner.size.map(|full| ((full as f32 * shrink).round() as usize).max(1));
     let grid = ScanGrid::centred(size, scanner.spacing_mm.map(|mm| mm / shrink), HEAD_CENTRE);
-    let table = SignalTable::new([0.7, 1.3], 61, |tissue, transmit| scanner.signal(tissue, transmit));
+    let table =
+        SignalTable::new([0.7, 1.3], 61, |tissue, transmit| scanner.signal(tissue, transmit));
     let sampled = sample(subject, &grid, [2; 3], &table, |p| transmit(scanner, p));
     let shading = Shading::around(&scanner.coil, [0.0, -8.0, 5.0], [112.0, 130.0], [45.0, -25.0]);
     let receiver = Receiver {
@@ -72,7 +77,7 @@ pub struct Cine {
 ///
 /// Below the full matrix of 256 the field of view shrinks with the square root of the matrix, around the heart,
 /// and the pixels grow with it, so that the myocardium keeps three pixels and more. Slices keep their number
-/// and thickness; the number of frames falls in proportion, to four at least.
+/// and thickness; frames become fewer as the pixels of a slice do, five at least.
 ///
 /// # Errors
 /// [`Error::Matrix`] outside of [`MATRIX_RANGE`].
@@ -118,8 +123,8 @@ struct CinePlan<'a> {
     noise_seed: u64,
 }
 
-/// Points per voxel of a cine: slices are thick.
-const PER_VOXEL: [usize; 3] = [2, 2, 3];
+/// Points are at most this far apart within a slice when pixels are averaged.
+const POINT_MM: f32 = 1.4;
 /// Standard deviation of the heart's place from one breath-hold to the next; typical.
 const BREATH_HOLD_MM: f32 = 1.2;
 /// Where the stack's top lies above the mitral plane at end-diastole.
@@ -142,19 +147,20 @@ impl<'a> CinePlan<'a> {
             .map(|_| [BREATH_HOLD_MM * normal(&mut rng), BREATH_HOLD_MM * normal(&mut rng)])
             .collect();
         let half = [180.0, 180.0, 80.0];
+        let [thorax_x, thorax_y] = subject.thorax.centre();
         let span = 5.0 * scanner.off_resonance_hz;
         Self {
             subject,
             scanner,
             grid,
-            frames: (scanner.frames as f32 * shrink).round().clamp(4.0, 40.0) as usize,
+            frames: (scanner.frames as f32 * shrink * shrink).round().clamp(5.0, 40.0) as usize,
             shifts,
             off_resonance: RandomWaves::draw(&mut rng, 140.0, [0.0, 0.0, middle], half),
             table: SignalTable::new([-span, span], 201, |tissue, hz| scanner.signal(tissue, hz)),
             shading: Shading::around(
                 &scanner.coil,
-                [subject.thorax_centre()[0], subject.thorax_centre()[1], middle],
-                subject.coil_radii(),
+                [thorax_x, thorax_y, middle],
+                subject.thorax.coil_radii(),
                 [60.0, -60.0],
             ),
             noise_seed,
@@ -173,6 +179,12 @@ impl<'a> CinePlan<'a> {
         (diastole, (0..self.frames).max_by(by_contraction).unwrap_or(0))
     }
 
+    /// Points averaged in a voxel: slices are thick.
+    fn per_voxel(&self) -> [usize; 3] {
+        let across = ((self.grid.spacing[0] / POINT_MM).ceil() as usize).clamp(1, 3);
+        [across, across, 3]
+    }
+
     fn heart_at(&self, frame: usize) -> HeartFrame<'_> {
         let first = self.grid.origin[2];
         let thickness = self.scanner.thickness_mm;
@@ -185,14 +197,14 @@ impl<'a> CinePlan<'a> {
 
     fn sample(&self, frame: usize) -> Sampled {
         let heart = self.heart_at(frame);
-        sample(&heart, &self.grid, PER_VOXEL, &self.table, |p| self.off_resonance_at(p))
+        sample(&heart, &self.grid, self.per_voxel(), &self.table, |p| self.off_resonance_at(p))
     }
 
     fn sample_heart_again(&self, sampled: &mut Sampled, frame: usize) {
         let heart = self.heart_at(frame);
         let quantity = |p| self.off_resonance_at(p);
         let within = HeartFrame::may_move;
-        sampled.sample_again(&heart, &self.grid, PER_VOXEL, &self.table, quantity, within);
+        sampled.sample_again(&heart, &self.grid, self.per_voxel(), &self.table, quantity, within);
     }
 
     fn receiver(&self, frame: usize) -> Receiver<'_> {
@@ -207,7 +219,7 @@ impl<'a> CinePlan<'a> {
     }
 }
 
-fn check_matrix(matrix: usize) -> Result<()> {
+pub(crate) fn check_matrix(matrix: usize) -> Result<()> {
     if MATRIX_RANGE.contains(&matrix) { Ok(()) } else { Err(Error::Matrix { matrix }) }
 }
 

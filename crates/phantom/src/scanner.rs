@@ -219,9 +219,7 @@ pub const HEAD_SCANNERS: [HeadScanner; 6] = [
         name: "Philips_3",
         vendor: "philips",
         field: FieldStrength::T3,
-        sequence: HeadSequence::InversionPrepared(InversionTrain::centred(
-            3000.0, 830.0, 192, 6.9,
-        )),
+        sequence: HeadSequence::InversionPrepared(InversionTrain::centred(3000.0, 830.0, 192, 6.9)),
         te_ms: 3.2,
         flip_deg: 9.0,
         size: [180, 256, 256],
@@ -253,9 +251,7 @@ pub const HEAD_SCANNERS: [HeadScanner; 6] = [
         name: "Siemens_3",
         vendor: "siemens",
         field: FieldStrength::T3,
-        sequence: HeadSequence::InversionPrepared(InversionTrain::centred(
-            2300.0, 900.0, 160, 7.1,
-        )),
+        sequence: HeadSequence::InversionPrepared(InversionTrain::centred(2300.0, 900.0, 160, 7.1)),
         te_ms: 2.98,
         flip_deg: 9.0,
         size: [176, 256, 256],

@@ -130,8 +130,12 @@ mod tests {
 
     #[test]
     fn inversion_nulls_at_t1_ln_2() {
-        let train =
-            InversionTrain { delay_ms: 800.0 * 2.0_f32.ln(), readouts: 0, spacing_ms: 5.0, recovery_ms: 1e5 };
+        let train = InversionTrain {
+            delay_ms: 800.0 * 2.0_f32.ln(),
+            readouts: 0,
+            spacing_ms: 5.0,
+            recovery_ms: 1e5,
+        };
         assert!(inversion_prepared(&WHITE, &train, 0.0, 0.1).abs() < 1e-6);
     }
 

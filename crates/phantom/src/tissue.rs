@@ -5,36 +5,37 @@
 //!
 //! | tissue | T1 1.5 T / 3 T (ms) | T2 1.5 T / 3 T (ms) | T2* 1.5 T / 3 T (ms) | proton density |
 //! |---|---|---|---|---|
-//! | white matter | 646 / 838 [W] | 80 / 71 [C] | 66.2 / 53.2 [P] | 0.77 [B] |
-//! | cortical grey matter | 1197 / 1607 [W] | 87 / 76 [C] | 84.0 / 66.0 [P] | 0.86 [B] |
-//! | deep grey matter | 1000 / 1300 typical | 80 / 70 typical | 55.5 / 31.5 [P], putamen | 0.86 [B] |
-//! | cerebrospinal fluid, vitreous | 4300 / 4300 [R] | 329 [B] | 58 [B] | 1.00 [B] |
-//! | fat | 343 / 382 [dB] | 58 / 68 [dB] | 40 / 25 typical | 1.00 [B] |
-//! | bone marrow (fatty) | 288 / 365 [G] | 165 / 133 [G] | 15 / 8 typical | 0.70 typical |
-//! | muscle, mucosa | 1130 / 1420 [G] | 35.3 / 31.7 [G] | 30 [B] / 25 typical | 1.00 [B] |
-//! | skin | 900 [B] / 1130 typical | 47 [B] | 30 [B] / 25 typical | 1.00 [B] |
-//! | cortical bone | 200 / 223 [Re, D] | 0.45 / 0.39 | 0.45 / 0.39 [Re, D] | 0.20 typical |
-//! | arterial blood | 1441 / 1932 [S] | 290 / 275 [S] | 250 / 150 typical | 0.90 typical |
-//! | venous blood | 1441 / 1932 [S] | 180 / 100 typical, after [Wr] | 120 / 50 typical | 0.90 typical |
-//! | myocardium | 980 [M] / 1157 [K] | 52.2 [Gi] / 45.1 [K] | 35 / 25 typical | 0.80 typical |
-//! | liver | 586 / 809 [dB] | 46 / 34 [dB] | 25 / 15 typical | 0.72 typical |
-//! | lung | 1200 / 1280 typical | 40 / 30 typical | 2.1 / 0.74 [Y] | 0.20 typical |
+//! | white matter | 646 / 838 (W) | 80 / 71 (C) | 66.2 / 53.2 (P) | 0.77 (B) |
+//! | cortical grey matter | 1197 / 1607 (W) | 87 / 76 (C) | 84.0 / 66.0 (P) | 0.86 (B) |
+//! | deep grey matter | 1000 / 1300 typical | 80 / 70 typical | 55.5 / 31.5 (P), putamen | 0.86 (B) |
+//! | cerebrospinal fluid, vitreous | 4300 / 4300 (R) | 329 (B) | 58 (B) | 1.00 (B) |
+//! | fat | 343 / 382 (dB) | 58 / 68 (dB) | 40 / 25 typical | 1.00 (B) |
+//! | fatty marrow (skull, jaw) | 288 / 365 (G) | 165 / 133 (G) | 15 / 8 typical | 0.70 typical |
+//! | red marrow (vertebrae, ribs) | 549 / 586 (dB) | 49 / 49 (dB) | 12 / 6 typical | 0.70 typical |
+//! | muscle, mucosa | 1130 / 1420 (G) | 35.3 / 31.7 (G) | 30 (B) / 25 typical | 1.00 (B) |
+//! | skin | 900 (B) / 1130 typical | 47 (B) | 30 (B) / 25 typical | 1.00 (B) |
+//! | cortical bone | 200 / 223 (Re, D) | 0.45 / 0.39 | 0.45 / 0.39 (Re, D) | 0.20 typical |
+//! | arterial blood | 1441 / 1932 (S) | 290 / 275 (S) | 250 / 150 typical | 0.90 typical |
+//! | venous blood | 1441 / 1932 (S) | 180 / 100 typical, after (Wr) | 120 / 50 typical | 0.90 typical |
+//! | myocardium | 980 (M) / 1157 (K) | 52.2 (Gi) / 45.1 (K) | 35 / 25 typical | 0.80 typical |
+//! | liver | 586 / 809 (dB) | 46 / 34 (dB) | 25 / 15 typical | 0.72 typical |
+//! | lung | 1200 / 1280 typical | 40 / 30 typical | 2.1 / 0.74 (Y) | 0.20 typical |
 //!
-//! * \[B\] Kwan, Evans, Pike, IEEE Trans Med Imaging 18:1085 (1999), the BrainWeb simulator.
-//! * \[C\] Cox, Gowland, Magn Reson Med 64:1440 (2010); frontal grey matter and white matter.
-//! * \[D\] Du et al., Magn Reson Imaging 28:178 (2010).
-//! * \[dB\] de Bazelaire et al., Radiology 230:652 (2004).
-//! * \[G\] Gold et al., AJR 183:343 (2004).
-//! * \[Gi\] Giri et al., J Cardiovasc Magn Reson 11:56 (2009).
-//! * \[K\] von Knobelsdorff-Brenkenhoff et al., J Cardiovasc Magn Reson 15:53 (2013).
-//! * \[M\] Messroghli et al., Radiology 238:1004 (2006).
-//! * \[P\] Peters et al., Magn Reson Imaging 25:748 (2007).
-//! * \[R\] Rooney et al., Magn Reson Med 57:308 (2007).
-//! * \[Re\] Reichert et al., Magn Reson Imaging 23:611 (2005).
-//! * \[S\] Stanisz et al., Magn Reson Med 54:507 (2005).
-//! * \[W\] Wright et al., MAGMA 21:121 (2008).
-//! * \[Wr\] Wright, Hu, Macovski, J Magn Reson Imaging 1:275 (1991).
-//! * \[Y\] Yu, Xue, Song, Magn Reson Med 66:248 (2011).
+//! * (B) Kwan, Evans, Pike, IEEE Trans Med Imaging 18:1085 (1999), the BrainWeb simulator.
+//! * (C) Cox, Gowland, Magn Reson Med 64:1440 (2010); frontal grey matter and white matter.
+//! * (D) Du et al., Magn Reson Imaging 28:178 (2010).
+//! * (dB) de Bazelaire et al., Radiology 230:652 (2004).
+//! * (G) Gold et al., AJR 183:343 (2004).
+//! * (Gi) Giri et al., J Cardiovasc Magn Reson 11:56 (2009).
+//! * (K) von Knobelsdorff-Brenkenhoff et al., J Cardiovasc Magn Reson 15:53 (2013).
+//! * (M) Messroghli et al., Radiology 238:1004 (2006).
+//! * (P) Peters et al., Magn Reson Imaging 25:748 (2007).
+//! * (R) Rooney et al., Magn Reson Med 57:308 (2007).
+//! * (Re) Reichert et al., Magn Reson Imaging 23:611 (2005).
+//! * (S) Stanisz et al., Magn Reson Med 54:507 (2005).
+//! * (W) Wright et al., MAGMA 21:121 (2008).
+//! * (Wr) Wright, Hu, Macovski, J Magn Reson Imaging 1:275 (1991).
+//! * (Y) Yu, Xue, Song, Magn Reson Med 66:248 (2011).
 
 /// Main magnetic field of a scanner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,8 @@ pub enum Tissue {
     Fat,
     Muscle,
     CorticalBone,
-    Marrow,
+    FattyMarrow,
+    RedMarrow,
     CerebrospinalFluid,
     GreyMatter,
     WhiteMatter,
@@ -97,13 +99,14 @@ const FAT_SHIFT_PPM: f32 = -3.4;
 
 impl Tissue {
     /// All tissues, in the order of their discriminants.
-    pub const ALL: [Tissue; 15] = [
+    pub const ALL: [Tissue; 16] = [
         Self::Air,
         Self::Skin,
         Self::Fat,
         Self::Muscle,
         Self::CorticalBone,
-        Self::Marrow,
+        Self::FattyMarrow,
+        Self::RedMarrow,
         Self::CerebrospinalFluid,
         Self::GreyMatter,
         Self::WhiteMatter,
@@ -128,7 +131,8 @@ impl Tissue {
             Self::Fat => ([343.0, 382.0], [58.0, 68.0], [40.0, 25.0], 1.0),
             Self::Muscle => ([1130.0, 1420.0], [35.3, 31.7], [30.0, 25.0], 1.0),
             Self::CorticalBone => ([200.0, 223.0], [0.45, 0.39], [0.45, 0.39], 0.2),
-            Self::Marrow => ([288.0, 365.0], [165.0, 133.0], [15.0, 8.0], 0.7),
+            Self::FattyMarrow => ([288.0, 365.0], [165.0, 133.0], [15.0, 8.0], 0.7),
+            Self::RedMarrow => ([549.0, 586.0], [49.0, 49.0], [12.0, 6.0], 0.7),
             Self::CerebrospinalFluid => ([4300.0, 4300.0], [329.0, 329.0], [58.0, 58.0], 1.0),
             Self::GreyMatter => ([1197.0, 1607.0], [87.0, 76.0], [84.0, 66.0], 0.86),
             Self::WhiteMatter => ([646.0, 838.0], [80.0, 71.0], [66.2, 53.2], 0.77),
@@ -144,7 +148,7 @@ impl Tissue {
             FieldStrength::T3 => 1,
         };
         let shift_ppm = match self {
-            Self::Fat | Self::Marrow => FAT_SHIFT_PPM,
+            Self::Fat | Self::FattyMarrow => FAT_SHIFT_PPM,
             _ => 0.0,
         };
         Properties {
