@@ -1,2 +1,42 @@
-//! Tasks of the workspace.
-fn main() {}
+//! Tasks of the workspace, a module each; this file only dispatches.
+#![forbid(unsafe_code)]
+
+mod ci;
+mod data;
+mod package;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Tasks of the udas workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// List, fetch, verify and prepare the data sets of `datasets/`.
+    Data(data::Args),
+    /// Check the rules of the workspace that the compiler does not know.
+    Tidy,
+    /// Check that every published crate packs completely and compiles from its package.
+    Package,
+    /// Run all the checks of continuous integration, the tests last.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let result = match Task::parse() {
+        Task::Data(args) => data::run(&args),
+        Task::Tidy => tidy::run(),
+        Task::Package => package::run(),
+        Task::Ci => ci::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

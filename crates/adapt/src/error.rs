@@ -19,7 +19,9 @@ pub enum Error {
         level: usize,
     },
     /// The head sits on another level.
-    #[error("the head belongs to level {found}, but level {asked} was asked for; pass another --head or --level {found}")]
+    #[error(
+        "the head belongs to level {found}, but level {asked} was asked for; pass another --head or --level {found}"
+    )]
     HeadLevel {
         /// Level of the head.
         found: usize,

@@ -73,8 +73,7 @@ impl Adaptation {
         };
         // Published: the early layers run twice a step, once for each output. One pass whose statistics
         // are counted twice is the same.
-        let features =
-            self.unet.early(images, head.level(), self.mode(RunningUpdate::Twice))?;
+        let features = self.unet.early(images, head.level(), self.mode(RunningUpdate::Twice))?;
         let onward = match self.options.pseudo_label {
             PseudoLabel::Attached => features.clone(),
             PseudoLabel::Detached => features.detach(),

@@ -35,9 +35,8 @@ pub fn dice_agreement(first: &Tensor, second: &Tensor, task: AgreementTask) -> R
 }
 
 fn dice(a: &Tensor, b: &Tensor) -> Result<f64> {
-    let count = |mask: &Tensor| -> Result<f64> {
-        mask.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()
-    };
+    let count =
+        |mask: &Tensor| -> Result<f64> { mask.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>() };
     let both = count(&(a * b)?)?;
     Ok((2.0 * both + SMOOTHING) / (count(a)? + count(b)? + SMOOTHING))
 }

@@ -1,5 +1,5 @@
 //! Binary cross-entropy with logits.
-use candle_core::{CustomOp1, CpuStorage, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 /// Logistic function, differentiable, without overflow at any logit.
 ///

@@ -3,8 +3,10 @@ use candle_core::{Device, Tensor, Var, safetensors::load};
 use udas_losses::{binary_cross_entropy_elements, soft_cross_entropy, softmax};
 
 fn golden() -> Option<std::collections::HashMap<String, Tensor>> {
-    let path =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/losses_and_upsampling.safetensors");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/golden/losses_and_upsampling.safetensors"
+    );
     if !std::path::Path::new(path).exists() {
         eprintln!("skipped: {path} is absent (golden values are not part of the packaged crate)");
         return None;
@@ -44,7 +46,11 @@ fn soft_cross_entropy_and_both_gradients() {
     assert_close("loss", &loss, &golden["soft_ce.loss"]);
     let gradients = loss.backward().unwrap();
     assert_close("logits", gradients.get(&logits).unwrap(), &golden["soft_ce.grad_logits"]);
-    assert_close("teacher", gradients.get(&teacher).unwrap(), &golden["soft_ce.grad_teacher_logits"]);
+    assert_close(
+        "teacher",
+        gradients.get(&teacher).unwrap(),
+        &golden["soft_ce.grad_teacher_logits"],
+    );
 }
 
 #[test]
@@ -56,7 +62,8 @@ fn entropy_s_gradient_is_its_finite_difference() {
     for classes in [1, 2, 3] {
         let logits = Var::from_tensor(&of(&values, classes)).unwrap();
         let gradients = udas_losses::entropy(&logits).unwrap().backward().unwrap();
-        let gradient = gradients.get(&logits).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let gradient =
+            gradients.get(&logits).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         for index in 0..values.len() {
             let step = 1e-2;
             let at = |delta: f32| {

@@ -77,7 +77,13 @@ fn normalisation(
 ) -> Norm {
     let inv_std =
         variance.iter().map(|&variance| (1.0 / (f64::from(variance) + EPSILON).sqrt()) as f32);
-    Norm { mean, inv_std: inv_std.collect(), gamma: gamma.to_vec(), beta: beta.to_vec(), statistics }
+    Norm {
+        mean,
+        inv_std: inv_std.collect(),
+        gamma: gamma.to_vec(),
+        beta: beta.to_vec(),
+        statistics,
+    }
 }
 
 /// Moves the running statistics of the layer `prefix` towards a batch's moments.

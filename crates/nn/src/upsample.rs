@@ -2,7 +2,9 @@
 //! own operation lacks.
 use crate::{Result, layout};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
-use udas_kernels::{MapShape, upsample_bilinear as forward, upsample_bilinear_backward as backward};
+use udas_kernels::{
+    MapShape, upsample_bilinear as forward, upsample_bilinear_backward as backward,
+};
 
 /// `[N, H, W, C]` to `[N, H * factor, W * factor, C]`, `align_corners = false`; factor 2, 4 or 8.
 ///
@@ -39,8 +41,7 @@ impl CustomOp1 for Upsample {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let shape = map_shape(layout.shape())?;
         let x = &storage.as_slice::<f32>()?[layout.start_offset()..][..shape.len()];
-        let mut y = vec![0.0; shape.len() * self.factor * self.factor];
-        forward(x, shape, self.factor, &mut y);
+        let y = forward(x, shape, self.factor);
         let out = (shape.n, shape.h * self.factor, shape.w * self.factor, shape.c);
         Ok((CpuStorage::F32(y), out.into()))
     }
@@ -48,8 +49,7 @@ impl CustomOp1 for Upsample {
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
         let shape = map_shape(x.shape())?;
         let dy = dy.flatten_all()?.to_vec1::<f32>()?;
-        let mut dx = vec![0.0; shape.len()];
-        backward(&dy, shape, self.factor, &mut dx);
+        let dx = backward(&dy, shape, self.factor);
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }
 }

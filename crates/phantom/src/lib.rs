@@ -20,7 +20,7 @@
 //! # How an image arises
 //!
 //! 1. Anatomy: implicit shapes, folded by the zero sheets of band-limited random fields, deformed smoothly, give
-//!    the tissue at any point (8 points a voxel in heads, 3 to 27 in hearts, averaged: partial volume).
+//!    the tissue at any point; points at most 1.4 mm apart within a voxel are averaged (partial volume).
 //! 2. Signal: spoiled, inversion-prepared or balanced gradient echo in its steady state, with the transmit field
 //!    of a head and the off-resonance of a chest.
 //! 3. Reception: shading of the coil's loops, point spread, complex noise of which the magnitude is taken (Rician),

@@ -16,6 +16,9 @@ pub const FULL_MATRIX: usize = 256;
 /// In-plane sizes that can be asked for.
 pub const MATRIX_RANGE: std::ops::RangeInclusive<usize> = 32..=512;
 
+/// Points that are averaged for a voxel are at most this far apart; finer detail is left to the point spread.
+const POINT_MM: f32 = 1.4;
+
 /// Middle of a head scan in head coordinates: the field of view reaches from above the scalp to the neck.
 const HEAD_CENTRE: Point = [0.0, 3.0, -27.0];
 
@@ -38,7 +41,8 @@ pub fn head(
     let grid = ScanGrid::centred(size, scanner.spacing_mm.map(|mm| mm / shrink), HEAD_CENTRE);
     let table =
         SignalTable::new([0.7, 1.3], 61, |tissue, transmit| scanner.signal(tissue, transmit));
-    let sampled = sample(subject, &grid, [2; 3], &table, |p| transmit(scanner, p));
+    let per_voxel = grid.spacing.map(points_along);
+    let sampled = sample(subject, &grid, per_voxel, &table, |p| transmit(scanner, p));
     let shading = Shading::around(&scanner.coil, [0.0, -8.0, 5.0], [112.0, 130.0], [45.0, -25.0]);
     let receiver = Receiver {
         shading: &shading,
@@ -123,8 +127,6 @@ struct CinePlan<'a> {
     noise_seed: u64,
 }
 
-/// Points are at most this far apart within a slice when pixels are averaged.
-const POINT_MM: f32 = 1.4;
 /// Standard deviation of the heart's place from one breath-hold to the next; typical.
 const BREATH_HOLD_MM: f32 = 1.2;
 /// Where the stack's top lies above the mitral plane at end-diastole.
@@ -181,7 +183,7 @@ impl<'a> CinePlan<'a> {
 
     /// Points averaged in a voxel: slices are thick.
     fn per_voxel(&self) -> [usize; 3] {
-        let across = ((self.grid.spacing[0] / POINT_MM).ceil() as usize).clamp(1, 3);
+        let across = points_along(self.grid.spacing[0]);
         [across, across, 3]
     }
 
@@ -217,6 +219,10 @@ impl<'a> CinePlan<'a> {
             noise_seed: self.noise_seed.wrapping_add(1 + frame as u64),
         }
     }
+}
+
+fn points_along(spacing_mm: f32) -> usize {
+    ((spacing_mm / POINT_MM).ceil() as usize).clamp(1, 3)
 }
 
 pub(crate) fn check_matrix(matrix: usize) -> Result<()> {

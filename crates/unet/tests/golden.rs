@@ -18,9 +18,9 @@ fn golden(name: &str) -> Option<Checkpoint> {
 }
 
 fn with_prefix(tensors: &StateDict, prefix: &str) -> StateDict {
-    let named = tensors.iter().filter_map(|(name, tensor)| {
-        Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
-    });
+    let named = tensors
+        .iter()
+        .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone())));
     named.collect()
 }
 
@@ -47,8 +47,7 @@ fn check(file: &str) {
     heads(&unet, tensors);
 
     unet.parameters_mut().set_trainable(|_| true);
-    let logits =
-        unet.forward(&tensors["input"], NormMode::Batch(RunningUpdate::Once)).unwrap();
+    let logits = unet.forward(&tensors["input"], NormMode::Batch(RunningUpdate::Once)).unwrap();
     assert_close("train.logits", &logits, &tensors["train.logits"]);
     let target = &tensors["target"];
     let loss = if target.dim(1).unwrap() == 1 {
@@ -94,8 +93,7 @@ fn heads(unet: &UNet, tensors: &StateDict) {
     for level in 0..=1 {
         let state = with_prefix(tensors, &format!("head{level}."));
         assert_eq!(EarlyHead::level_of(&state, unet.architecture()).unwrap(), level);
-        let head =
-            EarlyHead::from_state(&state, unet.architecture(), level, &Device::Cpu).unwrap();
+        let head = EarlyHead::from_state(&state, unet.architecture(), level, &Device::Cpu).unwrap();
         let features = unet.early(&tensors["input"], level, NormMode::Running).unwrap();
         let logits = head.forward(features.last().unwrap()).unwrap();
         let name = format!("eval.head{level}_logits");

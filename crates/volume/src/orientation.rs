@@ -41,7 +41,7 @@ impl Orientation {
         let mut rows = [[0.0; 4]; 3];
         for (axis, (source, flipped)) in self.axes().into_iter().enumerate() {
             if flipped {
-                corner[source] = (shape[source] - 1) as f64;
+                corner[source] = shape[source].saturating_sub(1) as f64;
             }
             for (row, from) in rows.iter_mut().zip(affine.rows()) {
                 row[axis] = if flipped { -from[source] } else { from[source] };

@@ -2,6 +2,9 @@
 
 use crate::{Affine, Error, Grid, Image, Labels, Result, Volume};
 
+/// More voxels than this are refused, as on reading.
+const MAX_VOXELS: u64 = 1 << 30;
+
 impl Grid {
     /// The grid with the same axes and field of view and voxels of about `spacing_mm`: the size along an
     /// axis is rounded to whole voxels of exactly `spacing_mm`, centred on the old field of view.

@@ -22,7 +22,11 @@ impl Method for Tent {
     }
 
     fn recipe(&self) -> Recipe {
-        Recipe { moves: Moves::NormAffine, supervision: Supervision::Entropy, output: Output::Final }
+        Recipe {
+            moves: Moves::NormAffine,
+            supervision: Supervision::Entropy,
+            output: Output::Final,
+        }
     }
 
     fn options(&self) -> Options {

@@ -173,29 +173,32 @@ impl ChainOp {
         Ok(shapes)
     }
 
-    fn run(&self, x: &[f32], input: MapShape, packed: &[f32]) -> CandleResult<(Vec<f32>, MapShape)> {
+    fn run(
+        &self,
+        x: &[f32],
+        input: MapShape,
+        packed: &[f32],
+    ) -> CandleResult<(Vec<f32>, MapShape)> {
         let shapes = self.shapes(input)?;
         let mut tape = Tape { norms: Vec::new(), maps: Vec::new() };
         let mut all_moments = Vec::new();
         let mut gathered: Option<Moments> = None;
         for (index, step) in self.steps.iter().enumerate() {
             let map = if index == 0 { x } else { &tape.maps[index - 1] };
-            let norm = self.norm_of(index, map, shapes[index], packed, gathered.take(), &mut all_moments);
-            let mut out = vec![0.0; shapes[index + 1].len()];
-            match &step.kind {
-                StepKind::Norm { .. } => {
-                    if let Some(norm) = &norm {
-                        norm_forward(map, shapes[index], norm, &mut out);
-                    }
-                }
-                StepKind::Unit(spec) => {
-                    let skip = (step.skip == Skip::Closes).then(|| {
-                        if index == 1 { x } else { tape.maps[index - 2].as_slice() }
-                    });
+            let norm =
+                self.norm_of(index, map, shapes[index], packed, gathered.take(), &mut all_moments);
+            let out = match (&step.kind, &norm) {
+                (StepKind::Norm { .. }, Some(norm)) => norm_forward(map, shapes[index], norm),
+                (StepKind::Norm { .. }, None) => bail!("a norm step without its statistics"),
+                (StepKind::Unit(spec), norm) => {
+                    let skip = (step.skip == Skip::Closes)
+                        .then(|| if index == 1 { x } else { tape.maps[index - 2].as_slice() });
                     let unit = self.unit(index, spec, shapes[index], norm.as_ref(), packed, skip);
-                    gathered = unit_forward(&unit, map, &mut out, self.gather_after(index));
+                    let (out, moments) = unit_forward(&unit, map, self.gather_after(index));
+                    gathered = moments;
+                    out
                 }
-            }
+            };
             if self.recording == Recording::Off {
                 self.forget(&mut tape.maps, index);
             }
@@ -234,7 +237,11 @@ impl ChainOp {
 
     fn gather_after(&self, index: usize) -> Gather {
         let next_norm = self.steps.get(index + 1).and_then(Step::norm);
-        if self.running.is_none() && next_norm.is_some() { Gather::Moments } else { Gather::Nothing }
+        if self.running.is_none() && next_norm.is_some() {
+            Gather::Moments
+        } else {
+            Gather::Nothing
+        }
     }
 
     /// Frees the maps that no later step reads: all before `index - 1`, and `index - 1` unless an open
@@ -274,21 +281,19 @@ impl ChainOp {
                 weight: part.weight_wanted,
                 bias: part.bias_wanted,
             };
-            let mut dx = if needs.input { vec![0.0; shapes[index].len()] } else { Vec::new() };
             let norm = tape.norms[index].as_ref();
-            let grads = match (&step.kind, norm) {
+            let mut grads = match (&step.kind, norm) {
                 (StepKind::Norm { .. }, Some(norm)) => {
-                    let dx = needs.input.then_some(dx.as_mut_slice());
-                    norm_backward(map, shapes[index], norm, &grad, &needs, dx)
+                    norm_backward(map, shapes[index], norm, &grad, &needs)
                 }
                 (StepKind::Norm { .. }, None) => bail!("a norm step without its statistics"),
                 (StepKind::Unit(spec), norm) => {
                     let unit = self.unit(index, spec, shapes[index], norm, packed, None);
                     let skip = (step.skip == Skip::Opens).then(|| skip_grad.take()).flatten();
-                    let dx = needs.input.then_some(dx.as_mut_slice());
-                    unit_backward(&unit, map, Some(out), &grad, &needs, skip.as_deref(), dx)
+                    unit_backward(&unit, map, Some(out), &grad, &needs, skip.as_deref())
                 }
             };
+            let dx = grads.input.take().unwrap_or_default();
             store(part, grads, &mut packed_grad);
             let above = std::mem::replace(&mut grad, Cow::Owned(dx));
             if step.skip == Skip::Closes {

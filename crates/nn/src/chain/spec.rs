@@ -141,7 +141,9 @@ impl Step {
         let mut steps = Vec::new();
         for layer in layers {
             match layer {
-                Layer::Unit(unit) => steps.push(Self { kind: StepKind::Unit(unit), skip: Skip::None }),
+                Layer::Unit(unit) => {
+                    steps.push(Self { kind: StepKind::Unit(unit), skip: Skip::None })
+                }
                 Layer::Residual(first, second) => {
                     steps.push(Self { kind: StepKind::Unit(first), skip: Skip::Opens });
                     steps.push(Self { kind: StepKind::Unit(second), skip: Skip::Closes });

@@ -1,0 +1,117 @@
+//! What can be wrong with a data set, each with the files it concerns and the remedy.
+
+use std::path::{Path, PathBuf};
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error that names the files, what is wrong and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A volume that cannot be read, or lies on another grid than its mask.
+    #[error(transparent)]
+    Volume(#[from] udas_volume::Error),
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A folder in none of the known layouts.
+    #[error(
+        "{root}: no data set is recognised here; expected are domain folders \
+         (DOMAIN/images/NAME.nii.gz and DOMAIN/masks/NAME.nii.gz), CC-359 file names \
+         (CC0001_philips_15_55_M.nii.gz, masks with _ss), or the M&Ms tree with its CSV"
+    )]
+    Unrecognised {
+        /// The folder.
+        root: PathBuf,
+    },
+    /// Nothing to read where images were expected.
+    #[error(
+        "{path}: holds no images; give a folder with .nii, .nii.gz, .hdr/.img, .png, .tif or .jpg files"
+    )]
+    Empty {
+        /// The file, folder or pattern.
+        path: PathBuf,
+    },
+    /// A domain that the data set does not have.
+    #[error("{root}: has no domain {name:?}; it has {}", existing.join(", "))]
+    UnknownDomain {
+        /// The data set.
+        root: PathBuf,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        existing: Vec<String>,
+    },
+    /// A subject that the data set does not have.
+    #[error("there is no subject {name:?}; there are {}", existing.join(", "))]
+    UnknownSubject {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        existing: Vec<String>,
+    },
+    /// Two files that claim to be one subject.
+    #[error("{first} and {second} are both named {name}; rename or remove one")]
+    SameName {
+        /// The name without extension.
+        name: String,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// An image without the mask that is needed.
+    #[error("{image}: has no mask; add {expected}, or use it as unlabelled data")]
+    NoMask {
+        /// The image.
+        image: PathBuf,
+        /// Where the mask is looked for.
+        expected: String,
+    },
+    /// A label that is no class.
+    #[error(
+        "{path}: voxel {voxel:?} has label {label}, the classes are 0 to {last}; \
+         correct the mask, or train with more classes"
+    )]
+    LabelOutside {
+        /// The mask.
+        path: PathBuf,
+        /// The label.
+        label: u8,
+        /// Its x, y, z index.
+        voxel: [usize; 3],
+        /// The last class.
+        last: u8,
+    },
+    /// A CSV that does not say what is needed.
+    #[error("{path}: {problem}; use the CSV that comes with the M&Ms data")]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// More subjects or folds asked for than there are.
+    #[error("{wanted} are wanted of {available} subjects; ask for fewer")]
+    TooFew {
+        /// What was asked for, in words.
+        wanted: String,
+        /// How many there are.
+        available: usize,
+    },
+    /// A setting without meaning.
+    #[error("{0}")]
+    Setting(String),
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.into(), source }
+    }
+}

@@ -1,0 +1,59 @@
+//! The choices between a file and the slices a network sees; recorded with the model.
+
+use serde::{Deserialize, Serialize};
+use udas_volume::Probe;
+
+use crate::{Intensity, Padding, Plane, Result, Slicing, Spacing, Turn};
+
+/// Everything done to a volume before a network sees it; travels with the model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Preprocessing {
+    /// The plane that slices lie in.
+    pub plane: Plane,
+    /// How slices are turned.
+    pub turn: Turn,
+    /// The voxel size.
+    pub spacing: Spacing,
+    /// How intensities are normalised.
+    pub intensity: Intensity,
+    /// How slices are brought to one size.
+    pub padding: Padding,
+}
+
+impl Preprocessing {
+    /// What the published CC-359 loader does: sagittal slices, upright, min-max, padded to squares.
+    pub const CC359: Self = Self {
+        plane: Plane::Sagittal,
+        turn: Turn::CounterClockwise,
+        spacing: Spacing::Native,
+        intensity: Intensity::MinMax,
+        padding: Padding::Square { multiple: 1 },
+    };
+
+    /// What the published M&Ms loader does: the acquired slices as stored, min-max over both frames, padded
+    /// to multiples of 8.
+    pub const MNMS: Self = Self {
+        plane: Plane::Stored,
+        turn: Turn::None,
+        spacing: Spacing::Native,
+        intensity: Intensity::MinMax,
+        padding: Padding::Rectangle { multiple: 8 },
+    };
+
+    /// For any other data: upright slices in a plane, min-max, padded to multiples of 8.
+    pub const fn upright(plane: Plane) -> Self {
+        Self {
+            plane,
+            turn: Turn::CounterClockwise,
+            spacing: Spacing::Native,
+            intensity: Intensity::MinMax,
+            padding: Padding::Rectangle { multiple: 8 },
+        }
+    }
+
+    /// The slicing of a file by its header.
+    pub fn slicing(&self, probe: &Probe) -> Result<Slicing> {
+        Slicing::new(&probe.grid, probe.header.kind(), self.plane, self.turn, self.spacing)
+    }
+}

@@ -1,0 +1,255 @@
+//! Moments of a map, and batch norm without a convolution.
+use crate::emit::Partial;
+use crate::simd::{InstructionSet, Job, Lanes};
+use crate::{MapShape, Needs, Norm, Statistics, UnitGrads};
+use rayon::prelude::*;
+
+/// Pixels of a work item.
+const BLOCK: usize = 2048;
+
+/// Mean and biased variance of each channel.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Moments {
+    /// Mean.
+    pub mean: Vec<f32>,
+    /// Mean squared deviation.
+    pub variance: Vec<f32>,
+    /// Pixels.
+    pub count: usize,
+}
+
+impl Moments {
+    /// Sum of squared deviations over `count - 1`, as PyTorch's running variance has it.
+    pub fn unbiased_variance(&self) -> Vec<f32> {
+        let correction = self.count as f64 / (self.count.max(2) - 1) as f64;
+        self.variance.iter().map(|&value| (f64::from(value) * correction) as f32).collect()
+    }
+}
+
+/// Mean and variance of each channel over all pixels.
+pub fn moments(x: &[f32], shape: MapShape) -> Moments {
+    assert_eq!(x.len(), shape.len(), "the map has not the shape {shape:?}");
+    let partials: Vec<Partial> =
+        x.par_chunks(BLOCK * shape.c.max(1)).map(|x| block_sums(x, shape.c)).collect();
+    combine(&partials, shape.c)
+}
+
+/// Sums about the block's first pixel.
+fn block_sums(x: &[f32], channels: usize) -> Partial {
+    let mut partial = Partial {
+        count: x.len() / channels,
+        shift: x[..channels].to_vec(),
+        first: vec![0.0; channels],
+        second: vec![0.0; channels],
+    };
+    for pixel in x.chunks_exact(channels) {
+        let sums = partial.first.iter_mut().zip(&mut partial.second);
+        for ((x, shift), (first, second)) in pixel.iter().zip(&partial.shift).zip(sums) {
+            let centred = x - shift;
+            *first += centred;
+            *second += centred * centred;
+        }
+    }
+    partial
+}
+
+/// Moments from items' sums, in their order (Chan et al. 1983, pairwise combination).
+pub(crate) fn combine(partials: &[Partial], channels: usize) -> Moments {
+    let (mut means, mut squares) = (vec![0.0f64; channels], vec![0.0f64; channels]);
+    let mut count = 0usize;
+    for partial in partials.iter().filter(|partial| partial.count > 0) {
+        let added = partial.count as f64;
+        let total = count as f64 + added;
+        for c in 0..channels {
+            let offset = f64::from(partial.first[c]) / added;
+            let mean = f64::from(partial.shift[c]) + offset;
+            let square =
+                (f64::from(partial.second[c]) - offset * f64::from(partial.first[c])).max(0.0);
+            let delta = mean - means[c];
+            means[c] += delta * added / total;
+            squares[c] += square + delta * delta * count as f64 * added / total;
+        }
+        count += partial.count;
+    }
+    let variance = squares.iter().map(|square| (square / count.max(1) as f64) as f32).collect();
+    Moments { mean: means.iter().map(|&mean| mean as f32).collect(), variance, count }
+}
+
+/// Sums of gradient and of gradient times normalised input, in f64, in the items' order.
+pub(crate) fn gradient_sums(partials: &[Partial], channels: usize) -> (Vec<f64>, Vec<f64>) {
+    let (mut first, mut second) = (vec![0.0; channels], vec![0.0; channels]);
+    for partial in partials {
+        for c in 0..channels {
+            first[c] += f64::from(partial.first[c]);
+            second[c] += f64::from(partial.second[c]);
+        }
+    }
+    (first, second)
+}
+
+/// `(x - mean) * inv_std * gamma + beta`
+pub fn norm_forward(x: &[f32], shape: MapShape, norm: &Norm) -> Vec<f32> {
+    assert_eq!(x.len(), shape.len(), "the map has not the shape {shape:?}");
+    let (scale, shift) = norm.scale_shift();
+    let mut y = vec![0.0; x.len()];
+    let len = BLOCK * shape.c.max(1);
+    y.par_chunks_mut(len).zip(x.par_chunks(len)).for_each(|(y, x)| {
+        for (y, x) in y.chunks_exact_mut(shape.c).zip(x.chunks_exact(shape.c)) {
+            for c in 0..shape.c {
+                y[c] = x[c] * scale[c] + shift[c];
+            }
+        }
+    });
+    y
+}
+
+/// Gradients of [`norm_forward`] for the output's gradient `dy`.
+pub fn norm_backward(
+    x: &[f32],
+    shape: MapShape,
+    norm: &Norm,
+    dy: &[f32],
+    needs: &Needs,
+) -> UnitGrads {
+    assert_eq!(x.len(), shape.len(), "the map has not the shape {shape:?}");
+    assert_eq!(dy.len(), x.len(), "a gradient of another shape");
+    let channels = shape.c;
+    let len = BLOCK * channels.max(1);
+    let partials: Vec<Partial> = x
+        .par_chunks(len)
+        .zip(dy.par_chunks(len))
+        .map(|(x, dy)| block_gradient_sums(x, dy, norm))
+        .collect();
+    let (beta, gamma) = gradient_sums(&partials, channels);
+    let input = needs.input.then(|| {
+        let mut gradient = dy.to_vec();
+        let pass = InputPass::new(norm, &beta, &gamma, shape.pixels());
+        pass.apply(&mut gradient, x, None);
+        gradient
+    });
+    let narrow = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
+    UnitGrads {
+        input,
+        gamma: needs.norm.then(|| narrow(gamma)),
+        beta: needs.norm.then(|| narrow(beta)),
+        ..UnitGrads::default()
+    }
+}
+
+fn block_gradient_sums(x: &[f32], dy: &[f32], norm: &Norm) -> Partial {
+    let channels = norm.mean.len();
+    let zeros = vec![0.0; channels];
+    let mut partial = Partial {
+        count: x.len() / channels,
+        shift: Vec::new(),
+        first: zeros.clone(),
+        second: zeros,
+    };
+    for (x, dy) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)) {
+        for c in 0..channels {
+            partial.first[c] += dy[c];
+            partial.second[c] += dy[c] * (x[c] - norm.mean[c]) * norm.inv_std[c];
+        }
+    }
+    partial
+}
+
+/// The last pass of a normalisation's backward: `dx = g * a + x * b + c`, channel by channel.
+///
+/// With batch statistics this is `gamma * inv_std * (g - mean(g) - normal * mean(g * normal))`
+/// (Ioffe and Szegedy 2015, section 3), with running ones `gamma * inv_std * g`.
+pub(crate) struct InputPass {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    c: Vec<f32>,
+}
+
+impl InputPass {
+    /// From the sums over all pixels of the gradient and of gradient times normalised input.
+    pub fn new(norm: &Norm, sum: &[f64], sum_normal: &[f64], pixels: usize) -> Self {
+        let (scale, _) = norm.scale_shift();
+        let channels = scale.len();
+        if norm.statistics == Statistics::Running {
+            return Self { a: scale, b: vec![0.0; channels], c: vec![0.0; channels] };
+        }
+        let (mut b, mut c) = (Vec::with_capacity(channels), Vec::with_capacity(channels));
+        for channel in 0..channels {
+            let scale = f64::from(scale[channel]) / pixels.max(1) as f64;
+            let slope = -scale * sum_normal[channel] * f64::from(norm.inv_std[channel]);
+            b.push(slope as f32);
+            c.push((-scale * sum[channel] - slope * f64::from(norm.mean[channel])) as f32);
+        }
+        Self { a: scale, b, c }
+    }
+
+    /// Turns `gradient` into `gradient * a + x * b + c (+ skip)`.
+    pub fn apply(&self, gradient: &mut [f32], x: &[f32], skip: Option<&[f32]>) {
+        let set = InstructionSet::current();
+        let len = BLOCK * self.a.len().max(1);
+        gradient.par_chunks_mut(len).enumerate().for_each(|(item, gradient)| {
+            let range = item * len..item * len + gradient.len();
+            let (x, skip) = (&x[range.clone()], skip.map(|skip| &skip[range]));
+            set.run(ApplyBlock { pass: self, gradient, x, skip });
+        });
+    }
+}
+
+struct ApplyBlock<'a> {
+    pass: &'a InputPass,
+    gradient: &'a mut [f32],
+    x: &'a [f32],
+    skip: Option<&'a [f32]>,
+}
+
+impl Job for ApplyBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Self { pass: InputPass { a, b, c }, gradient, x, skip } = self;
+        let channels = a.len();
+        let whole = channels - channels % L::N;
+        for pixel in (0..gradient.len()).step_by(channels) {
+            let mut k = 0;
+            while k < whole {
+                // SAFETY: `pixel + k` and the vector's lanes lie within the pixel's channels, in slices of
+                // one length.
+                unsafe {
+                    let at = gradient.as_mut_ptr().add(pixel + k);
+                    let x = L::load(x.as_ptr().add(pixel + k));
+                    let affine = L::fma(x, L::load(b.as_ptr().add(k)), L::load(c.as_ptr().add(k)));
+                    let mut y = L::fma(L::load(at), L::load(a.as_ptr().add(k)), affine);
+                    if let Some(skip) = skip {
+                        y = L::add(y, L::load(skip.as_ptr().add(pixel + k)));
+                    }
+                    L::store(at, y);
+                }
+                k += L::N;
+            }
+            for k in whole..channels {
+                let index = pixel + k;
+                let added = skip.map_or(0.0, |skip| skip[index]);
+                gradient[index] = gradient[index] * a[k] + (x[index] * b[k] + c[k]) + added;
+            }
+        }
+    }
+}
+
+/// Sum of each channel over all pixels of a gradient, masked where `by` is not positive.
+pub(crate) fn column_sums(dy: &[f32], by: Option<&[f32]>, channels: usize) -> Vec<f32> {
+    let len = BLOCK * channels.max(1);
+    let sums: Vec<Vec<f32>> = dy
+        .par_chunks(len)
+        .enumerate()
+        .map(|(item, dy)| {
+            let mut sums = vec![0.0; channels];
+            for (index, dy) in dy.iter().enumerate() {
+                if by.is_none_or(|by| by[item * len + index] > 0.0) {
+                    sums[index % channels] += dy;
+                }
+            }
+            sums
+        })
+        .collect();
+    (0..channels).map(|c| sums.iter().map(|sums| f64::from(sums[c])).sum::<f64>() as f32).collect()
+}

@@ -1,0 +1,115 @@
+//! The transforms of Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016, arXiv 1509.09308),
+//! at the points 0, 1, -1, 2, -2, infinity.
+use crate::simd::Lanes;
+
+/// Products for each tile: 6 by 6.
+pub(super) const PRODUCTS: usize = 36;
+
+/// Bᵀ d, one column.
+///
+/// # Safety
+/// As for the methods of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn input_column<L: Lanes>(d: [L::V; 6]) -> [L::V; 6] {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let (minus4, minus5) = (L::splat(-4.0), L::splat(-5.0));
+        let (two, minus2, four) = (L::splat(2.0), L::splat(-2.0), L::splat(4.0));
+        let a = L::fma(minus4, d[2], d[4]);
+        let b = L::fma(minus4, d[1], d[3]);
+        let e = L::sub(d[4], d[2]);
+        let f = L::sub(d[3], d[1]);
+        [
+            L::fma(four, d[0], L::fma(minus5, d[2], d[4])),
+            L::add(a, b),
+            L::sub(a, b),
+            L::fma(two, f, e),
+            L::fma(minus2, f, e),
+            L::fma(four, d[1], L::fma(minus5, d[3], d[5])),
+        ]
+    }
+}
+
+/// Aᵀ m, one column.
+///
+/// # Safety
+/// As for the methods of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn output_column<L: Lanes>(m: [L::V; 6]) -> [L::V; 4] {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let (s1, d1) = (L::add(m[1], m[2]), L::sub(m[1], m[2]));
+        let (s2, d2) = (L::add(m[3], m[4]), L::sub(m[3], m[4]));
+        [
+            L::add(L::add(m[0], s1), s2),
+            L::fma(L::splat(2.0), d2, d1),
+            L::fma(L::splat(4.0), s2, s1),
+            L::add(L::fma(L::splat(8.0), d2, d1), m[5]),
+        ]
+    }
+}
+
+/// A y, one column: the transpose of [`output_column`], for the gradient of the weights.
+///
+/// # Safety
+/// As for the methods of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn gradient_column<L: Lanes>(y: [L::V; 4]) -> [L::V; 6] {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let (two, four, minus) = (L::splat(2.0), L::splat(4.0), L::splat(-1.0));
+        let even = L::add(y[0], y[2]);
+        let odd = L::add(y[1], y[3]);
+        let even4 = L::fma(four, y[2], y[0]);
+        let odd4 = L::mul(two, L::fma(four, y[3], y[1]));
+        [
+            y[0],
+            L::add(even, odd),
+            L::fma(minus, odd, even),
+            L::add(even4, odd4),
+            L::fma(minus, odd4, even4),
+            y[3],
+        ]
+    }
+}
+
+const G: [[f32; 3]; 6] = [
+    [1.0 / 4.0, 0.0, 0.0],
+    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+    [0.0, 0.0, 1.0],
+];
+
+/// G g Gᵀ
+pub(super) fn weight(g: &[f32; 9]) -> [f32; PRODUCTS] {
+    let mut out = [0.0; PRODUCTS];
+    for (i, left) in G.iter().enumerate() {
+        let mut half = [0.0; 3];
+        for (k, half) in half.iter_mut().enumerate() {
+            *half = left[0] * g[k] + left[1] * g[3 + k] + left[2] * g[6 + k];
+        }
+        for (j, right) in G.iter().enumerate() {
+            out[i * 6 + j] = right[0] * half[0] + right[1] * half[1] + right[2] * half[2];
+        }
+    }
+    out
+}
+
+/// Gᵀ u G, the transpose of [`weight`].
+pub(super) fn weight_gradient(u: &[f32; PRODUCTS]) -> [f32; 9] {
+    let mut half = [[0.0f32; 6]; 3];
+    for (k, half) in half.iter_mut().enumerate() {
+        for (j, half) in half.iter_mut().enumerate() {
+            *half = (0..6).map(|i| G[i][k] * u[i * 6 + j]).sum();
+        }
+    }
+    let mut out = [0.0; 9];
+    for (k, half) in half.iter().enumerate() {
+        for l in 0..3 {
+            out[k * 3 + l] = (0..6).map(|j| half[j] * G[j][l]).sum();
+        }
+    }
+    out
+}

@@ -1,0 +1,419 @@
+//! Paired comparison of every method with the source model, per target and over all targets.
+//!
+//! The unit is the subject: its scores are averaged over classes (unless one is asked for) and over seeds
+//! before anything else, so that more seeds do not feign more subjects.
+use std::collections::BTreeMap;
+
+use udas_metrics::Score;
+use udas_metrics::statistics::{
+    Alternative, Bootstrap, Description, Interval, IntervalKind, Pairs, bootstrap_mean, holm,
+    wilcoxon_signed_rank,
+};
+use udas_record::{
+    Better, Experiment, MethodDescription, MethodKind, MetricDescription, Outcome, ScoreColumn,
+};
+
+/// Below this many pairs no two-sided signed-rank test reaches 0.05.
+pub(crate) const FEWEST_PAIRS: usize = 6;
+/// How every interval is found.
+pub(crate) const BOOTSTRAP: Bootstrap = Bootstrap {
+    kind: IntervalKind::BiasCorrectedAccelerated,
+    level: 0.95,
+    resamples: 2000,
+    seed: 0,
+};
+
+/// What a comparison says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// The method is the one that others are compared with.
+    Reference,
+    /// Better, beyond chance.
+    Helps,
+    /// Worse, beyond chance.
+    Harms,
+    /// Neither beyond chance.
+    Unclear,
+    /// Too few subjects to say.
+    TooFew,
+}
+
+impl Effect {
+    /// For tables and filters.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Reference => "reference",
+            Self::Helps => "helps",
+            Self::Harms => "harms",
+            Self::Unclear => "unclear",
+            Self::TooFew => "too few",
+        }
+    }
+}
+
+/// Which scores are compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selection<'a> {
+    pub metric: &'a MetricDescription,
+    /// Label of the class; none: the mean over all classes.
+    pub class: Option<&'a str>,
+}
+
+/// A subject, averaged over classes and seeds.
+#[derive(Clone, Debug)]
+pub(crate) struct SubjectScore<'a> {
+    pub name: &'a str,
+    pub before: Score,
+    pub after: Score,
+}
+
+/// After compared with before.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// After minus before, per subject that has both.
+    pub pairs: Pairs,
+    pub mean: Option<f64>,
+    pub interval: Option<Interval>,
+    /// Wilcoxon's signed-rank test, two-sided, corrected by Holm within its family.
+    pub p: Option<f64>,
+    /// Subjects better and worse by more than the metric's smallest change, and the others.
+    pub better: usize,
+    pub worse: usize,
+    pub same: usize,
+    pub effect: Effect,
+}
+
+/// A method on one source and target.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell<'a> {
+    pub source: &'a str,
+    pub target: &'a str,
+    pub seeds: usize,
+    pub subjects: Vec<SubjectScore<'a>>,
+    pub before: Option<Description>,
+    pub after: Option<Description>,
+    /// Spread of the seeds' means.
+    pub seed_sd: Option<f64>,
+    pub change: Change,
+}
+
+/// A method on all its targets.
+#[derive(Clone, Debug)]
+pub(crate) struct MethodResult<'a> {
+    pub method: &'a MethodDescription,
+    pub cells: Vec<Cell<'a>>,
+    /// Mean over subjects, of those that have both.
+    pub before: Option<f64>,
+    pub after: Option<f64>,
+    pub pooled: Change,
+}
+
+impl<'a> MethodResult<'a> {
+    /// The result on a source and target.
+    pub(crate) fn cell(&self, pair: (&str, &str)) -> Option<&Cell<'a>> {
+        self.cells.iter().find(|cell| (cell.source, cell.target) == pair)
+    }
+}
+
+/// Outcomes by source, target and method.
+pub(crate) struct Index<'a> {
+    groups: BTreeMap<(&'a str, &'a str, &'a str), Vec<&'a Outcome>>,
+    baseline: Option<&'a str>,
+}
+
+impl<'a> Index<'a> {
+    pub(crate) fn new(experiment: &'a Experiment) -> Self {
+        let mut groups: BTreeMap<_, Vec<&Outcome>> = BTreeMap::new();
+        for outcome in &experiment.outcomes {
+            let key = (&*outcome.source, &*outcome.target, &*outcome.method);
+            groups.entry(key).or_default().push(outcome);
+        }
+        let baseline = experiment.methods.iter().find(|m| m.kind == MethodKind::Baseline);
+        Self { groups, baseline: baseline.map(|m| m.name.as_str()) }
+    }
+
+    /// The seeds of a method on a source and target.
+    pub(crate) fn seeds(
+        &self,
+        (source, target): (&'a str, &'a str),
+        method: &'a str,
+    ) -> &[&'a Outcome] {
+        self.groups.get(&(source, target, method)).map_or(&[], Vec::as_slice)
+    }
+
+    /// A subject's score before: the outcome's own, or the baseline's on the same source, target and seed.
+    fn before(&self, outcome: &'a Outcome, column: &'a ScoreColumn, index: usize) -> Option<f64> {
+        if let Some(before) = column.before.get(index) {
+            return *before;
+        }
+        let baseline = self.baseline?;
+        if outcome.method == baseline {
+            return column.after.get(index).copied().flatten();
+        }
+        let subject = outcome.subjects.get(index)?;
+        let same = self.seeds((&outcome.source, &outcome.target), baseline);
+        let reference = same.iter().find(|o| o.seed == outcome.seed)?;
+        let position = match reference.subjects.get(index) {
+            Some(name) if name == subject => index,
+            _ => reference.subjects.iter().position(|name| name == subject)?,
+        };
+        let column = reference.column(&column.class, &column.metric)?;
+        column.after.get(position).copied().flatten()
+    }
+
+    /// A subject's scores of one seed, averaged over the classes asked for.
+    pub(crate) fn subject(
+        &self,
+        outcome: &'a Outcome,
+        index: usize,
+        selection: Selection,
+    ) -> (Score, Score) {
+        let asked = |c: &&ScoreColumn| {
+            c.metric == selection.metric.name
+                && selection.class.is_none_or(|class| c.class == class)
+        };
+        let columns = outcome.scores.iter().filter(asked);
+        let value = |score: Option<f64>| score.map_or(Score::Undefined, Score::from);
+        let both = columns.map(|column| {
+            let after = column.after.get(index).copied().flatten();
+            (value(self.before(outcome, column, index)), value(after))
+        });
+        let (before, after): (Vec<_>, Vec<_>) = both.unzip();
+        (mean_score(&before), mean_score(&after))
+    }
+}
+
+/// Mean of the defined scores; infinite where one is.
+fn mean_score(scores: &[Score]) -> Score {
+    if scores.contains(&Score::Infinite) {
+        return Score::Infinite;
+    }
+    mean(scores.iter().filter_map(|score| score.finite())).map_or(Score::Undefined, Score::from)
+}
+
+pub(crate) fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.into_iter().fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
+    (count > 0).then(|| sum / count as f64)
+}
+
+/// Compares every method with the source model.
+pub(crate) fn compare<'a>(
+    experiment: &'a Experiment,
+    index: &Index<'a>,
+    selection: Selection,
+) -> Vec<MethodResult<'a>> {
+    let pairs = experiment.pairs();
+    let results = experiment.methods.iter().filter_map(|method| {
+        let cells = pairs.iter().filter_map(|pair| cell(index, *pair, method, selection));
+        let mut cells: Vec<Cell> = cells.collect();
+        if cells.is_empty() {
+            return None;
+        }
+        correct(cells.iter_mut().map(|cell| &mut cell.change), selection.metric);
+        Some(pool(method, cells, selection.metric))
+    });
+    let mut results: Vec<MethodResult> = results.collect();
+    correct(results.iter_mut().map(|result| &mut result.pooled), selection.metric);
+    results
+}
+
+/// One method on one source and target; none where nothing was scored.
+pub(crate) fn cell<'a>(
+    index: &Index<'a>,
+    pair: (&'a str, &'a str),
+    method: &'a MethodDescription,
+    selection: Selection,
+) -> Option<Cell<'a>> {
+    let outcomes = index.seeds(pair, &method.name);
+    let mut gathered: BTreeMap<&str, (Vec<Score>, Vec<Score>)> = BTreeMap::new();
+    let mut seed_means = Vec::new();
+    for outcome in outcomes {
+        let mut finite = Vec::new();
+        for (position, name) in outcome.subjects.iter().enumerate() {
+            let (before, after) = index.subject(outcome, position, selection);
+            let scores = gathered.entry(name).or_default();
+            scores.0.push(before);
+            scores.1.push(after);
+            finite.extend(after.finite());
+        }
+        seed_means.extend(mean(finite));
+    }
+    let subjects: Vec<_> = gathered
+        .into_iter()
+        .map(|(name, (b, a))| SubjectScore { name, before: mean_score(&b), after: mean_score(&a) })
+        .collect();
+    if subjects.iter().all(|s| (s.before, s.after) == (Score::Undefined, Score::Undefined)) {
+        return None;
+    }
+    let [before, after]: [Vec<Score>; 2] =
+        [subjects.iter().map(|s| s.before).collect(), subjects.iter().map(|s| s.after).collect()];
+    let describe = |scores: &[Score]| {
+        Description::of(&scores.iter().filter_map(|s| s.finite()).collect::<Vec<_>>()).ok()
+    };
+    Some(Cell {
+        source: pair.0,
+        target: pair.1,
+        seeds: outcomes.len(),
+        before: describe(&before),
+        after: describe(&after),
+        seed_sd: Description::of(&seed_means).ok().and_then(|d| d.sd),
+        change: change(Pairs::new(&before, &after).ok()?, method.kind, selection.metric),
+        subjects,
+    })
+}
+
+/// All targets together; a subject seen from several sources counts once.
+fn pool<'a>(
+    method: &'a MethodDescription,
+    cells: Vec<Cell<'a>>,
+    metric: &MetricDescription,
+) -> MethodResult<'a> {
+    let mut gathered: BTreeMap<(&str, &str), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut left_out = 0;
+    for cell in &cells {
+        left_out += cell.change.pairs.left_out;
+        for subject in &cell.subjects {
+            if let (Some(before), Some(after)) = (subject.before.finite(), subject.after.finite()) {
+                gathered.entry((cell.target, subject.name)).or_default().push((before, after));
+            }
+        }
+    }
+    let mean_of = |scores: &Vec<(f64, f64)>, pick: fn(&(f64, f64)) -> f64| {
+        mean(scores.iter().map(pick)).unwrap_or(f64::NAN)
+    };
+    let subjects: Vec<(f64, f64)> =
+        gathered.values().map(|s| (mean_of(s, |p| p.0), mean_of(s, |p| p.1))).collect();
+    let differences = subjects.iter().map(|(before, after)| after - before).collect();
+    MethodResult {
+        method,
+        cells,
+        before: mean(subjects.iter().map(|s| s.0)),
+        after: mean(subjects.iter().map(|s| s.1)),
+        pooled: change(Pairs { differences, left_out }, method.kind, metric),
+    }
+}
+
+fn change(pairs: Pairs, kind: MethodKind, metric: &MetricDescription) -> Change {
+    let differences = &pairs.differences;
+    let direction = direction(metric);
+    let beyond = |sign: f64| {
+        let counts = |d: &&f64| sign * direction * **d > metric.smallest_change;
+        differences.iter().filter(counts).count()
+    };
+    let (better, worse) = (beyond(1.0), beyond(-1.0));
+    let test = wilcoxon_signed_rank(differences, Alternative::TwoSided, None);
+    let reference = kind == MethodKind::Baseline;
+    Change {
+        mean: mean(differences.iter().copied()),
+        interval: bootstrap_mean(differences, &BOOTSTRAP).ok(),
+        p: test.ok().filter(|_| !reference).map(|test| test.p_value),
+        better,
+        worse,
+        same: differences.len() - better - worse,
+        effect: if reference { Effect::Reference } else { Effect::TooFew },
+        pairs,
+    }
+}
+
+/// 1 where larger is better, else -1.
+pub(crate) fn direction(metric: &MetricDescription) -> f64 {
+    match metric.better {
+        Better::Higher => 1.0,
+        Better::Lower => -1.0,
+    }
+}
+
+/// Corrects the p-values of a family (Holm) and says which changes are beyond chance: those whose
+/// interval leaves out zero and whose corrected p-value is below 0.05.
+fn correct<'c>(changes: impl Iterator<Item = &'c mut Change>, metric: &MetricDescription) {
+    let mut tested: Vec<&mut Change> = changes.filter(|change| change.p.is_some()).collect();
+    let p_values: Vec<f64> = tested.iter().filter_map(|change| change.p).collect();
+    let Ok(corrected) = holm(&p_values) else { return };
+    for (change, p) in tested.iter_mut().zip(corrected) {
+        change.p = Some(p);
+        change.effect = match change.interval {
+            _ if change.pairs.differences.len() < FEWEST_PAIRS => Effect::TooFew,
+            Some(Interval { low, high }) if p < 0.05 && low * high > 0.0 => {
+                if low * direction(metric) > 0.0 { Effect::Helps } else { Effect::Harms }
+            }
+            _ => Effect::Unclear,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use udas_record::ScoreColumn;
+
+    fn outcome(method: &str, seed: u64, before: &[f64], after: &[f64]) -> Outcome {
+        let some = |scores: &[f64]| scores.iter().copied().map(Some).collect();
+        let column = ScoreColumn {
+            class: "1".into(),
+            metric: "dice".into(),
+            before: some(before),
+            after: some(after),
+        };
+        Outcome {
+            source: "a".into(),
+            target: "b".into(),
+            method: method.into(),
+            seed,
+            subjects: (0..after.len()).map(|i| format!("s{i}")).collect(),
+            scores: vec![column],
+            ..Outcome::default()
+        }
+    }
+
+    fn experiment(outcomes: Vec<Outcome>) -> Experiment {
+        let mut experiment = Experiment { outcomes, ..Experiment::default() };
+        experiment.describe_missing();
+        experiment
+    }
+
+    fn check(experiment: &Experiment, method: usize) -> MethodResult<'_> {
+        let selection = Selection { metric: &experiment.metrics[0], class: None };
+        compare(experiment, &Index::new(experiment), selection).remove(method)
+    }
+
+    #[test]
+    fn seeds_are_averaged_before_subjects_are_counted() {
+        let seeds = [
+            outcome("tent", 0, &[0.5; 6], &[0.6, 0.7, 0.8, 0.6, 0.7, 0.8]),
+            outcome("tent", 1, &[0.5; 6], &[0.8, 0.9, 1.0, 0.8, 0.9, 1.0]),
+        ];
+        let experiment = experiment(seeds.to_vec());
+        let result = check(&experiment, 0);
+        let change = &result.cells[0].change;
+        assert_eq!((change.pairs.differences.len(), change.better, change.worse), (6, 6, 0));
+        assert!((change.mean.unwrap() - 0.3).abs() < 1e-12);
+        assert!((result.cells[0].seed_sd.unwrap() - 0.2 / 2f64.sqrt()).abs() < 1e-12);
+        assert_eq!((change.p, change.effect), (Some(0.03125), Effect::Helps));
+    }
+
+    #[test]
+    fn the_baseline_stands_in_for_scores_before_by_name() {
+        let mut source = outcome("source-only", 0, &[], &[0.9, 0.5]);
+        source.subjects.reverse();
+        let experiment = experiment(vec![source, outcome("tent", 0, &[], &[0.25, 1.0])]);
+        let result = check(&experiment, 1);
+        assert_eq!(result.cells[0].change.pairs.differences, [-0.25, 0.09999999999999998]);
+        assert_eq!(result.pooled.effect, Effect::TooFew);
+        assert_eq!(check(&experiment, 0).pooled.effect, Effect::Reference);
+    }
+
+    #[test]
+    fn for_distances_less_is_better() {
+        let mut experiment = experiment(vec![outcome("tent", 0, &[9.0; 8], &[1.0; 8])]);
+        experiment.metrics[0].better = Better::Lower;
+        let change = check(&experiment, 0).pooled;
+        assert_eq!((change.better, change.worse, change.effect), (8, 0, Effect::Helps));
+    }
+
+    #[test]
+    fn undefined_and_infinite_scores_are_left_out_and_counted() {
+        let wild = outcome("tent", 0, &[0.5, 0.5, f64::INFINITY], &[0.75, f64::NAN, 0.5]);
+        let change = check(&experiment(vec![wild]), 0).pooled.pairs;
+        assert_eq!((change.differences, change.left_out), (vec![0.25], 2));
+    }
+}

@@ -1,0 +1,71 @@
+// Sorting and filtering of tables. Without this script the tables are plain and whole.
+"use strict";
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+  const order = [...body.rows];
+  const texts = new Map(order.map(row => [row, [...row.cells].map(cell => cell.textContent.trim())]));
+  const number = text => {
+    const found = /^[▲▼◦\s]*([+\-\u2212]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)/.exec(text.replace(/^<\s*/, ""));
+    return found ? Number(found[1].replace("\u2212", "-")) : NaN;
+  };
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const falling = head.getAttribute("aria-sort") === "ascending";
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", falling ? "descending" : "ascending");
+      const sign = falling ? -1 : 1;
+      const keys = new Map(order.map(row => [row, texts.get(row)[column] ?? ""]));
+      const numeric = order.some(row => !isNaN(number(keys.get(row))));
+      const compare = numeric
+        ? (a, b) => number(keys.get(a)) - number(keys.get(b))
+        : (a, b) => keys.get(a).localeCompare(keys.get(b), undefined, {numeric: true});
+      const missing = row => numeric ? isNaN(number(keys.get(row))) : keys.get(row) === "";
+      const sorted = [...order].sort((a, b) =>
+        missing(a) - missing(b) || (missing(a) ? 0 : sign * compare(a, b)));
+      body.append(...sorted);
+    });
+  });
+  if (order.length < 5) continue;
+  const tools = document.createElement("div"), status = document.createElement("output");
+  tools.className = "tools";
+  const name = table.caption ? table.caption.textContent : "table";
+  const labelled = (text, control) => {
+    const label = document.createElement("label");
+    control.setAttribute("aria-label", text + ", " + name);
+    label.append(text, control);
+    tools.append(label);
+    control.addEventListener("input", apply);
+    return control;
+  };
+  const search = document.createElement("input");
+  search.type = "search";
+  labelled("Filter rows", search);
+  const choices = heads.map((head, column) => {
+    if (!("choose" in head.dataset)) return null;
+    const select = document.createElement("select");
+    select.add(new Option("all", ""));
+    const values = new Set(order.map(row => texts.get(row)[column]));
+    if (values.size < 2) return null;
+    for (const value of values) select.add(new Option(value, value));
+    return labelled(head.textContent, select);
+  });
+  function apply() {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of order) {
+      const cells = texts.get(row), text = cells.join(" ").toLowerCase();
+      const fits = words.every(word => text.includes(word)) &&
+        choices.every((choice, column) => !choice || !choice.value || cells[column] === choice.value);
+      row.hidden = !fits;
+      shown += fits;
+    }
+    status.textContent = shown + " of " + order.length + " rows";
+  }
+  tools.append(status);
+  apply();
+  table.closest(".scroll").before(tools);
+}

@@ -1,0 +1,4 @@
+//! P.
+pub fn run() -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The layers of the workspace: no arrow points up.
+
+use crate::workspace::{Kind, Package};
+
+use super::Findings;
+
+/// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
+const LEVELS: [(&str, u32); 13] = [
+    ("udas-record", 0),
+    ("udas-kernels", 0),
+    ("udas-volume", 1),
+    ("udas-losses", 1),
+    ("udas-nn", 1),
+    ("udas-metrics", 1),
+    ("udas-data", 2),
+    ("udas-phantom", 2),
+    ("udas-unet", 2),
+    ("udas-train", 3),
+    ("udas-adapt", 4),
+    ("udas-report", 4),
+    ("udas", 5),
+];
+
+/// Beside the layers: runs the program as a user would, and reads records.
+const TASKS: &str = "xtask";
+const TASKS_MAY_USE: [&str; 3] = ["udas-record", "udas-report", "udas-metrics"];
+
+/// Checks every edge between members.
+pub fn check(packages: &[Package]) -> Findings {
+    let mut findings = Findings::default();
+    for package in packages {
+        if package.name != TASKS && level(&package.name).is_none() {
+            let problem = format!("{} has no level: give it one in tidy/layers.rs", package.name);
+            findings.errors.push(problem);
+        }
+        let members = packages.iter().map(|member| member.name.as_str());
+        for (dependency, name) in package.dependencies.iter().filter_map(|dependency| {
+            members.clone().find(|name| *name == dependency.name).map(|name| (dependency, name))
+        }) {
+            if !allowed(&package.name, name, dependency.kind) {
+                let problem =
+                    format!("{} may not depend on {name}: the arrow points up", package.name);
+                findings.errors.push(problem);
+            }
+        }
+    }
+    findings
+}
+
+fn level(name: &str) -> Option<u32> {
+    LEVELS.iter().find(|(member, _)| *member == name).map(|(_, level)| *level)
+}
+
+fn allowed(from: &str, to: &str, kind: Kind) -> bool {
+    if from == TASKS {
+        return TASKS_MAY_USE.contains(&to);
+    }
+    match (level(from), level(to), kind) {
+        (Some(from), Some(to), Kind::Dev) => to <= from,
+        (Some(from), Some(to), _) => to < from,
+        // A member without a level is reported on its own account.
+        (_, None, _) => to != TASKS,
+        (None, _, _) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Dependency;
+
+    fn package(name: &str, dependencies: &[(&str, Kind)]) -> Package {
+        let dependency =
+            |(name, kind): &(&str, Kind)| Dependency { name: name.to_string(), kind: *kind };
+        Package {
+            name: name.into(),
+            version: "0.1.0".into(),
+            dependencies: dependencies.iter().map(dependency).collect(),
+            publish: None,
+        }
+    }
+
+    /// The errors for one package beside all known members.
+    fn errors(name: &str, dependencies: &[(&str, Kind)]) -> Vec<String> {
+        let mut packages: Vec<_> = LEVELS
+            .iter()
+            .map(|(member, _)| *member)
+            .chain([TASKS])
+            .filter(|member| *member != name)
+            .map(|member| package(member, &[]))
+            .collect();
+        packages.push(package(name, dependencies));
+        check(&packages).errors
+    }
+
+    #[test]
+    fn downward_edges_pass() {
+        assert!(
+            errors("udas-train", &[("udas-data", Kind::Normal), ("serde", Kind::Normal)])
+                .is_empty()
+        );
+        assert!(errors("udas-nn", &[("udas-losses", Kind::Dev)]).is_empty());
+        assert!(errors("xtask", &[("udas-report", Kind::Normal)]).is_empty());
+    }
+
+    #[test]
+    fn upward_and_level_edges_fail() {
+        for (from, to, kind) in [
+            ("udas-nn", "udas-unet", Kind::Normal),
+            ("udas-nn", "udas-losses", Kind::Normal),
+            ("udas-volume", "udas-data", Kind::Dev),
+            ("udas-volume", "udas", Kind::Build),
+            ("xtask", "udas-train", Kind::Normal),
+            ("udas", "xtask", Kind::Dev),
+        ] {
+            assert_eq!(errors(from, &[(to, kind)]).len(), 1, "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn a_member_without_a_level_fails() {
+        assert_eq!(errors("udas-new", &[]).len(), 1);
+    }
+}

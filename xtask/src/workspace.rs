@@ -1,0 +1,107 @@
+//! Where the workspace is, what `cargo metadata` says of it, and cargo as a command.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+/// The workspace's root folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// The cargo that runs this task, started in the workspace's root.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// The part of `cargo metadata` that the tasks read.
+#[derive(Debug, Deserialize)]
+pub struct Metadata {
+    /// The members of the workspace.
+    pub packages: Vec<Package>,
+    /// The folder of build products.
+    pub target_directory: PathBuf,
+}
+
+/// One member of the workspace.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Package {
+    /// The package's name, `udas-volume` for example.
+    pub name: String,
+    /// The version, as Cargo.toml gives it.
+    pub version: String,
+    /// What it depends on, of every kind.
+    pub dependencies: Vec<Dependency>,
+    /// The registries it may go to; `None`: any, empty: none.
+    pub publish: Option<Vec<String>>,
+}
+
+impl Package {
+    /// Whether the package is meant for a registry.
+    pub fn is_published(&self) -> bool {
+        self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
+    }
+}
+
+/// One dependency of a member.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Dependency {
+    /// The name of the package depended on.
+    pub name: String,
+    /// What it is needed for.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub kind: Kind,
+}
+
+/// What a dependency is needed for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The code itself.
+    #[default]
+    Normal,
+    /// Tests, examples and benches only.
+    Dev,
+    /// The build script.
+    Build,
+}
+
+/// `cargo metadata` writes a normal dependency's kind as null.
+fn null_is_default<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Asks cargo for the members of the workspace; nothing is downloaded.
+pub fn metadata() -> Result<Metadata> {
+    let output = cargo().args(["metadata", "--no-deps", "--format-version=1"]).output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo metadata failed: {complaint}");
+    serde_json::from_slice(&output.stdout).context("cargo metadata's answer is not understood")
+}
+
+/// Members with every member they need before them.
+pub fn in_dependency_order(packages: &[Package]) -> Vec<&Package> {
+    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let mut done = BTreeSet::new();
+    let mut order: Vec<&Package> = Vec::new();
+    while order.len() < packages.len() {
+        let before = order.len();
+        for package in packages {
+            let waits = package.dependencies.iter().any(|dependency| {
+                let name = dependency.name.as_str();
+                dependency.kind != Kind::Dev && names.contains(name) && !done.contains(name)
+            });
+            if !waits && done.insert(package.name.as_str()) {
+                order.push(package);
+            }
+        }
+        // Cargo refuses cycles of normal dependencies, so each pass places at least one member.
+        assert!(order.len() > before, "the members depend on each other in a circle");
+    }
+    order
+}
