@@ -34,9 +34,17 @@ pub struct IntensityMap(Curve);
 #[derive(Debug, Clone, PartialEq)]
 enum Curve {
     /// `(value - offset) / width`, and 0 where there is no width.
-    Line { offset: f32, width: f64, clip: Clip },
+    Line { line: Line, clip: Clip },
     /// Straight between nodes `[from, to]` of ascending `from`, the last piece going on.
     Pieces(Vec<[f32; 2]>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Line {
+    offset: f32,
+    width: f64,
+    /// Multiplied in float32, as the published loaders do: their slices to the last bit.
+    scale: f32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,15 +82,15 @@ impl Intensity {
             Self::ForegroundZScore => {
                 let (mean, _) = moments(frames, f32::NEG_INFINITY);
                 let (mean, deviation) = moments(frames, mean);
-                let width = f64::from(deviation);
-                return IntensityMap(Curve::Line { offset: mean, width, clip: Clip::No });
+                let line = Line::new(mean, deviation, f64::from(deviation));
+                return IntensityMap(Curve::Line { line, clip: Clip::No });
             }
             Self::Landmarks(landmarks) => {
                 return IntensityMap(Curve::Pieces(landmarks.nodes(frames)));
             }
         };
-        let width = f64::from(end) - f64::from(offset);
-        IntensityMap(Curve::Line { offset, width, clip })
+        let line = Line::new(offset, end - offset, f64::from(end) - f64::from(offset));
+        IntensityMap(Curve::Line { line, clip })
     }
 }
 
@@ -90,9 +98,9 @@ impl IntensityMap {
     /// Maps intensities in place.
     pub fn apply(&self, values: &mut [f32]) {
         match &self.0 {
-            Curve::Line { offset, width, clip } => {
+            Curve::Line { line, clip } => {
                 for value in values {
-                    *value = on_line(*value, *offset, *width);
+                    *value = line.at(*value);
                     if *clip == Clip::ToUnit {
                         *value = value.clamp(0.0, 1.0);
                     }
@@ -113,9 +121,25 @@ impl IntensityMap {
     }
 }
 
-/// In f64, rounded once: what the published loaders compute.
-fn on_line(value: f32, offset: f32, width: f64) -> f32 {
-    if width > 0.0 { ((f64::from(value) - f64::from(offset)) / width) as f32 } else { 0.0 }
+impl Line {
+    /// The width in float32, perhaps infinite, and in float64.
+    fn new(offset: f32, width: f32, exact: f64) -> Self {
+        let scale = match width {
+            0.0 => 0.0,
+            width if width.is_finite() => 1.0 / width,
+            _ => f32::INFINITY,
+        };
+        Self { offset, width: exact, scale }
+    }
+
+    fn at(self, value: f32) -> f32 {
+        let place = value * self.scale - self.offset * self.scale;
+        if place.is_finite() {
+            return place;
+        }
+        // The ends of float32, where its differences or reciprocals overflow.
+        ((f64::from(value) - f64::from(self.offset)) / self.width) as f32
+    }
 }
 
 fn on_pieces(value: f32, nodes: &[[f32; 2]]) -> f32 {
@@ -182,9 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_range_of_float32_stays_finite() {
+    fn the_widest_and_the_narrowest_range_of_float32_stay_finite() {
         let frames = [vec![f32::MIN, 0.0, f32::MAX]];
         assert_eq!(apply(Intensity::MinMax, &frames), [0.0, 0.5, 1.0]);
+        let tiny = [vec![0.0, 1e-44, 2e-44]];
+        assert_eq!(apply(Intensity::MinMax, &tiny), [0.0, 0.5, 1.0]);
         let clipped = apply(Intensity::Percentile { low: 0.0, high: 100.0 }, &frames);
         assert_eq!(clipped, [0.0, 0.5, 1.0]);
     }

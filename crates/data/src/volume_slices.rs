@@ -112,6 +112,11 @@ impl VolumeSlices {
         self.decoded.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the decoded volumes that are held now: at most those allowed, or one volume if that is larger.
+    pub fn cached_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
     /// Labels for all slices of a subject, `[slices of the subject, height, width]` with the padding, back on
     /// the grid of its file; one volume a frame.
     pub fn restore_labels(&self, subject: usize, stack: &[u8]) -> Result<Vec<Labels>> {
