@@ -25,7 +25,7 @@ pub(super) fn section(overview: &Overview, pictures: &Pictures) -> Option<Sectio
         let data = BASE64_STANDARD.encode(&picture.png);
         let alt = format!("{}. {}", words(overview, case), picture.description);
         let image = format!(
-            "<img loading=\"lazy\" width=\"{}\" height=\"{}\" alt=\"{}\" src=\"data:image/png;base64,{data}\">",
+            "<img decoding=\"async\" width=\"{}\" height=\"{}\" alt=\"{}\" src=\"data:image/png;base64,{data}\">",
             picture.width,
             picture.height,
             Text(&alt)

@@ -58,6 +58,7 @@ impl Browser {
         ];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        arguments.push("about:blank".into());
         let mut browser = Self { driver, port, session: String::new(), _profile: profile };
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
@@ -130,7 +131,11 @@ impl Browser {
             let entry: Value = serde_json::from_str(&line).expect("a message");
             let message = &entry["message"];
             let asked = message["method"] == "Network.requestWillBeSent";
-            asked.then(|| message["params"]["request"]["url"].as_str().map(str::to_owned))?
+            // The browser's own pages, such as the empty tab it starts with.
+            let own =
+                message["params"]["documentURL"].as_str().is_some_and(|u| u.starts_with("chrome:"));
+            (asked && !own)
+                .then(|| message["params"]["request"]["url"].as_str().map(str::to_owned))?
         };
         self.log("performance").into_iter().filter_map(parsed).collect()
     }
