@@ -130,10 +130,11 @@ fn reconciled(text: &str, progress: Progress) -> Result<String, (usize, serde_js
             Err(source) => return Err((index + 1, source)),
         };
         match &event {
-            Event::Before { phase: of, .. } if *of == phase => {
-                if score_before.is_none() || std::mem::replace(&mut has_before, true) {
-                    continue;
-                }
+            Event::Before { phase: of, .. }
+                if *of == phase
+                    && (score_before.is_none() || std::mem::replace(&mut has_before, true)) =>
+            {
+                continue;
             }
             Event::Stop(stop) if stop.phase == phase => continue,
             Event::Epoch(record) if record.phase == phase => {

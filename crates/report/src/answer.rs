@@ -273,16 +273,17 @@ fn cautions(overview: &Overview) -> Vec<String> {
             ));
         }
         let fell = result.pooled.mean.is_some_and(|mean| mean * direction(metric) < 0.0);
-        if let (true, Some((before, after))) = (fell, watched(overview)) {
-            if after > before {
-                cautions.push(format!(
-                    "The score that the training watches rose from {} to {} while {} got worse: it is \
+        if let Some((before, after)) = watched(overview)
+            && fell
+            && after > before
+        {
+            cautions.push(format!(
+                "The score that the training watches rose from {} to {} while {} got worse: it is \
                      what the method trains, and no evidence.",
-                    number(before, 2),
-                    number(after, 2),
-                    metric.title
-                ));
-            }
+                number(before, 2),
+                number(after, 2),
+                metric.title
+            ));
         }
     }
     let mut warnings: Vec<&String> =

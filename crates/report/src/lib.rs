@@ -50,6 +50,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 mod analysis;
 mod answer;
@@ -57,6 +61,7 @@ mod cases;
 mod error;
 mod figures;
 mod files;
+mod index;
 mod markup;
 mod overlay;
 mod overview;

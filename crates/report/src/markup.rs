@@ -79,7 +79,8 @@ pub(crate) fn list(names: &[String]) -> String {
         [] => String::new(),
         [one] => one.clone(),
         many if many.len() > SHOWN => {
-            format!("{} and {} more", many[..SHOWN].join(", "), many.len() - SHOWN)
+            let shown = many.get(..SHOWN).unwrap_or(many).join(", ");
+            format!("{shown} and {} more", many.len() - SHOWN)
         }
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }

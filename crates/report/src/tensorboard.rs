@@ -220,6 +220,8 @@ fn masked_crc(data: &[u8]) -> u32 {
 }
 
 /// The Castagnoli polynomial, reflected.
+// Indices are below 256 by the loop and by their type.
+#[allow(clippy::indexing_slicing)]
 const TABLE: [u32; 256] = {
     let mut table = [0; 256];
     let mut index = 0;
@@ -236,6 +238,7 @@ const TABLE: [u32; 256] = {
     table
 };
 
+#[allow(clippy::indexing_slicing)]
 fn crc32c(data: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| crc >> 8 ^ TABLE[(crc as u8 ^ byte) as usize];
     !data.iter().fold(!0, step)

@@ -1,4 +1,7 @@
 //! A slice in grey with the contours of masks on it, enlarged, with a legend: as pixels and as PNG.
+// Pixels are indexed by loops over the size of their own picture, and all grids are compared before.
+#![allow(clippy::indexing_slicing)]
+
 mod draw;
 mod font;
 mod slice;

@@ -99,7 +99,8 @@ fn costs(overview: &Overview) -> String {
             runs.iter().filter_map(|o| o.stop).map(|s| s.explanation()).collect();
         reasons.sort_unstable();
         let reasons = reasons.chunk_by(|a, b| a == b);
-        let reasons = reasons.map(|same| format!("{} ({})", same[0], same.len()));
+        let reasons =
+            reasons.map(|same| format!("{} ({})", same.first().unwrap_or(&""), same.len()));
         let reasons = reasons.collect::<Vec<_>>().join("; ");
         let epochs = crate::analysis::mean(runs.iter().map(|o| epochs(o).count() as f64));
         rows += &format!(
