@@ -117,7 +117,8 @@ fn manifest(packages: &[&Package], original: &toml::Table) -> Result<String> {
     ]);
     let mut manifest = toml::Table::new();
     manifest.insert("workspace".into(), toml::Value::Table(workspace));
-    let crates_io = toml::Table::from_iter([("crates-io".to_string(), toml::Value::Table(patches))]);
+    let crates_io =
+        toml::Table::from_iter([("crates-io".to_string(), toml::Value::Table(patches))]);
     manifest.insert("patch".into(), toml::Value::Table(crates_io));
     if let Some(profile) = original.get("profile") {
         manifest.insert("profile".into(), profile.clone());
