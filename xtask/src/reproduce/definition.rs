@@ -264,7 +264,8 @@ mod tests {
                 assert!(methods.iter().any(|method| method.kind == MethodKind::Baseline));
                 assert!(methods.iter().any(|method| method.name == definition.focus));
             }
-            let known = |name: &String| definition.methods.iter().any(|method| method.name == *name);
+            let known =
+                |name: &String| definition.methods.iter().any(|method| method.name == *name);
             for row in &definition.published {
                 assert!(definition.targets.contains(&row.target), "{}", row.target);
                 assert!(row.values.keys().all(known), "{:?}", row.values);
