@@ -124,3 +124,41 @@ fn a_site_that_nobody_knows_is_an_error() {
     let set = fetched(zip_of(&images), masks);
     check(&set, &["prepare"], Some("its site is unknown"));
 }
+
+/// The repository's own manifest of M&Ms on a tree that a person has placed.
+#[test]
+fn a_tree_that_a_person_places_is_checked_after_the_steps_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |action: &[&str], reason: Option<&str>| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(["data", action[0], "mnms", "--data"]).arg(folder.path()).args(&action[1..]);
+        let output = command.output().unwrap();
+        let text = said(&output);
+        assert_eq!(output.status.success(), reason.is_none(), "{text}");
+        assert!(text.contains(reason.unwrap_or_default()), "{text}");
+        text
+    };
+    let text = check(&["fetch"], Some("place the information table there"));
+    assert!(text.contains("register, and accept the terms"), "{text}");
+    let table = "External code,VendorName,Vendor,Centre,ED,ES\nA1B2C3,Siemens,A,1,0,9\n\
+                 D4E5F6,Philips,B,2,3,11\n";
+    fs::write(folder.path().join("211006_M&Ms_Dataset_Information_-_opendataset.csv"), table)
+        .unwrap();
+    check(&["verify"], Some("subject `A1B2C3` of the table has no folder"));
+    for (part, code) in [("Training/Labeled", "A1B2C3"), ("Testing", "D4E5F6")] {
+        let subject = folder.path().join(part).join(code);
+        fs::create_dir_all(&subject).unwrap();
+        for ending in ["_sa", "_sa_gt"] {
+            fs::write(subject.join(format!("{code}{ending}.nii.gz")), gzip(b"cine")).unwrap();
+        }
+    }
+    check(&["verify"], None);
+    check(&["fetch"], None);
+    let damaged = folder.path().join("Testing/D4E5F6/D4E5F6_sa_gt.nii.gz");
+    fs::write(&damaged, &gzip(b"cine")[..12]).unwrap();
+    check(&["verify"], Some("D4E5F6_sa_gt.nii.gz"));
+    fs::write(&damaged, gzip(b"cine")).unwrap();
+    let wrong = table.replace("Philips", "Toshiba");
+    fs::write(folder.path().join("211007_M&Ms_Dataset_Information.csv"), wrong).unwrap();
+    check(&["verify"], Some("unknown vendor `Toshiba`"));
+}

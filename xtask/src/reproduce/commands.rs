@@ -8,8 +8,8 @@ use super::plan::{Resume, Step};
 pub enum Scope {
     /// All its subjects, without labels.
     Domain,
-    /// One subject, without labels: the seed chooses which.
-    OneSubject,
+    /// One subject, without its labels: the one at this place in name order, from 1.
+    OneSubject(usize),
 }
 
 /// `udas adapt` ends with this code when the method does not converge or says that it should not be used.
@@ -92,7 +92,7 @@ pub struct Adaptation<'a> {
     pub data: &'a str,
     /// The target.
     pub target: &'a str,
-    /// How much of it is seen.
+    /// How much of it is seen; all of it, or the subject at a place in name order, from 1.
     pub scope: Scope,
     /// Seed of the source model, and of this.
     pub seed: u64,
@@ -116,10 +116,13 @@ pub fn adapt(preset: &Preset, from: &Adaptation, out: &str) -> Step {
     ];
     let head = from.head.map(|head| ["--head".to_string(), head.to_string()]);
     let head = head.as_ref().map_or(&[][..], |head| head);
-    let one = ["--one-shot".to_string(), seed.clone()];
-    let one = if from.scope == Scope::OneSubject { &one[..] } else { &[] };
+    let one = match from.scope {
+        Scope::Domain => None,
+        Scope::OneSubject(place) => Some(["--subjects".to_string(), place.to_string()]),
+    };
+    let one = one.as_ref().map_or(&[][..], |one| one);
     let more = [head, one, &preset.options.adapt, &from.method.options];
-    Step { tolerated: vec![NOT_CONVERGED], ..step(Resume::StartOver, &words, &more) }
+    Step { tolerated: vec![NOT_CONVERGED], ..step(Resume::Continue, &words, &more) }
 }
 
 /// Predicts every subject of a domain.

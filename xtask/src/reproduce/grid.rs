@@ -33,7 +33,16 @@ pub struct Grid<'a> {
     /// On what.
     pub data: &'a Data,
     /// How much of a target a method sees.
-    pub scope: Scope,
+    pub shot: Shot,
+}
+
+/// How much of a target a method sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shot {
+    /// All its subjects.
+    All,
+    /// One subject, another one for every seed.
+    One,
 }
 
 /// Where the outcome of one target, method and seed is found.
@@ -147,12 +156,12 @@ impl Grid<'_> {
                 head: head.as_ref().map(|head| head.path.as_str()),
                 data: &data.path,
                 target,
-                scope: self.scope,
+                scope: self.scope(seed),
                 seed,
             };
             let step = commands::adapt(self.preset, &from, &path);
             let needs: Vec<&Made> = [data, source].into_iter().chain(&head).collect();
-            let seen = if self.scope == Scope::OneSubject { 1.0 } else { self.subjects() };
+            let seen = if self.shot == Shot::One { 1.0 } else { self.subjects() };
             let seconds = seen * self.preset.cost.adapt;
             let job = self.job((id, Stage::Adapt), vec![step], &needs, &[MODEL], seconds);
             let job = plan.add(job, &data.fingerprint);
@@ -202,6 +211,14 @@ impl Grid<'_> {
         }
     }
 
+    /// What an adaptation with this seed sees.
+    fn scope(&self, seed: u64) -> Scope {
+        match self.shot {
+            Shot::All => Scope::Domain,
+            Shot::One => Scope::OneSubject(1 + seed as usize % (self.subjects() as usize).max(1)),
+        }
+    }
+
     /// The part of the source domain that is trained on.
     fn trained_part(&self) -> f64 {
         self.preset.folds.map_or(1.0, |folds| (folds - 1) as f64 / folds as f64)
@@ -235,12 +252,8 @@ mod tests {
         for name in ["cc359", "mnms"] {
             let definition = definition(name);
             let preset = definition.preset("quick").unwrap();
-            let grid = Grid {
-                definition: &definition,
-                preset,
-                data: &Data::Phantom,
-                scope: Scope::Domain,
-            };
+            let grid =
+                Grid { definition: &definition, preset, data: &Data::Phantom, shot: Shot::All };
             let mut builder = Builder::new(String::new());
             let cells = grid.add_to(&mut builder);
             let plan = builder.finish("out".into(), "udas".into());
@@ -287,8 +300,7 @@ mod tests {
             fingerprint: tree.fingerprint,
             subjects: 1000 / domains.len(),
         };
-        let grid =
-            Grid { definition: &definition, preset: &preset, data: &data, scope: Scope::Domain };
+        let grid = Grid { definition: &definition, preset: &preset, data: &data, shot: Shot::All };
         let mut builder = Builder::new(String::new());
         grid.add_to(&mut builder);
         let plan = builder.finish(folder.path().join("out"), "udas".into());
@@ -312,7 +324,7 @@ mod tests {
                 definition: &definition,
                 preset: &preset,
                 data: &Data::Phantom,
-                scope: Scope::Domain,
+                shot: Shot::All,
             };
             let start = Instant::now();
             let mut builder = Builder::new(String::new());

@@ -20,9 +20,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use commands::Scope;
 use definition::Definition;
-use grid::{Cell, Data, Grid};
+use grid::{Cell, Data, Grid, Shot};
 use local::Capacity;
 use plan::{Builder, Plan, Stage};
 use state::State;
@@ -136,25 +135,25 @@ struct Prepared<'a> {
     definition: &'a Definition,
     preset: &'a definition::Preset,
     data: Data,
-    scope: Scope,
+    shot: Shot,
 }
 
 impl Prepared<'_> {
     fn grid(&self) -> Grid<'_> {
-        let Self { definition, preset, data, scope } = self;
-        Grid { definition, preset, data, scope: *scope }
+        let Self { definition, preset, data, shot } = self;
+        Grid { definition, preset, data, shot: *shot }
     }
 }
 
 fn grids<'a>(args: &Args, definitions: &'a [Definition]) -> Result<Vec<Prepared<'a>>> {
-    let scope = if args.one_shot { Scope::OneSubject } else { Scope::Domain };
+    let shot = if args.one_shot { Shot::One } else { Shot::All };
     let prepare = |definition: &'a Definition| {
         let preset = definition.preset(&args.preset)?;
         let data = match &args.data {
             None => Data::Phantom,
             Some(root) => folder(definition, root, definitions.len())?,
         };
-        Ok(Prepared { definition, preset, data, scope })
+        Ok(Prepared { definition, preset, data, shot })
     };
     definitions.iter().map(prepare).collect()
 }

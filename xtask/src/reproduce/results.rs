@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use udas_record::{
@@ -23,16 +23,21 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
     let methods = definition.methods_of(grid.preset);
     let baseline = methods.iter().find(|method| method.kind == MethodKind::Baseline);
     // Scores of the source model, which every other method's stand beside.
-    let mut before: BTreeMap<(&str, u64), Evaluation> = BTreeMap::new();
+    let mut before: BTreeMap<(&str, u64), (PathBuf, Evaluation)> = BTreeMap::new();
     let mut outcomes = Vec::new();
     let mut ordered: Vec<&Cell> = cells.iter().collect();
     ordered.sort_by_key(|cell| baseline.is_none_or(|baseline| cell.method != baseline.name));
     for cell in ordered {
-        let after = read_scores(&plan.out.join(&plan.jobs[cell.score].id).join(SCORES))?;
+        let scored = plan.out.join(&plan.jobs[cell.score].id);
+        let after = read_scores(&scored.join(SCORES))?;
         let key = (cell.target.as_str(), cell.seed);
-        outcomes.push(outcome(definition, cell, plan, before.get(&key), &after)?);
+        let source = before.get(&key);
+        outcomes.push(outcome(definition, cell, plan, source.map(|(_, scores)| scores), &after)?);
+        if let (Some(place), Some((source, _))) = (cell.adapt, source) {
+            show_masks(&plan.out.join(&plan.jobs[place].id), source, &scored)?;
+        }
         if baseline.is_some_and(|baseline| cell.method == baseline.name) {
-            before.insert(key, after);
+            before.insert(key, (scored, after));
         }
     }
     let experiment = Experiment {
@@ -49,6 +54,31 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
     };
     experiment.check()?;
     Ok(experiment)
+}
+
+/// Puts the masks and scores where `udas report` looks for its pictures: in the run's folder, as links.
+#[cfg(unix)]
+fn show_masks(run: &Path, source: &Path, adapted: &Path) -> Result<()> {
+    let links = [
+        ("before", source.join(PREDICTIONS)),
+        ("before.json", source.join(SCORES)),
+        ("after", adapted.join(PREDICTIONS)),
+        ("after.json", adapted.join(SCORES)),
+    ];
+    for (name, target) in links {
+        let link = run.join(name);
+        if std::fs::symlink_metadata(&link).is_err() {
+            std::os::unix::fs::symlink(&target, &link)
+                .with_context(|| format!("cannot link {}", link.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Links need rights of their own on other systems: the report then comes without pictures.
+#[cfg(not(unix))]
+fn show_masks(_run: &Path, _source: &Path, _adapted: &Path) -> Result<()> {
+    Ok(())
 }
 
 /// Writes `results.json` and `results.csv` below a folder.

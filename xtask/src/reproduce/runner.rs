@@ -10,6 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::plan::{Job, Plan, Resume, Step};
 use super::state::State;
 
+/// What a run of the program writes first.
+const SETTINGS: &str = "config.toml";
+
 /// Which job of which plan; executors write this command line, nobody types it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -94,7 +97,8 @@ impl Attempt<'_> {
     fn run(&self, state: &State) -> Result<()> {
         let folder = self.plan.out.join(&self.job.id);
         let resumes = self.job.steps.iter().any(|step| step.resume == Resume::Continue);
-        let goes_on = resumes && state.was_begun(self.job) && folder.exists();
+        // Without the settings that a run begins with, there is nothing to go on with.
+        let goes_on = resumes && state.was_begun(self.job) && folder.join(SETTINGS).exists();
         if folder.exists() && !goes_on {
             fs::remove_dir_all(&folder)
                 .with_context(|| format!("cannot remove {}", folder.display()))?;
@@ -130,7 +134,7 @@ impl Attempt<'_> {
         // The open lock as standard input: the lock lasts until this process has ended, even if we are killed.
         let (lock, out, error) = (self.lock.try_clone()?, log.try_clone()?, log.try_clone()?);
         command.stdin(Stdio::from(lock)).stdout(Stdio::from(out)).stderr(Stdio::from(error));
-        command.env("RAYON_NUM_THREADS", self.job.demand.threads.to_string());
+        command.args(["--threads", &self.job.demand.threads.to_string()]);
         let status = command
             .status()
             .with_context(|| format!("{} does not start", self.plan.program.display()))?;
@@ -210,12 +214,16 @@ mod tests {
     fn an_interrupted_training_goes_on_with_resume() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path();
-        let script = "mkdir -p {out}/a; echo \"$1\" >> {out}/a/f; test -e {out}/ready";
+        let script = "mkdir -p {out}/a; test -e {out}/ready && touch {out}/a/config.toml; \
+                      echo \"$1\" >> {out}/a/f; test -e {out}/done";
         let plan = plan(out, script, Resume::Continue);
+        // The first attempt ends before its settings are written: the second starts over, the third goes on.
         run(&plan, &plan.jobs[0]).unwrap_err();
         fs::write(out.join("ready"), "").unwrap();
+        run(&plan, &plan.jobs[0]).unwrap_err();
+        fs::write(out.join("done"), "").unwrap();
         run(&plan, &plan.jobs[0]).unwrap();
-        assert_eq!(text(out), "\n--resume\n");
+        assert_eq!(text(out), "--threads\n--resume\n");
     }
 
     #[test]
