@@ -72,7 +72,7 @@ fn fetch(
     path: &Path,
     patience: Patience,
 ) -> Result<()> {
-    let part = path.with_added_extension("part");
+    let part = super::with_ending(path, ".part");
     let mut file = open_alone(&part)?;
     ensure_space(path, remote.bytes.saturating_sub(file.metadata()?.len()))?;
     let progress = Progress::new(&remote.name, remote.bytes);

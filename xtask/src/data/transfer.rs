@@ -217,7 +217,7 @@ impl Transfer<'_> {
 
     /// Beside the `.part`: which version of the server's file its bytes belong to.
     pub fn validator_path(&self) -> PathBuf {
-        self.part.with_added_extension("validator")
+        super::with_ending(self.part, ".validator")
     }
 
     fn disk(&self, source: io::Error) -> TransferError {

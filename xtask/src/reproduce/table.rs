@@ -143,9 +143,12 @@ impl View<'_> {
         let focus = self.experiment.focus.as_deref();
         let focus = methods.iter().find(|method| Some(method.name.as_str()) == focus);
         let mut text = String::new();
+        let mut shown = Vec::new();
         for reference in [baseline, focus].into_iter().flatten() {
+            // No pair of methods twice.
+            shown.push(&reference.name);
             let others: Vec<_> =
-                methods.iter().filter(|method| method.name != reference.name).collect();
+                methods.iter().filter(|method| !shown.contains(&&method.name)).collect();
             text.push_str(&self.tests_against(reference, &others));
         }
         text
