@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod from_data;
 mod method;
 pub mod methods;
 mod objective;
@@ -22,6 +23,7 @@ mod recipe;
 mod run;
 
 pub use error::{Error, Result};
+pub use from_data::{OracleBatches, TargetBatches};
 pub use method::{About, METHODS, Method, Requirement, find};
 pub use objective::{Adaptation, TargetBatch};
 pub use options::{Labels, NormChoice, Options, PseudoLabel};

@@ -8,6 +8,7 @@
 mod batch;
 mod error;
 mod fit;
+mod from_data;
 mod objective;
 mod snapshot;
 mod source;
@@ -16,6 +17,7 @@ mod task;
 pub use batch::{Batches, LabelledBatch};
 pub use error::{Error, Result};
 pub use fit::{Fit, FitConfig, FitSummary, Keep, Observer, Silent, StopRule, fit};
+pub use from_data::{SourceBatches, images};
 pub use objective::Objective;
 pub use snapshot::{History, Snapshot};
 pub use source::{HeadTraining, SourceTraining};
