@@ -1,6 +1,7 @@
 //! Tasks of the workspace, a module each; this file only dispatches.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod data;
 mod package;
@@ -15,6 +16,8 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// Measure the network and its kernels, alone or beside PyTorch.
+    Bench(bench::Args),
     /// List, fetch, verify and prepare the data sets of `datasets/`.
     Data(data::Args),
     /// Check the rules of the workspace that the compiler does not know.
@@ -27,6 +30,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Task::parse() {
+        Task::Bench(args) => bench::run(args),
         Task::Data(args) => data::run(&args),
         Task::Tidy => tidy::run(),
         Task::Package => package::run(),
