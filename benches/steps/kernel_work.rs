@@ -39,7 +39,11 @@ pub fn find(name: &str, sizes: Sizes) -> Option<Work> {
             Ok(())
         }),
         "unit-forward" => Box::new(move || {
-            unit_forward(&data.unit(Some(&data.norm), Finish::Add(&data.dy)), &data.x, Gather::Moments);
+            unit_forward(
+                &data.unit(Some(&data.norm), Finish::Add(&data.dy)),
+                &data.x,
+                Gather::Moments,
+            );
             Ok(())
         }),
         "input-gradient" => backward(data, Needs { input: true, ..NOTHING }),

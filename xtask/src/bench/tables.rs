@@ -41,7 +41,10 @@ const BATCH: usize = 4;
 pub fn steps(bench: &Bench) -> Result<()> {
     let limit = peak(&bench.ours, bench.threads)?;
     println!("arithmetic peak, {} threads: {:.0} GFLOP/s\n", bench.threads, limit / 1e9);
-    println!("| step, {BATCH} x 1 x 256 x 256 | median | min | slices/s | GFLOP/s | of peak | peak memory |{}", peer_columns(bench));
+    println!(
+        "| step, {BATCH} x 1 x 256 x 256 | median | min | slices/s | GFLOP/s | of peak | peak memory |{}",
+        peer_columns(bench)
+    );
     println!("|---|---|---|---|---|---|---|{}", peer_rule(bench));
     let mut last = "";
     for (name, work, peer) in STEPS {
@@ -58,7 +61,12 @@ pub fn steps(bench: &Bench) -> Result<()> {
             format!("{:.0} | {:.0} %", rate / 1e9, 100.0 * rate / limit)
         });
         let speed = BATCH as f64 / median;
-        println!("| {name} | {} | {speed:.1} | {rate} | {} |{}", seconds(&times[0]), mebibytes(&times[0]), peer_cells(&times));
+        println!(
+            "| {name} | {} | {speed:.1} | {rate} | {} |{}",
+            seconds(&times[0]),
+            mebibytes(&times[0]),
+            peer_cells(&times)
+        );
     }
     Ok(())
 }
@@ -98,18 +106,28 @@ pub fn kernels(bench: &Bench) -> Result<()> {
 pub fn memory(bench: &Bench) -> Result<()> {
     println!("| step, 20 x 1 x 256 x 256 | median | min | peak memory |{}", peer_columns(bench));
     println!("|---|---|---|---|{}", peer_rule(bench));
-    for (name, work, peer) in STEPS.iter().filter(|(_, work, peer)| work == peer || *work == "refine-attached") {
+    for (name, work, peer) in
+        STEPS.iter().filter(|(_, work, peer)| work == peer || *work == "refine-attached")
+    {
         if !name.contains(&bench.only) {
             continue;
         }
         let times = together(bench, job(bench, work, 20, 256), peer)?;
-        println!("| {name} | {} | {} |{}", seconds(&times[0]), mebibytes(&times[0]), peer_cells(&times));
+        println!(
+            "| {name} | {} | {} |{}",
+            seconds(&times[0]),
+            mebibytes(&times[0]),
+            peer_cells(&times)
+        );
     }
     Ok(())
 }
 
 pub fn scaling(bench: &Bench) -> Result<()> {
-    println!("| step | batch | size | threads | median | min | ns/pixel | peak memory |{}", peer_columns(bench));
+    println!(
+        "| step | batch | size | threads | median | min | ns/pixel | peak memory |{}",
+        peer_columns(bench)
+    );
     println!("|---|---|---|---|---|---|---|---|{}", peer_rule(bench));
     let sizes = [64, 128, 256, 512].map(|size| (4, size, bench.threads));
     let batches = [1, 2, 4, 8, 16, 32].map(|batch| (batch, 256, bench.threads));

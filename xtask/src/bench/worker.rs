@@ -60,7 +60,9 @@ impl Place {
         let version = Command::new(&python)
             .args(["-c", "import torch; print(torch.__version__)"])
             .output()
-            .with_context(|| format!("{} does not start; name one with --python", python.display()))?;
+            .with_context(|| {
+                format!("{} does not start; name one with --python", python.display())
+            })?;
         if !version.status.success() {
             bail!(
                 "{0} has no PyTorch, so there is nothing to compare with. Install it beside the project:\n    \
@@ -124,10 +126,8 @@ impl Times {
 /// Runs the jobs in turn, one round of each after the other, so that whatever else the machine does
 /// disturbs all alike.
 pub fn alternate(jobs: &[(&Place, Job)], rounds: usize) -> Result<Vec<Times>> {
-    let mut workers = jobs
-        .iter()
-        .map(|(place, job)| Worker::start(place, *job))
-        .collect::<Result<Vec<_>>>()?;
+    let mut workers =
+        jobs.iter().map(|(place, job)| Worker::start(place, *job)).collect::<Result<Vec<_>>>()?;
     let mut seconds = vec![Vec::with_capacity(rounds); workers.len()];
     for round in 0..WARM_UP + rounds {
         for (worker, seconds) in workers.iter_mut().zip(&mut seconds) {

@@ -231,7 +231,8 @@ impl Tiles {
                         let from = from.add((c / PANEL * rows + tile) * PANEL + c % PANEL);
                         let mut values = transform_products::<L>(from, stride);
                         if count < TILE * TILE {
-                            values = std::array::from_fn(|i| values[(i / wide * TILE + i % wide) % 16]);
+                            values =
+                                std::array::from_fn(|i| values[(i / wide * TILE + i % wide) % 16]);
                         }
                         sink.store::<L>(&pixels[..count], &values[..count], c, partial);
                     }
@@ -248,12 +249,7 @@ impl Tiles {
 /// # Safety
 /// `from` has six rows, `row_len` apart, of six vectors, [`PANEL`] apart; `to` 36 places, `stride` apart.
 #[inline(always)]
-unsafe fn transform_patch<L: Lanes>(
-    from: *const f32,
-    row_len: usize,
-    to: *mut f32,
-    stride: usize,
-) {
+unsafe fn transform_patch<L: Lanes>(from: *const f32, row_len: usize, to: *mut f32, stride: usize) {
     // SAFETY: passed on from the caller.
     unsafe {
         let mut half = [[L::splat(0.0); PATCH]; PATCH];
