@@ -222,17 +222,23 @@ impl Tiles {
                 let (top, left) = (TILE * tile_row, TILE * tile_column);
                 let (high, wide) = (TILE.min(shape.h - top), TILE.min(shape.w - left));
                 let first = (block.image * shape.h + top) * shape.w + left;
-                let pixels: [usize; TILE * TILE] =
-                    std::array::from_fn(|i| first + i / wide * shape.w + i % wide);
-                let count = high * wide;
+                let mut pixels = [0; TILE * TILE];
+                let mut count = 0;
+                for y in 0..high {
+                    for x in 0..wide {
+                        pixels[count] = first + y * shape.w + x;
+                        count += 1;
+                    }
+                }
                 for c in (0..padded(sink.channels)).step_by(L::N) {
                     // SAFETY: the tile has a row in every matrix; its pixels lie within the map.
                     unsafe {
                         let from = from.add((c / PANEL * rows + tile) * PANEL + c % PANEL);
                         let mut values = transform_products::<L>(from, stride);
-                        if count < TILE * TILE {
-                            values =
-                                std::array::from_fn(|i| values[(i / wide * TILE + i % wide) % 16]);
+                        if wide < TILE {
+                            for i in wide..count {
+                                values[i] = values[i / wide * TILE + i % wide];
+                            }
                         }
                         sink.store::<L>(&pixels[..count], &values[..count], c, partial);
                     }
