@@ -1,5 +1,5 @@
 //! Self-training of all layers on the network's own predictions.
-use crate::{About, Method, Moves, Options, Output, PseudoLabel, Recipe, Supervision};
+use crate::{About, Method, Moves, Options, Output, PseudoLabel, Recipe, Supervision, View};
 
 /// All weights move towards the network's own predictions.
 pub struct SelfTraining;
@@ -25,6 +25,7 @@ impl Method for SelfTraining {
             moves: Moves::Everything,
             supervision: Supervision::OwnPrediction,
             output: Output::Final,
+            view: View::Plain,
         }
     }
 
