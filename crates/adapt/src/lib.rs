@@ -36,6 +36,6 @@ pub use options::{Labels, NormChoice, Options, PseudoLabel};
 pub use page::methods_page;
 pub use patch::Patch;
 pub use re_estimate::{blend_statistics, re_estimate};
-pub use recipe::{Moves, Output, Recipe, Supervision, View};
+pub use recipe::{Moves, Output, Recipe, Supervision, TeacherKind, View};
 pub use run::{Adapted, Model, Run};
 pub use step_batch::{StepBatch, TargetBatch};

@@ -60,10 +60,10 @@ impl Adaptation {
         if let Some(adapters) = &adapters {
             adapters.apply(&mut unet)?;
         }
-        let teacher = match recipe.supervision.has_teacher() {
-            true => Some(Teacher::of(&unet, options.teacher_decay, &device)?),
-            false => None,
-        };
+        let teacher = recipe.supervision.teacher();
+        let teacher = teacher
+            .map(|kind| Teacher::of(&unet, kind, options.teacher_decay, &device))
+            .transpose()?;
         let task = Task::of(unet.architecture().outputs);
         Ok(Self { unet, adapters, teacher, given, recipe, options, task, steps: 0 })
     }
@@ -75,7 +75,8 @@ impl Adaptation {
 
     /// The network that comes of it: the averaged teacher where there is one; adapters are added in.
     fn result(&self) -> &UNet {
-        self.teacher.as_ref().map_or(&self.unet, Teacher::unet)
+        let kept = self.teacher.as_ref().filter(|teacher| teacher.is_kept());
+        kept.map_or(&self.unet, Teacher::unet)
     }
 
     /// The entries of the network that comes of it.
@@ -134,11 +135,11 @@ impl Adaptation {
         }
     }
 
-    /// The averaged teacher's logits for the slices as they are.
+    /// The teacher's logits for the slices as they are.
     fn taught(&self, batch: &TargetBatch) -> Result<Tensor> {
         match &self.teacher {
             Some(teacher) => Ok(teacher.logits(&batch.images)?.detach()),
-            None => Err(missing("an averaged teacher")),
+            None => Err(missing("a teacher")),
         }
     }
 
@@ -188,7 +189,7 @@ impl Objective for Adaptation {
                 let prior = class_ratio_divergence(logits, &self.given.class_ratio)?;
                 (entropy(logits)? + (prior * weight)?)?
             }
-            Supervision::AveragedTeacher => {
+            Supervision::FirstPrediction | Supervision::AveragedTeacher => {
                 let taught = self.taught(&batch.target)?;
                 pseudo_label_loss(self.task, logits, &taught, &self.options)?
             }

@@ -67,6 +67,8 @@ fn belongs_to(name: &str, layer: &str) -> bool {
 pub enum Supervision {
     /// The network's own final prediction.
     OwnPrediction,
+    /// The prediction of the network as it was before the first step.
+    FirstPrediction,
     /// Low entropy of the prediction.
     Entropy,
     /// Low entropy, and the class ratio of the source.
@@ -85,15 +87,23 @@ impl Supervision {
         self == Self::SourceAndAveragedTeacher
     }
 
-    /// Whether an averaged teacher goes along.
-    pub fn has_teacher(self) -> bool {
-        matches!(self, Self::AveragedTeacher | Self::SourceAndAveragedTeacher)
+    /// The teacher that goes along.
+    pub fn teacher(self) -> Option<TeacherKind> {
+        match self {
+            Self::FirstPrediction => Some(TeacherKind::Fixed),
+            Self::AveragedTeacher | Self::SourceAndAveragedTeacher => Some(TeacherKind::Averaged),
+            Self::OwnPrediction
+            | Self::Entropy
+            | Self::EntropyWithClassRatio
+            | Self::TargetLabels => None,
+        }
     }
 
     /// In words.
     pub fn words(self) -> &'static str {
         match self {
             Self::OwnPrediction => "its own final prediction",
+            Self::FirstPrediction => "the prediction of the model as it was before the first step",
             Self::Entropy => "low entropy",
             Self::EntropyWithClassRatio => "low entropy and the source's class ratio",
             Self::AveragedTeacher => "an average of itself over past steps",
@@ -103,6 +113,15 @@ impl Supervision {
             Self::TargetLabels => "labels of target subjects",
         }
     }
+}
+
+/// A second network whose predictions teach the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TeacherKind {
+    /// The network as it was before the first step.
+    Fixed,
+    /// An exponential average of the network over its steps, which is what is kept.
+    Averaged,
 }
 
 /// Which logits are supervised.

@@ -8,6 +8,7 @@
 mod batch;
 mod collapse;
 mod error;
+mod exact;
 mod finite;
 mod fit;
 mod keep;

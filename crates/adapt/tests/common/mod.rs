@@ -6,6 +6,7 @@ use udas_adapt::TargetBatch;
 use udas_nn::{Checkpoint, StateDict};
 use udas_train::{Batches, LabelledBatch, Result};
 
+pub mod small;
 pub mod trajectory;
 
 pub const CPU: Device = Device::Cpu;

@@ -1,65 +1,58 @@
-//! What the tests of the loop share: golden files, batches in memory, an objective that is watched.
+//! What the tests of the loop share: batches in memory, a small network, and what an observer noted.
 #![allow(dead_code, reason = "each test file uses its part")]
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use std::sync::atomic::AtomicBool;
 use udas_nn::{AdamConfig, Checkpoint, StateDict};
-use udas_record::Phase;
+use udas_record::{EpochRecord, Phase};
 use udas_train::{
-    Batches, Fit, FitConfig, Keep, LabelledBatch, Objective, Observer, Result, StopRule,
+    Batches, FitConfig, Keep, LabelledBatch, Observer, Result, Snapshot, SourceTraining, StopRule,
 };
+use udas_unet::{Architecture, UNet};
+
+pub const CPU: Device = Device::Cpu;
 
 /// Never set.
 pub static GO_ON: AtomicBool = AtomicBool::new(false);
 
-/// The tensors of a golden file, or a visible skip.
-pub fn golden(name: &str) -> Option<StateDict> {
-    let path = format!("{}/../../tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
-    if !std::path::Path::new(&path).exists() {
-        eprintln!("skipped: {path} is absent (golden values are not part of the packaged crate)");
-        return None;
-    }
-    Some(Checkpoint::load(path).unwrap().tensors)
+/// A training of a small network with random weights.
+pub fn training(seed: u64) -> SourceTraining {
+    let architecture = Architecture { filters: 2, outputs: 1 };
+    SourceTraining::new(UNet::random(architecture, seed, &CPU).unwrap())
 }
 
-/// The entries whose name begins so, without that beginning.
-pub fn with_prefix(tensors: &StateDict, prefix: &str) -> StateDict {
-    let named = tensors
-        .iter()
-        .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone())));
-    named.collect()
-}
+/// Batches in memory, in an order that depends on the epoch.
+pub struct Turning(pub Vec<LabelledBatch>);
 
-pub fn values(tensor: &Tensor) -> Vec<f64> {
-    let tensor = tensor.to_dtype(DType::F64).unwrap();
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
-}
-
-/// The largest difference, relative to the golden tensor's largest value.
-pub fn relative_error(found: &Tensor, golden: &Tensor) -> f64 {
-    let (found, golden) = (values(found), values(golden));
-    assert_eq!(found.len(), golden.len());
-    let largest = golden.iter().fold(1e-6, |max: f64, value| max.max(value.abs()));
-    found.iter().zip(&golden).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
-}
-
-/// Batches in memory, in the same order every epoch.
-pub struct InOrder(pub Vec<LabelledBatch>);
-
-impl InOrder {
-    /// Batches of two from `[N, ..]` tensors.
-    pub fn pairs(images: &Tensor, target: &Tensor) -> Self {
-        let batch = |start: usize| LabelledBatch {
-            images: images.narrow(0, start, 2).unwrap(),
-            target: target.narrow(0, start, 2).unwrap(),
-            indices: vec![start, start + 1],
+impl Turning {
+    /// Three batches of two: bright discs on a dark ground, each with a pattern of its own.
+    pub fn discs() -> Self {
+        let (h, w) = (16, 16);
+        let batch = |number: usize| {
+            let (mut image, mut target) = (Vec::new(), Vec::new());
+            for slice in 2 * number..2 * number + 2 {
+                for pixel in 0..h * w {
+                    let (y, x) = ((pixel / w) as f32 - 8.0, (pixel % w) as f32 - 7.0);
+                    let inside = x * x + y * y < (20 + 8 * slice) as f32;
+                    let texture = (pixel * (slice + 3) % 17) as f32 / 40.0;
+                    image.push(f32::from(u8::from(inside)) * 0.6 + texture);
+                    target.push(f32::from(u8::from(inside)));
+                }
+            }
+            let tensor = |values| Tensor::from_vec(values, (2, 1, h, w), &CPU).unwrap();
+            LabelledBatch {
+                images: tensor(image),
+                target: tensor(target),
+                indices: vec![2 * number, 2 * number + 1],
+            }
         };
-        Self((0..images.dim(0).unwrap()).step_by(2).map(batch).collect())
+        Self((0..3).map(batch).collect())
     }
 }
 
-impl Batches<LabelledBatch> for InOrder {
-    fn epoch(&self, _: u64) -> Result<Box<dyn Iterator<Item = Result<LabelledBatch>> + '_>> {
-        Ok(Box::new(self.0.iter().cloned().map(Ok)))
+impl Batches<LabelledBatch> for Turning {
+    fn epoch(&self, epoch: u64) -> Result<Box<dyn Iterator<Item = Result<LabelledBatch>> + '_>> {
+        let start = epoch as usize % self.0.len();
+        Ok(Box::new(self.0[start..].iter().chain(&self.0[..start]).cloned().map(Ok)))
     }
 
     fn steps(&self) -> usize {
@@ -79,66 +72,39 @@ impl Batches<LabelledBatch> for InOrder {
     }
 }
 
-/// An objective that notes a figure before every step.
-pub struct Watched<O, F> {
-    pub objective: O,
-    pub figure: F,
-    pub noted: Vec<f64>,
-}
-
-impl<O: Objective, F: Fn(&O, &O::Batch) -> f64> Objective for Watched<O, F> {
-    type Batch = O::Batch;
-
-    fn trainable(&self) -> Vec<(String, Var)> {
-        self.objective.trainable()
-    }
-
-    fn loss(&mut self, batch: &O::Batch) -> Result<Tensor> {
-        self.noted.push((self.figure)(&self.objective, batch));
-        self.objective.loss(batch)
-    }
-
-    fn score(&self, batch: &O::Batch) -> Result<f64> {
-        self.objective.score(batch)
-    }
-
-    fn state(&self) -> Result<StateDict> {
-        self.objective.state()
-    }
-
-    fn restore(&mut self, state: &StateDict) -> Result<()> {
-        self.objective.restore(state)
-    }
-}
-
-/// Notes the loss of every step.
+/// Keeps every epoch's record and snapshot, and every loss.
 #[derive(Default)]
-pub struct Losses(pub Vec<f32>);
+pub struct Noted {
+    pub snapshots: Vec<Snapshot>,
+    pub records: Vec<EpochRecord>,
+    pub losses: Vec<f32>,
+}
 
-impl Observer for Losses {
+impl Observer for Noted {
     fn step(&mut self, _: usize, _: usize, _: usize, loss: f32) {
-        self.0.push(loss);
+        self.losses.push(loss);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord, snapshot: &Snapshot) -> Result<()> {
+        self.records.push(record.clone());
+        self.snapshots.push(snapshot.clone());
+        Ok(())
     }
 }
 
-/// Training as the golden files have it.
-pub fn config(epochs: usize) -> FitConfig {
-    FitConfig {
-        phase: Phase::Source,
-        adam: AdamConfig::new(1e-3),
-        epochs,
-        stop: StopRule::Never,
-        keep: Keep::Last,
-    }
+pub fn config(epochs: usize, keep: Keep) -> FitConfig {
+    let (phase, stop) = (Phase::Source, StopRule::Never);
+    FitConfig { phase, adam: AdamConfig::new(1e-2), epochs, stop, keep }
 }
 
-/// A training from the start, without a score.
-pub fn plain<'a, B>(
-    train: &'a dyn Batches<B>,
-    config: &'a FitConfig,
-    observer: &'a mut dyn Observer,
-) -> Fit<'a, B> {
-    Fit { train, check: None, config, observer, interrupt: &GO_ON, resume: None }
+/// The same for the same bits.
+pub fn bits(state: &StateDict) -> String {
+    Checkpoint { tensors: state.clone(), metadata: None }.hash().unwrap()
 }
 
-pub const CPU: Device = Device::Cpu;
+pub fn is_finite(state: &StateDict) -> bool {
+    state.values().all(|tensor| {
+        let values = tensor.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
+        values.to_vec1::<f32>().unwrap().iter().all(|value| value.is_finite())
+    })
+}
