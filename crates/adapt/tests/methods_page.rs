@@ -4,7 +4,8 @@ use udas_adapt::{METHODS, methods_page};
 
 #[test]
 fn the_page_is_not_stale() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/methods.md");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let path = root.join("docs/methods.md");
     let page = methods_page();
     for method in METHODS {
         assert!(page.contains(&format!("\n## {}\n", method.name())));
@@ -13,7 +14,7 @@ fn the_page_is_not_stale() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &page).unwrap();
     }
-    if !path.exists() && !path.with_file_name("../Cargo.lock").exists() {
+    if !root.join("ARCHITECTURE.md").exists() && !root.join("xtask").exists() {
         eprintln!("skipped: docs/methods.md is absent (it is not part of the packaged crate)");
         return;
     }
