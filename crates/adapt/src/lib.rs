@@ -15,6 +15,7 @@
 mod adapters;
 mod altered;
 mod error;
+mod from_data;
 mod method;
 pub mod methods;
 mod objective;
@@ -29,6 +30,7 @@ mod step_batch;
 mod teacher;
 
 pub use error::{Error, Result};
+pub use from_data::{OracleBatches, TargetBatches};
 pub use method::{About, Method, Requirement, find};
 pub use methods::METHODS;
 pub use objective::{Adaptation, Given};
