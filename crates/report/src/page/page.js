@@ -30,7 +30,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       body.append(...sorted);
     });
   });
-  if (order.length < 5) continue;
+  if (order.length < 12) continue;
   const tools = document.createElement("div"), status = document.createElement("output");
   tools.className = "tools";
   const name = table.caption ? table.caption.textContent : "table";
