@@ -1,9 +1,11 @@
 //! Tasks of the workspace, a module each; this file only dispatches.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod data;
 mod package;
+mod reproduce;
 mod tidy;
 mod workspace;
 
@@ -15,6 +17,13 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// Run the paper's experiments on a phantom, or on real data where they are.
+    Reproduce(reproduce::Args),
+    /// Run one job of a plan; `reproduce` and Slurm call this.
+    #[command(hide = true)]
+    RunJob(reproduce::runner::Args),
+    /// Measure the network and its kernels, alone or beside PyTorch.
+    Bench(bench::Args),
     /// List, fetch, verify and prepare the data sets of `datasets/`.
     Data(data::Args),
     /// Check the rules of the workspace that the compiler does not know.
@@ -27,6 +36,9 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Task::parse() {
+        Task::Reproduce(args) => reproduce::run(&args),
+        Task::RunJob(args) => reproduce::runner::main(&args),
+        Task::Bench(args) => bench::run(args),
         Task::Data(args) => data::run(&args),
         Task::Tidy => tidy::run(),
         Task::Package => package::run(),

@@ -77,6 +77,8 @@ mod tests {
             version: "0.1.0".into(),
             dependencies: dependencies.iter().map(dependency).collect(),
             publish: None,
+            description: None,
+            license: None,
         }
     }
 
