@@ -1,6 +1,7 @@
 //! Tasks of the workspace, a module each; this file only dispatches.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod data;
 mod package;
@@ -21,6 +22,8 @@ enum Task {
     /// Run one job of a plan; `reproduce` and Slurm call this.
     #[command(hide = true)]
     RunJob(reproduce::runner::Args),
+    /// Measure the network and its kernels, alone or beside PyTorch.
+    Bench(bench::Args),
     /// List, fetch, verify and prepare the data sets of `datasets/`.
     Data(data::Args),
     /// Check the rules of the workspace that the compiler does not know.
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Reproduce(args) => reproduce::run(&args),
         Task::RunJob(args) => reproduce::runner::main(&args),
+        Task::Bench(args) => bench::run(args),
         Task::Data(args) => data::run(&args),
         Task::Tidy => tidy::run(),
         Task::Package => package::run(),

@@ -19,6 +19,18 @@ pub enum Requirement {
     TargetLabels,
 }
 
+impl Requirement {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::EarlyHead => "an early head",
+            Self::SourceData => "labelled source data",
+            Self::ClassRatio => "the source's class ratio",
+            Self::TargetLabels => "labels of target subjects (an oracle)",
+        }
+    }
+}
+
 /// A method in words.
 #[derive(Clone, Copy, Debug)]
 pub struct About {

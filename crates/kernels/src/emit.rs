@@ -96,7 +96,6 @@ impl Sink<'_> {
         // SAFETY: `pixel * channels + c` and the lane's following values lie within the maps; per-channel
         // slices hold `channels >= c + L::N` values.
         unsafe {
-            let out = self.out.pointer();
             let zero = L::splat(0.0);
             let at = |slice: &[f32]| L::load(slice.as_ptr().add(c));
             let bias = match self.epilogue {
@@ -107,38 +106,48 @@ impl Sink<'_> {
             };
             let shift = if self.sums == Sums::Moments { at(&partial.shift) } else { zero };
             let (mut first, mut second) = (zero, zero);
-            for (&pixel, &value) in pixels.iter().zip(values) {
-                let index = pixel * self.channels + c;
-                let y = match &self.epilogue {
-                    Epilogue::Plain { .. } => L::add(value, bias),
-                    Epilogue::Relu { .. } => L::max(L::add(value, bias), zero),
-                    Epilogue::Add { skip, .. } => {
-                        L::add(L::add(value, bias), L::load(skip.as_ptr().add(index)))
-                    }
-                    Epilogue::Gradient(gradient) => {
-                        let x = L::load(gradient.input.as_ptr().add(index));
-                        let y = match gradient.rectified {
-                            Some((scale, shift)) => {
-                                L::where_positive(L::fma(x, at(scale), at(shift)), value)
-                            }
-                            None => value,
-                        };
-                        if let (Sums::Gradient, Some((mean, inv_std))) =
-                            (self.sums, gradient.normalised)
-                        {
-                            first = L::add(first, y);
-                            let normal = L::mul(L::sub(x, at(mean)), at(inv_std));
-                            second = L::fma(y, normal, second);
-                        }
-                        y
-                    }
-                };
-                if self.sums == Sums::Moments {
-                    let centred = L::sub(y, shift);
-                    first = L::add(first, centred);
-                    second = L::fma(centred, centred, second);
+            match &self.epilogue {
+                Epilogue::Plain { .. } if self.sums == Sums::Nothing => {
+                    self.each::<L>(pixels, values, c, |value, _| L::add(value, bias));
                 }
-                L::store(out.add(index), y);
+                Epilogue::Gradient(gradient) => {
+                    let input = gradient.input.as_ptr();
+                    let (scale, offset) =
+                        gradient.rectified.map_or((zero, L::splat(1.0)), |(a, b)| (at(a), at(b)));
+                    let (mean, inv_std) =
+                        gradient.normalised.map_or((zero, zero), |(a, b)| (at(a), at(b)));
+                    self.each::<L>(pixels, values, c, |value, index| {
+                        let x = L::load(input.add(index));
+                        let y = L::where_positive(L::fma(x, scale, offset), value);
+                        first = L::add(first, y);
+                        second = L::fma(y, L::mul(L::sub(x, mean), inv_std), second);
+                        y
+                    });
+                }
+                epilogue => {
+                    let (mut gathered, mut squares) = (zero, zero);
+                    let mut gather = |y: L::V| {
+                        let centred = L::sub(y, shift);
+                        gathered = L::add(gathered, centred);
+                        squares = L::fma(centred, centred, squares);
+                        y
+                    };
+                    match epilogue {
+                        Epilogue::Add { skip, .. } => {
+                            let skip = skip.as_ptr();
+                            self.each::<L>(pixels, values, c, |value, index| {
+                                gather(L::add(L::add(value, bias), L::load(skip.add(index))))
+                            });
+                        }
+                        Epilogue::Relu { .. } => {
+                            self.each::<L>(pixels, values, c, |value, _| {
+                                gather(L::max(L::add(value, bias), zero))
+                            });
+                        }
+                        _ => self.each::<L>(pixels, values, c, |value, _| gather(L::add(value, bias))),
+                    }
+                    (first, second) = (gathered, squares);
+                }
             }
             if self.sums != Sums::Nothing {
                 let (a, b) =
@@ -150,6 +159,26 @@ impl Sink<'_> {
                     L::store(b, L::add(L::load(b), second));
                 }
             }
+        }
+    }
+
+    /// Stores `finish(value, index)` for each pixel.
+    ///
+    /// # Safety
+    /// As [`Self::store`], and all lanes are channels.
+    #[inline(always)]
+    unsafe fn each<L: Lanes>(
+        &self,
+        pixels: &[usize],
+        values: &[L::V],
+        c: usize,
+        mut finish: impl FnMut(L::V, usize) -> L::V,
+    ) {
+        let out = self.out.pointer();
+        for (&pixel, &value) in pixels.iter().zip(values) {
+            let index = pixel * self.channels + c;
+            // SAFETY: passed on from the caller.
+            unsafe { L::store(out.add(index), finish(value, index)) };
         }
     }
 

@@ -6,18 +6,33 @@ thread_local! {
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Gives `work` a thread's scratch of at least `len` values, of any content.
-pub(crate) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
-    SCRATCH.with(|scratch| {
+/// A thread's scratch, kept for the next time when dropped.
+///
+/// A value and not a function that takes a closure: a closure that is not inlined would be compiled without
+/// the instruction set of the kernel around it, and every vector operation in it would be a call.
+pub(crate) struct Scratch(Vec<f32>);
+
+impl Scratch {
+    /// At least `len` values, of any content.
+    pub fn take(len: usize) -> Self {
         // Taken, not borrowed: work that waits may run another item on this thread.
-        let mut buffer = scratch.take();
+        let mut buffer = SCRATCH.take();
         if buffer.len() < len {
             buffer.resize(len, 0.0);
         }
-        let result = work(&mut buffer[..len]);
-        *scratch.borrow_mut() = buffer;
-        result
-    })
+        Self(buffer)
+    }
+
+    /// The values.
+    pub fn values(&mut self) -> &mut [f32] {
+        &mut self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        SCRATCH.set(std::mem::take(&mut self.0));
+    }
 }
 
 /// A pointer through which threads write disjoint parts of one output.

@@ -29,28 +29,42 @@ impl Moments {
 /// Mean and variance of each channel over all pixels.
 pub fn moments(x: &[f32], shape: MapShape) -> Moments {
     assert_eq!(x.len(), shape.len(), "the map has not the shape {shape:?}");
+    let set = InstructionSet::current();
+    let blocks = x.par_chunks(BLOCK * shape.c.max(1));
     let partials: Vec<Partial> =
-        x.par_chunks(BLOCK * shape.c.max(1)).map(|x| block_sums(x, shape.c)).collect();
+        blocks.map(|x| set.run(BlockSums { x, channels: shape.c })).collect();
     combine(&partials, shape.c)
 }
 
 /// Sums about the block's first pixel.
-fn block_sums(x: &[f32], channels: usize) -> Partial {
-    let mut partial = Partial {
-        count: x.len() / channels,
-        shift: x[..channels].to_vec(),
-        first: vec![0.0; channels],
-        second: vec![0.0; channels],
-    };
-    for pixel in x.chunks_exact(channels) {
-        let sums = partial.first.iter_mut().zip(&mut partial.second);
-        for ((x, shift), (first, second)) in pixel.iter().zip(&partial.shift).zip(sums) {
-            let centred = x - shift;
-            *first += centred;
-            *second += centred * centred;
+struct BlockSums<'a> {
+    x: &'a [f32],
+    channels: usize,
+}
+
+impl Job for BlockSums<'_> {
+    type Output = Partial;
+
+    // Plain loops: the compiler makes vectors of them, of the set's length.
+    #[inline(always)]
+    fn run<L: Lanes>(self) -> Partial {
+        let Self { x, channels } = self;
+        let mut partial = Partial {
+            count: x.len() / channels,
+            shift: x[..channels].to_vec(),
+            first: vec![0.0; channels],
+            second: vec![0.0; channels],
+        };
+        for pixel in x.chunks_exact(channels) {
+            let sums = partial.first.iter_mut().zip(&mut partial.second);
+            for ((x, shift), (first, second)) in pixel.iter().zip(&partial.shift).zip(sums) {
+                let centred = x - shift;
+                *first += centred;
+                *second += centred * centred;
+            }
         }
+        partial
     }
-    partial
 }
 
 /// Moments from items' sums, in their order (Chan et al. 1983, pairwise combination).
@@ -237,19 +251,48 @@ impl Job for ApplyBlock<'_> {
 
 /// Sum of each channel over all pixels of a gradient, masked where `by` is not positive.
 pub(crate) fn column_sums(dy: &[f32], by: Option<&[f32]>, channels: usize) -> Vec<f32> {
+    let set = InstructionSet::current();
     let len = BLOCK * channels.max(1);
     let sums: Vec<Vec<f32>> = dy
         .par_chunks(len)
         .enumerate()
         .map(|(item, dy)| {
-            let mut sums = vec![0.0; channels];
-            for (index, dy) in dy.iter().enumerate() {
-                if by.is_none_or(|by| by[item * len + index] > 0.0) {
-                    sums[index % channels] += dy;
-                }
-            }
-            sums
+            let by = by.map(|by| &by[item * len..][..dy.len()]);
+            set.run(ColumnSums { dy, by, channels })
         })
         .collect();
     (0..channels).map(|c| sums.iter().map(|sums| f64::from(sums[c])).sum::<f64>() as f32).collect()
+}
+
+struct ColumnSums<'a> {
+    dy: &'a [f32],
+    by: Option<&'a [f32]>,
+    channels: usize,
+}
+
+impl Job for ColumnSums<'_> {
+    type Output = Vec<f32>;
+
+    // Plain loops: the compiler makes vectors of them, of the set's length.
+    #[inline(always)]
+    fn run<L: Lanes>(self) -> Vec<f32> {
+        let Self { dy, by, channels } = self;
+        let mut sums = vec![0.0; channels];
+        for (pixel, dy) in dy.chunks_exact(channels).enumerate() {
+            match by {
+                None => {
+                    for (sum, dy) in sums.iter_mut().zip(dy) {
+                        *sum += dy;
+                    }
+                }
+                Some(by) => {
+                    let by = &by[pixel * channels..][..channels];
+                    for ((sum, dy), by) in sums.iter_mut().zip(dy).zip(by) {
+                        *sum += if *by > 0.0 { *dy } else { 0.0 };
+                    }
+                }
+            }
+        }
+        sums
+    }
 }

@@ -3,15 +3,15 @@
 //! Each coarse pixel is a row. On the side that has the finer grid (the input of a down-sampling, the output
 //! of an up-sampling), a row is the four fine pixels under the coarse one, one after the other.
 use crate::emit::{Partial, Sink};
-use crate::gemm::{ROWS, add_outer, multiply};
-use crate::load::Source;
-use crate::memory::with_scratch;
+use crate::gemm::{PANEL, Sizes, add_outer, multiply, padded_rows, place};
+use crate::load::{Run, Source};
+use crate::memory::Scratch;
 use crate::simd::{InstructionSet, Job, Lanes, padded};
 use crate::{ConvKind, MapShape};
 use rayon::prelude::*;
 
 /// Rows of a work item.
-const BLOCK: usize = 16 * ROWS;
+const BLOCK: usize = 96;
 
 /// Parts of the map whose weight gradients are gathered apart; fixed, so that the bits do not depend on
 /// threads.
@@ -42,17 +42,13 @@ impl Row {
         }
     }
 
-    /// The first fine pixel of each pair of a row.
-    fn pairs(self, coarse: usize, grid: MapShape) -> [usize; 2] {
-        let (line, x) = (coarse / grid.w, coarse % grid.w);
-        let top = 2 * line * 2 * grid.w + 2 * x;
-        [top, top + 2 * grid.w]
-    }
-
     fn pixel(self, coarse: usize, tap: usize, grid: MapShape) -> usize {
         match self {
             Self::One => coarse,
-            Self::Four => self.pairs(coarse, grid)[tap / 2] + tap % 2,
+            Self::Four => {
+                let (line, x) = (coarse / grid.w, coarse % grid.w);
+                (2 * line + tap / 2) * 2 * grid.w + 2 * x + tap % 2
+            }
         }
     }
 }
@@ -66,7 +62,7 @@ fn coarse_grid(kind: ConvKind, input: MapShape) -> MapShape {
 }
 
 /// Where a weight stands: row of the input side, column of the output side.
-fn place(
+fn row_and_column(
     kind: ConvKind,
     tap: usize,
     i: usize,
@@ -93,7 +89,7 @@ fn each_weight(
         for i in 0..cin {
             for tap in 0..taps {
                 let pair = if kind == ConvKind::Up2 { i * cout + o } else { o * cin + i };
-                let (row, column) = place(kind, tap, i, o, cin, cout);
+                let (row, column) = row_and_column(kind, tap, i, o, cin, cout);
                 visit(pair * taps + tap, row, column);
             }
         }
@@ -110,10 +106,10 @@ pub(crate) fn convolve(
 ) -> Vec<Partial> {
     let (cin, cout) = (source.channels, sink.channels);
     let (left, out) = (Row::of_input(kind), Row::of_output(kind));
-    let columns = out.pixels() * padded(cout);
-    let mut matrix = vec![0.0; left.pixels() * padded(cin) * columns];
+    let (rows, columns) = (left.pixels() * padded(cin), out.pixels() * padded(cout));
+    let mut matrix = vec![0.0; rows * columns];
     each_weight(kind, cin, cout, |index, row, column| {
-        matrix[row * columns + column] = weight[index]
+        matrix[place(row, column, rows * PANEL)] = weight[index]
     });
     product(source, left, &matrix, sink, out, coarse_grid(kind, input))
 }
@@ -128,10 +124,10 @@ pub(crate) fn convolve_backward(
 ) -> Vec<Partial> {
     let (cin, cout) = (sink.channels, gradient.channels);
     let (left, out) = (Row::of_output(kind), Row::of_input(kind));
-    let columns = out.pixels() * padded(cin);
-    let mut matrix = vec![0.0; left.pixels() * padded(cout) * columns];
+    let (rows, columns) = (left.pixels() * padded(cout), out.pixels() * padded(cin));
+    let mut matrix = vec![0.0; rows * columns];
     each_weight(kind, cin, cout, |index, row, column| {
-        matrix[column * columns + row] = weight[index]
+        matrix[place(column, row, rows * PANEL)] = weight[index]
     });
     product(gradient, left, &matrix, sink, out, coarse_grid(kind, input))
 }
@@ -173,7 +169,8 @@ pub(crate) fn weight_gradient(
     let (cin, cout) = (input.channels, gradient.channels);
     let mut weight = vec![0.0; cin * cout * kind.taps()];
     each_weight(kind, cin, cout, |index, row, column| {
-        weight[index] = parts.iter().map(|sums| sums[row * columns + column]).sum();
+        let at = place(row, column, rows * PANEL);
+        weight[index] = parts.iter().map(|sums| sums[at]).sum();
     });
     weight
 }
@@ -216,33 +213,19 @@ impl Job for Product<'_> {
         let Self { source, left, matrix, sink, out, grid, start, count } = self;
         let depth = left.pixels() * padded(source.channels);
         let columns = out.pixels() * padded(sink.channels);
-        let rows = count.next_multiple_of(ROWS);
+        let rows = padded_rows(count);
         let mut partial = Partial::new(sink.channels, sink.sums);
-        with_scratch(rows * (depth + columns), |scratch| {
-            let (inputs, products) = scratch.split_at_mut(rows * depth);
-            // SAFETY: the scratch has `rows` rows on both sides; rows `start .. start + count` lie within
-            // the grid and belong to this item.
-            unsafe {
-                gather::<L>(source, left, grid, start, count, inputs.as_mut_ptr());
-                let sizes = (rows, depth, columns);
-                multiply::<L>(
-                    inputs.as_ptr(),
-                    depth,
-                    matrix.as_ptr(),
-                    products.as_mut_ptr(),
-                    sizes,
-                );
-                scatter::<L>(
-                    products.as_ptr(),
-                    columns,
-                    sink,
-                    out,
-                    grid,
-                    (start, count),
-                    &mut partial,
-                );
-            }
-        });
+        let mut scratch = Scratch::take(rows * (depth + columns));
+        let (inputs, products) = scratch.values().split_at_mut(rows * depth);
+        let (inputs, products) = (inputs.as_mut_ptr(), products.as_mut_ptr());
+        let block = Rows { grid, start, count, stride: rows * PANEL };
+        // SAFETY: the scratch has the rows on both sides, and `matrix` the sizes; rows
+        // `start .. start + count` lie within the grid and belong to this item.
+        unsafe {
+            block.gather::<L>(source, left, inputs);
+            multiply::<L>(inputs, matrix.as_ptr(), products, Sizes { rows, depth, columns });
+            block.scatter::<L>(products, sink, out, &mut partial);
+        }
         partial
     }
 }
@@ -266,82 +249,90 @@ impl Job for Outer<'_> {
         let Self { input, left, gradient, right, grid, start, count, sums } = self;
         let rows = left.pixels() * padded(input.channels);
         let columns = right.pixels() * padded(gradient.channels);
-        with_scratch(count * (rows + columns), |scratch| {
-            let (lefts, rights) = scratch.split_at_mut(count * rows);
-            // SAFETY: the scratch has `count` rows on both sides; `sums` is `rows` by `columns`.
-            unsafe {
-                gather::<L>(input, left, grid, start, count, lefts.as_mut_ptr());
-                gather::<L>(gradient, right, grid, start, count, rights.as_mut_ptr());
-                let sizes = (rows, count, columns);
-                add_outer::<L>(lefts.as_ptr(), rights.as_ptr(), sums.as_mut_ptr(), sizes);
-            }
-        });
-    }
-}
-
-/// Reads rows `start .. start + count`.
-///
-/// # Safety
-/// They lie within the grid, and `to` has room for them.
-#[inline(always)]
-unsafe fn gather<L: Lanes>(
-    source: &Source,
-    row: Row,
-    grid: MapShape,
-    start: usize,
-    count: usize,
-    to: *mut f32,
-) {
-    let channels = padded(source.channels);
-    // SAFETY: passed on from the caller.
-    unsafe {
-        match row {
-            Row::One => source.read::<L>(start, count, to, channels),
-            Row::Four => {
-                for r in 0..count {
-                    let [top, bottom] = row.pairs(start + r, grid);
-                    source.read::<L>(top, 2, to.add(4 * r * channels), channels);
-                    source.read::<L>(bottom, 2, to.add((4 * r + 2) * channels), channels);
-                }
-            }
+        let mut scratch = Scratch::take(count * (rows + columns));
+        let (lefts, rights) = scratch.values().split_at_mut(count * rows);
+        let (lefts, rights) = (lefts.as_mut_ptr(), rights.as_mut_ptr());
+        let stride = count * PANEL;
+        let block = Rows { grid, start, count, stride };
+        // SAFETY: the scratch has `count` rows on both sides; `sums` is `rows` by `columns`.
+        unsafe {
+            block.gather::<L>(input, left, lefts);
+            block.gather::<L>(gradient, right, rights);
+            let sizes = (rows, count, columns);
+            add_outer::<L>(lefts, rights, stride, sums.as_mut_ptr(), sizes);
         }
     }
 }
 
-/// Stores rows `start .. start + count`.
-///
-/// # Safety
-/// They lie within the grid and belong to this item alone; `from` has `count` rows of `columns`.
-#[inline(always)]
-unsafe fn scatter<L: Lanes>(
-    from: *const f32,
-    columns: usize,
-    sink: &Sink,
-    row: Row,
+/// Rows `start .. start + count` of the coarse grid, as a matrix in panels.
+#[derive(Clone, Copy)]
+struct Rows {
     grid: MapShape,
-    (start, count): (usize, usize),
-    partial: &mut Partial,
-) {
-    const GROUP: usize = 16;
-    let channels = padded(sink.channels);
-    for first in (0..count).step_by(GROUP) {
-        let group = GROUP.min(count - first);
-        for tap in 0..row.pixels() {
-            let mut pixels = [0; GROUP];
-            for (r, pixel) in pixels.iter_mut().enumerate().take(group) {
-                *pixel = row.pixel(start + first + r, tap, grid);
+    start: usize,
+    count: usize,
+    /// Values of a panel.
+    stride: usize,
+}
+
+impl Rows {
+    /// Reads the rows.
+    ///
+    /// # Safety
+    /// They lie within the grid, and `to` has room for them.
+    #[inline(always)]
+    unsafe fn gather<L: Lanes>(self, source: &Source, row: Row, to: *mut f32) {
+        let Self { grid, start, count, stride } = self;
+        let tap_len = padded(source.channels) / PANEL * stride;
+        // SAFETY: passed on from the caller.
+        unsafe {
+            if row == Row::One {
+                return source.read::<L>(Run { pixel: start, count }, to, stride);
             }
-            for c in (0..channels).step_by(L::N) {
-                // SAFETY: passed on from the caller; `tap * channels + c` lies within a row.
-                unsafe {
-                    let mut values = [L::splat(0.0); GROUP];
-                    for (r, value) in values.iter_mut().enumerate().take(group) {
-                        *value = L::load(from.add((first + r) * columns + tap * channels + c));
-                    }
-                    sink.store::<L>(&pixels[..group], &values[..group], c, partial);
+            for r in 0..count {
+                for tap in 0..4 {
+                    let pixel = row.pixel(start + r, tap, grid);
+                    let to = to.add(tap * tap_len + r * PANEL);
+                    source.read::<L>(Run { pixel, count: 1 }, to, stride);
                 }
             }
-            partial.count += group;
+        }
+    }
+
+    /// Stores the rows.
+    ///
+    /// # Safety
+    /// They lie within the grid and belong to this item alone; `from` holds them.
+    #[inline(always)]
+    unsafe fn scatter<L: Lanes>(
+        self,
+        from: *const f32,
+        sink: &Sink,
+        row: Row,
+        partial: &mut Partial,
+    ) {
+        const GROUP: usize = 16;
+        let Self { grid, start, count, stride } = self;
+        let tap_len = padded(sink.channels) / PANEL * stride;
+        for first in (0..count).step_by(GROUP) {
+            let group = GROUP.min(count - first);
+            for tap in 0..row.pixels() {
+                let mut pixels = [0; GROUP];
+                for (r, pixel) in pixels.iter_mut().enumerate().take(group) {
+                    *pixel = row.pixel(start + first + r, tap, grid);
+                }
+                for c in (0..padded(sink.channels)).step_by(L::N) {
+                    // SAFETY: passed on from the caller; `c` lies within a row's tap.
+                    unsafe {
+                        let from = from.add(tap * tap_len + c / PANEL * stride + c % PANEL);
+                        let mut values = [L::splat(0.0); GROUP];
+                        for (r, value) in values.iter_mut().enumerate().take(group) {
+                            *value = L::load(from.add((first + r) * PANEL));
+                        }
+                        sink.store::<L>(&pixels[..group], &values[..group], c, partial);
+                    }
+                }
+                partial.count += group;
+            }
         }
     }
 }

@@ -53,6 +53,14 @@ impl InstructionSet {
         }
     }
 
+    /// Values of f32 in a vector.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Self::Portable | Self::Avx2 => 8,
+            Self::Avx512 => 16,
+        }
+    }
+
     /// Runs a job compiled for this set.
     pub(crate) fn run<J: Job>(self, job: J) -> J::Output {
         match self {

@@ -50,23 +50,29 @@ pub fn upsample_bilinear_backward(dy: &[f32], shape: MapShape, factor: usize) ->
     let MapShape { h, w, c, .. } = shape;
     let (rows, columns) = (taps(h, factor), taps(w, factor));
     let mut dx = vec![0.0; shape.len()];
-    let image_len = (h * w * c).max(1);
-    let images = dx.par_chunks_mut(image_len).zip(dy.par_chunks(image_len * factor * factor));
-    images.for_each(|(dx, dy)| {
-        for (row, dy) in rows.iter().zip(dy.chunks_exact(w * factor * c)) {
-            for (column, dy) in columns.iter().zip(dy.chunks_exact(c)) {
-                let corners = [
-                    (row.0, column.0, (1.0 - row.2) * (1.0 - column.2)),
-                    (row.0, column.1, (1.0 - row.2) * column.2),
-                    (row.1, column.0, row.2 * (1.0 - column.2)),
-                    (row.1, column.1, row.2 * column.2),
-                ];
-                for (r, x, weight) in corners {
-                    let dx = &mut dx[(r * w + x) * c..][..c];
-                    dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx += dy * weight);
-                }
+    dx.par_chunks_mut((w * c).max(1)).enumerate().for_each(|(line, dx)| {
+        let (image, y) = (line / h, line % h);
+        // The destination rows between the centres of the source rows above and below.
+        let near = y.saturating_sub(1) * factor..((y + 2) * factor).min(rows.len());
+        for (row, position) in rows[near.clone()].iter().zip(near) {
+            let above = if row.0 == y { 1.0 - row.2 } else { 0.0 };
+            let below = if row.1 == y { row.2 } else { 0.0 };
+            let weight = above + below;
+            if weight > 0.0 {
+                let dy = &dy[(image * rows.len() + position) * w * factor * c..][..w * factor * c];
+                add_row(dx, dy, &columns, c, weight);
             }
         }
     });
     dx
+}
+
+/// Adds a destination row's gradient, times `weight`, to a source row's.
+fn add_row(dx: &mut [f32], dy: &[f32], columns: &[(usize, usize, f32)], c: usize, weight: f32) {
+    for (column, dy) in columns.iter().zip(dy.chunks_exact(c)) {
+        for (x, share) in [(column.0, 1.0 - column.2), (column.1, column.2)] {
+            let dx = &mut dx[x * c..][..c];
+            dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx += dy * (share * weight));
+        }
+    }
 }

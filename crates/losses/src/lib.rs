@@ -8,7 +8,7 @@
 //! let logits = Tensor::new(&[[[[100f32, -100.0]]]], &Device::Cpu)?;
 //! let target = Tensor::new(&[[[[1f32, 0.0]]]], &Device::Cpu)?;
 //! let loss = udas_losses::binary_cross_entropy(&logits, &target)?;
-//! assert_eq!(loss.to_scalar::<f32>()?, 0.0);
+//! assert!(loss.to_scalar::<f32>()? < 1e-12);
 //! # Ok::<(), candle_core::Error>(())
 //! ```
 #![forbid(unsafe_code)]

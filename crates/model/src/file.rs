@@ -85,7 +85,8 @@ impl HeadFile {
     pub fn load(path: &Path, unet: Architecture) -> Result<Self> {
         let path = &in_run_folder(path);
         let Checkpoint { tensors, metadata } = Checkpoint::load(path)?;
-        let misfit = |error: udas_nn::Error| Error::file(path, format!("as an early head, {error}"));
+        let misfit =
+            |error: udas_nn::Error| Error::file(path, format!("as an early head, {error}"));
         let level = EarlyHead::level_of(&tensors, unet).map_err(misfit)?;
         EarlyHead::from_state(&tensors, unet, level, &candle_core::Device::Cpu).map_err(misfit)?;
         let info = match metadata {

@@ -1,7 +1,7 @@
 //! Batch norm's behaviour and its running statistics (Ioffe and Szegedy 2015), as PyTorch keeps them:
 //! epsilon 1e-5, momentum 0.1, unbiased running variance.
 use crate::{Entry, Parameters, Result, Role};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use udas_kernels::{Moments, Norm, Statistics};
 
 /// Added to the variance.
@@ -102,13 +102,14 @@ pub(crate) fn update(
     let variance = moments.unbiased_variance();
     for (part, batch) in [("running_mean", &moments.mean), ("running_var", &variance)] {
         let var = parameters.var(&format!("{prefix}.{part}"))?;
-        let mut running: Vec<f32> = var.to_vec1()?;
+        let mut running: Vec<f32> = var.to_dtype(DType::F32)?.to_vec1()?;
         for _ in 0..steps {
             for (running, batch) in running.iter_mut().zip(batch) {
                 *running = (1.0 - weight) * *running + weight * batch;
             }
         }
-        var.set(&Tensor::from_vec(running, var.shape(), var.device())?)?;
+        let running = Tensor::from_vec(running, var.shape(), var.device())?;
+        var.set(&running.to_dtype(var.dtype())?)?;
     }
     let tracked = parameters.var(&format!("{prefix}.num_batches_tracked"))?;
     let count = tracked.to_scalar::<i64>()? + steps;

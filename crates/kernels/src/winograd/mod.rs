@@ -3,16 +3,18 @@
 //! A work item is a block of tiles: its pixels are read once, row by row, into a strip; tiles of the strip
 //! are transformed into 36 small matrices; 36 products follow; the results are transformed back and stored.
 //! Blocks do not depend on the number of threads, so neither do the bits.
+mod filter;
 mod transform;
 mod weight;
 
+pub(crate) use filter::{Direction, Filter};
 pub(crate) use weight::weight_gradient;
 
 use crate::MapShape;
 use crate::emit::{Partial, Sink};
-use crate::gemm::{ROWS, multiply};
-use crate::load::Source;
-use crate::memory::with_scratch;
+use crate::gemm::{PANEL, Sizes, multiply, padded_rows};
+use crate::load::{Run, Source};
+use crate::memory::Scratch;
 use crate::simd::{InstructionSet, Job, Lanes, padded};
 use rayon::prelude::*;
 use transform::{PRODUCTS, input_column, output_column};
@@ -23,45 +25,6 @@ const TILE: usize = 4;
 const PATCH: usize = 6;
 /// Values between the 36 matrices that keep them off the same cache sets.
 const SPREAD: usize = 16;
-
-/// Weights in the transformed domain: 36 matrices of `cin` rows and padded output columns.
-pub(crate) struct Filter {
-    values: Vec<f32>,
-    cin: usize,
-    columns: usize,
-}
-
-/// Which convolution a filter is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// From input to output.
-    Forward,
-    /// From the output's gradient to the input's: channels exchanged, kernel turned by 180 degrees.
-    Backward,
-}
-
-impl Filter {
-    /// Transforms weights `[cout, cin, 3, 3]`.
-    pub fn new(weight: &[f32], cout: usize, cin: usize, direction: Direction) -> Self {
-        let (rows, outputs) = match direction {
-            Direction::Forward => (cin, cout),
-            Direction::Backward => (cout, cin),
-        };
-        let columns = padded(outputs);
-        let mut values = vec![0.0; PRODUCTS * rows * columns];
-        for (pair, kernel) in weight.as_chunks::<9>().0.iter().enumerate() {
-            let (o, i) = (pair / cin, pair % cin);
-            let (kernel, row, column) = match direction {
-                Direction::Forward => (*kernel, i, o),
-                Direction::Backward => (std::array::from_fn(|tap| kernel[8 - tap]), o, i),
-            };
-            for (product, value) in transform::weight(&kernel).into_iter().enumerate() {
-                values[(product * rows + row) * columns + column] = value;
-            }
-        }
-        Self { values, cin: rows, columns }
-    }
-}
 
 /// A block of tiles of one image: tile rows `rows`, tile columns `columns`.
 #[derive(Clone, Copy)]
@@ -98,8 +61,7 @@ fn blocks(shape: MapShape, target: usize) -> Vec<Block> {
 /// Tiles in a block, so that its matrices stay in a core's second-level cache.
 fn block_target(inputs: usize, outputs: usize) -> usize {
     const CACHE_VALUES: usize = 80 * 1024;
-    let fitting = CACHE_VALUES / (PRODUCTS * (inputs + outputs));
-    (fitting / ROWS * ROWS).clamp(4 * ROWS, 16 * ROWS)
+    (CACHE_VALUES / (PRODUCTS * (inputs + outputs))).clamp(24, 96)
 }
 
 /// Convolves `source` `[n, h, w, c]` into `sink`, which has the same `n, h, w`. Gives the items' sums, in order.
@@ -132,46 +94,28 @@ impl Job for ConvolveBlock<'_> {
     fn run<L: Lanes>(self) -> Partial {
         let Self { source, shape, filter, sink, block } = self;
         let inputs = padded(source.channels);
-        let tiles = block.tiles().next_multiple_of(ROWS);
-        let in_stride = tiles * inputs + SPREAD;
-        let out_stride = tiles * filter.columns + SPREAD;
-        let strip = strip_len(&block, inputs);
+        let rows = padded_rows(block.tiles());
+        let sizes = Sizes { rows, depth: filter.depth, columns: filter.columns };
+        let in_stride = rows * inputs + SPREAD;
+        let out_stride = rows * filter.columns + SPREAD;
         let mut partial = Partial::new(sink.channels, sink.sums);
-        with_scratch(PRODUCTS * (in_stride + out_stride) + strip, |scratch| {
-            let (matrices, rest) = scratch.split_at_mut(PRODUCTS * in_stride);
-            let (products, strip) = rest.split_at_mut(PRODUCTS * out_stride);
-            // SAFETY: the three parts of the scratch have the sizes that the three steps state; a block's
-            // tiles lie within the map and no other block has them.
-            unsafe {
-                transform_input::<L>(
-                    source,
-                    shape,
-                    block,
-                    strip.as_mut_ptr(),
-                    matrices.as_mut_ptr(),
-                    in_stride,
-                );
-                for product in 0..PRODUCTS {
-                    let weights = filter.values.as_ptr().add(product * filter.cin * filter.columns);
-                    multiply::<L>(
-                        matrices.as_ptr().add(product * in_stride),
-                        inputs,
-                        weights,
-                        products.as_mut_ptr().add(product * out_stride),
-                        (tiles, filter.cin, filter.columns),
-                    );
-                }
-                transform_output::<L>(
-                    products.as_ptr(),
-                    out_stride,
-                    filter.columns,
-                    sink,
-                    shape,
-                    block,
-                    &mut partial,
-                );
+        let mut scratch =
+            Scratch::take(PRODUCTS * (in_stride + out_stride) + strip_len(&block, inputs));
+        let (matrices, rest) = scratch.values().split_at_mut(PRODUCTS * in_stride);
+        let (products, strip) = rest.split_at_mut(PRODUCTS * out_stride);
+        let input = Tiles { shape, block, rows, stride: in_stride };
+        let output = Tiles { shape, block, rows, stride: out_stride };
+        // SAFETY: the three parts of the scratch have the sizes that the three steps state; a block's
+        // tiles lie within the map and no other block has them.
+        unsafe {
+            input.transform_input::<L>(source, strip.as_mut_ptr(), matrices.as_mut_ptr());
+            for product in 0..PRODUCTS {
+                let left = matrices.as_ptr().add(product * in_stride);
+                let out = products.as_mut_ptr().add(product * out_stride);
+                multiply::<L>(left, filter.product(product), out, sizes);
             }
-        });
+            output.transform_output::<L>(products.as_ptr(), sink, &mut partial);
+        }
         partial
     }
 }
@@ -181,149 +125,183 @@ fn strip_len(block: &Block, channels: usize) -> usize {
     PATCH * (TILE * (block.columns.1 - block.columns.0) + 2) * channels
 }
 
-/// Reads the block's tiles and writes Bᵀ d B: matrix `p` at `to + p * stride`, a row of padded channels
-/// for each tile.
-///
-/// # Safety
-/// `strip` has [`strip_len`] values; `to` 36 matrices of `stride`, each with a row for each tile.
-#[inline(always)]
-unsafe fn transform_input<L: Lanes>(
-    source: &Source,
+/// A block's 36 matrices in panels, a row for each tile.
+#[derive(Clone, Copy)]
+struct Tiles {
     shape: MapShape,
     block: Block,
-    strip: *mut f32,
-    to: *mut f32,
+    /// Rows of a matrix: at least the block's tiles.
+    rows: usize,
+    /// Values from one matrix to the next.
     stride: usize,
-) {
-    let channels = padded(source.channels);
-    let wide = block.columns.1 - block.columns.0;
-    let row_len = (TILE * wide + 2) * channels;
-    let mut tile = 0;
-    for tile_row in block.rows.0..block.rows.1 {
-        // SAFETY: the strip has six rows of `row_len`.
-        unsafe { read_strip::<L>(source, shape, block, tile_row, strip) };
-        for column in 0..wide {
-            for c in (0..channels).step_by(L::N) {
-                // SAFETY: columns TILE * column .. + 6 lie within the strip's rows, and the tile's rows
-                // within the matrices.
-                unsafe {
-                    let from = strip.add(TILE * column * channels + c);
-                    let mut half = [[L::splat(0.0); PATCH]; PATCH];
-                    for x in 0..PATCH {
-                        let mut d = [L::splat(0.0); PATCH];
-                        for (y, d) in d.iter_mut().enumerate() {
-                            *d = L::load(from.add(y * row_len + x * channels));
-                        }
-                        let d = input_column::<L>(d);
-                        for y in 0..PATCH {
-                            half[y][x] = d[y];
-                        }
-                    }
-                    let to = to.add(tile * channels + c);
-                    for (y, half) in half.into_iter().enumerate() {
-                        for (x, value) in input_column::<L>(half).into_iter().enumerate() {
-                            L::store(to.add((y * PATCH + x) * stride), value);
-                        }
+}
+
+impl Tiles {
+    /// Reads the block's tiles and writes Bᵀ d B.
+    ///
+    /// # Safety
+    /// `strip` has [`strip_len`] values, `to` 36 matrices of the source's padded channels.
+    #[inline(always)]
+    unsafe fn transform_input<L: Lanes>(self, source: &Source, strip: *mut f32, to: *mut f32) {
+        let Block { rows, columns, .. } = self.block;
+        let wide = columns.1 - columns.0;
+        let line = TILE * wide + 2;
+        for tile_row in rows.0..rows.1 {
+            let first_tile = (tile_row - rows.0) * wide;
+            // SAFETY: a panel of the strip has six lines; columns TILE * column .. + 6 lie within them,
+            // and the tile's row within the matrices.
+            unsafe {
+                self.read_strip::<L>(source, tile_row, strip);
+                for c in (0..padded(source.channels)).step_by(L::N) {
+                    let panel = c / PANEL;
+                    let from = strip.add(panel * PATCH * line * PANEL + c % PANEL);
+                    let to = to.add((panel * self.rows + first_tile) * PANEL + c % PANEL);
+                    for column in 0..wide {
+                        let from = from.add(TILE * column * PANEL);
+                        let to = to.add(column * PANEL);
+                        transform_patch::<L>(from, line * PANEL, to, self.stride);
                     }
                 }
             }
-            tile += 1;
+        }
+    }
+
+    /// Reads the six pixel rows of a tile row, with zeros outside the map.
+    ///
+    /// # Safety
+    /// `strip` has [`strip_len`] values.
+    #[inline(always)]
+    unsafe fn read_strip<L: Lanes>(self, source: &Source, tile_row: usize, strip: *mut f32) {
+        let Self { shape, block, .. } = self;
+        let line = TILE * (block.columns.1 - block.columns.0) + 2;
+        let stride = PATCH * line * PANEL;
+        let panels = padded(source.channels) / PANEL;
+        // Column of the map at the strip's column 1; the strip begins one to its left.
+        let left = TILE * block.columns.0;
+        let (skip, first) = if left == 0 { (1, 0) } else { (0, left - 1) };
+        let last = (left + line - 1).min(shape.w);
+        let count = last.saturating_sub(first).min(line - skip);
+        for y in 0..PATCH {
+            let row = TILE * tile_row + y;
+            // SAFETY: the line has `line` pixels in each panel; the pixels read lie in the map.
+            unsafe {
+                let to = strip.add(y * line * PANEL);
+                let clear = |from: usize, end: usize| {
+                    for panel in 0..panels {
+                        let to = to.add(panel * stride + from * PANEL);
+                        std::ptr::write_bytes(to, 0, (end - from) * PANEL);
+                    }
+                };
+                if row == 0 || row > shape.h {
+                    clear(0, line);
+                    continue;
+                }
+                clear(0, skip);
+                let pixel = (block.image * shape.h + row - 1) * shape.w + first;
+                source.read::<L>(Run { pixel, count }, to.add(skip * PANEL), stride);
+                clear(skip + count, line);
+            }
+        }
+    }
+
+    /// Reads the products and stores Aᵀ m A.
+    ///
+    /// # Safety
+    /// `from` has 36 matrices of the sink's padded channels; the block's tiles lie within the map.
+    #[inline(always)]
+    unsafe fn transform_output<L: Lanes>(
+        self,
+        from: *const f32,
+        sink: &Sink,
+        partial: &mut Partial,
+    ) {
+        let Self { shape, block, rows, stride } = self;
+        let mut tile = 0;
+        for tile_row in block.rows.0..block.rows.1 {
+            for tile_column in block.columns.0..block.columns.1 {
+                let (top, left) = (TILE * tile_row, TILE * tile_column);
+                let (high, wide) = (TILE.min(shape.h - top), TILE.min(shape.w - left));
+                let first = (block.image * shape.h + top) * shape.w + left;
+                let mut pixels = [0; TILE * TILE];
+                let mut count = 0;
+                for y in 0..high {
+                    for x in 0..wide {
+                        pixels[count] = first + y * shape.w + x;
+                        count += 1;
+                    }
+                }
+                for c in (0..padded(sink.channels)).step_by(L::N) {
+                    // SAFETY: the tile has a row in every matrix; its pixels lie within the map.
+                    unsafe {
+                        let from = from.add((c / PANEL * rows + tile) * PANEL + c % PANEL);
+                        let mut values = transform_products::<L>(from, stride);
+                        if wide < TILE {
+                            for i in wide..count {
+                                values[i] = values[i / wide * TILE + i % wide];
+                            }
+                        }
+                        sink.store::<L>(&pixels[..count], &values[..count], c, partial);
+                    }
+                }
+                partial.count += count;
+                tile += 1;
+            }
         }
     }
 }
 
-/// Reads the six pixel rows of a tile row, with zeros outside the map.
+/// Bᵀ d B of one vector's channels.
 ///
 /// # Safety
-/// `strip` has [`strip_len`] values.
+/// `from` has six rows, `row_len` apart, of six vectors, [`PANEL`] apart; `to` 36 places, `stride` apart.
 #[inline(always)]
-unsafe fn read_strip<L: Lanes>(
-    source: &Source,
-    shape: MapShape,
-    block: Block,
-    tile_row: usize,
-    strip: *mut f32,
-) {
-    let channels = padded(source.channels);
-    let pixels = TILE * (block.columns.1 - block.columns.0) + 2;
-    // Column of the map at strip column 1; the strip begins one to its left.
-    let left = TILE * block.columns.0;
-    let (skip, first) = if left == 0 { (1, 0) } else { (0, left - 1) };
-    let last = (left + pixels - 1).min(shape.w);
-    let count = last.saturating_sub(first).min(pixels - skip);
-    for y in 0..PATCH {
-        let row = TILE * tile_row + y;
-        // SAFETY: the row has `pixels` pixels of `channels` values; the pixels read lie in the map.
-        unsafe {
-            let to = strip.add(y * pixels * channels);
-            if row == 0 || row > shape.h {
-                std::ptr::write_bytes(to, 0, pixels * channels);
-                continue;
+unsafe fn transform_patch<L: Lanes>(from: *const f32, row_len: usize, to: *mut f32, stride: usize) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let mut half = [[L::splat(0.0); PATCH]; PATCH];
+        for x in 0..PATCH {
+            let mut d = [L::splat(0.0); PATCH];
+            for (y, d) in d.iter_mut().enumerate() {
+                *d = L::load(from.add(y * row_len + x * PANEL));
             }
-            std::ptr::write_bytes(to, 0, skip * channels);
-            let pixel = (block.image * shape.h + row - 1) * shape.w + first;
-            source.read::<L>(pixel, count, to.add(skip * channels), channels);
-            let end = skip + count;
-            std::ptr::write_bytes(to.add(end * channels), 0, (pixels - end) * channels);
+            let d = input_column::<L>(d);
+            for y in 0..PATCH {
+                half[y][x] = d[y];
+            }
+        }
+        for (y, half) in half.into_iter().enumerate() {
+            for (x, value) in input_column::<L>(half).into_iter().enumerate() {
+                L::store(to.add((y * PATCH + x) * stride), value);
+            }
         }
     }
 }
 
-/// Reads the products and stores Aᵀ m A.
+/// Aᵀ m A of one vector's channels, row by row.
 ///
 /// # Safety
-/// `from` has 36 matrices of `stride` with a row of `columns` for each tile; the block's tiles lie within
-/// the map.
+/// `from` has 36 vectors, `stride` apart.
 #[inline(always)]
-unsafe fn transform_output<L: Lanes>(
-    from: *const f32,
-    stride: usize,
-    columns: usize,
-    sink: &Sink,
-    shape: MapShape,
-    block: Block,
-    partial: &mut Partial,
-) {
-    let mut tile = 0;
-    for tile_row in block.rows.0..block.rows.1 {
-        for tile_column in block.columns.0..block.columns.1 {
-            let (top, left) = (TILE * tile_row, TILE * tile_column);
-            let (high, wide) = (TILE.min(shape.h - top), TILE.min(shape.w - left));
-            let mut pixels = [0; TILE * TILE];
-            for y in 0..high {
-                for x in 0..wide {
-                    pixels[y * wide + x] = (block.image * shape.h + top + y) * shape.w + left + x;
-                }
+unsafe fn transform_products<L: Lanes>(from: *const f32, stride: usize) -> [L::V; TILE * TILE] {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let mut half = [[L::splat(0.0); PATCH]; TILE];
+        for x in 0..PATCH {
+            let mut m = [L::splat(0.0); PATCH];
+            for (y, m) in m.iter_mut().enumerate() {
+                *m = L::load(from.add((y * PATCH + x) * stride));
             }
-            for c in (0..columns).step_by(L::N) {
-                // SAFETY: the tile has a row in every matrix; its pixels lie within the map.
-                unsafe {
-                    let from = from.add(tile * columns + c);
-                    let mut half = [[L::splat(0.0); PATCH]; TILE];
-                    for x in 0..PATCH {
-                        let mut m = [L::splat(0.0); PATCH];
-                        for (y, m) in m.iter_mut().enumerate() {
-                            *m = L::load(from.add((y * PATCH + x) * stride));
-                        }
-                        let m = output_column::<L>(m);
-                        for y in 0..TILE {
-                            half[y][x] = m[y];
-                        }
-                    }
-                    let mut values = [L::splat(0.0); TILE * TILE];
-                    for (y, half) in half.into_iter().enumerate().take(high) {
-                        for (x, value) in
-                            output_column::<L>(half).into_iter().enumerate().take(wide)
-                        {
-                            values[y * wide + x] = value;
-                        }
-                    }
-                    let count = high * wide;
-                    sink.store::<L>(&pixels[..count], &values[..count], c, partial);
-                }
+            let m = output_column::<L>(m);
+            for y in 0..TILE {
+                half[y][x] = m[y];
             }
-            partial.count += high * wide;
-            tile += 1;
         }
+        let mut values = [L::splat(0.0); TILE * TILE];
+        for (y, half) in half.into_iter().enumerate() {
+            for (x, value) in output_column::<L>(half).into_iter().enumerate() {
+                values[y * TILE + x] = value;
+            }
+        }
+        values
     }
 }

@@ -1,5 +1,6 @@
 //! The transforms of Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016, arXiv 1509.09308),
 //! at the points 0, 1, -1, 2, -2, infinity.
+use crate::gemm::PANEL;
 use crate::simd::Lanes;
 
 /// Products for each tile: 6 by 6.
@@ -82,33 +83,45 @@ const G: [[f32; 3]; 6] = [
     [0.0, 0.0, 1.0],
 ];
 
-/// G g Gᵀ
-pub(super) fn weight(g: &[f32; 9]) -> [f32; PRODUCTS] {
-    let mut out = [0.0; PRODUCTS];
+/// G g Gᵀ of [`PANEL`] kernels at once: the products, each for all kernels.
+pub(super) fn weights(g: &[[f32; 9]; PANEL]) -> [[f32; PANEL]; PRODUCTS] {
+    let mut half = [[[0.0f32; PANEL]; 3]; 6];
     for (i, left) in G.iter().enumerate() {
-        let mut half = [0.0; 3];
-        for (k, half) in half.iter_mut().enumerate() {
-            *half = left[0] * g[k] + left[1] * g[3 + k] + left[2] * g[6 + k];
+        for k in 0..3 {
+            half[i][k] = std::array::from_fn(|j| {
+                left[0] * g[j][k] + left[1] * g[j][3 + k] + left[2] * g[j][6 + k]
+            });
         }
-        for (j, right) in G.iter().enumerate() {
-            out[i * 6 + j] = right[0] * half[0] + right[1] * half[1] + right[2] * half[2];
+    }
+    let mut out = [[0.0; PANEL]; PRODUCTS];
+    for (i, half) in half.iter().enumerate() {
+        for (l, right) in G.iter().enumerate() {
+            out[i * 6 + l] = std::array::from_fn(|j| {
+                right[0] * half[0][j] + right[1] * half[1][j] + right[2] * half[2][j]
+            });
         }
     }
     out
 }
 
-/// Gᵀ u G, the transpose of [`weight`].
-pub(super) fn weight_gradient(u: &[f32; PRODUCTS]) -> [f32; 9] {
-    let mut half = [[0.0f32; 6]; 3];
+/// Gᵀ u G of [`PANEL`] kernels at once, the transpose of [`weights`].
+pub(super) fn weight_gradients(u: &[[f32; PANEL]; PRODUCTS]) -> [[f32; PANEL]; 9] {
+    let mut half = [[[0.0f32; PANEL]; 6]; 3];
     for (k, half) in half.iter_mut().enumerate() {
-        for (j, half) in half.iter_mut().enumerate() {
-            *half = (0..6).map(|i| G[i][k] * u[i * 6 + j]).sum();
+        for (l, half) in half.iter_mut().enumerate() {
+            for (i, left) in G.iter().enumerate() {
+                for (half, u) in half.iter_mut().zip(&u[i * 6 + l]) {
+                    *half += left[k] * u;
+                }
+            }
         }
     }
-    let mut out = [0.0; 9];
-    for (k, half) in half.iter().enumerate() {
-        for l in 0..3 {
-            out[k * 3 + l] = (0..6).map(|j| half[j] * G[j][l]).sum();
+    let mut out = [[0.0; PANEL]; 9];
+    for (tap, out) in out.iter_mut().enumerate() {
+        for (half, right) in half[tap / 3].iter().zip(&G) {
+            for (out, half) in out.iter_mut().zip(half) {
+                *out += half * right[tap % 3];
+            }
         }
     }
     out

@@ -38,7 +38,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     control.setAttribute("aria-label", text + ", " + name);
     label.append(text, control);
     tools.append(label);
-    control.addEventListener("input", apply);
+    // Some browsers tell of a choice by one of these only.
+    for (const event of ["input", "change"]) control.addEventListener(event, apply);
     return control;
   };
   const search = document.createElement("input");

@@ -12,7 +12,7 @@ pub(crate) fn heat(
     direction: f64,
     decimals: usize,
 ) -> Svg {
-    let (cell_width, cell_height, top) = (78.0, 26.0, 34.0);
+    let (cell_width, cell_height, top) = (92.0, 26.0, 34.0);
     let left = rows.iter().map(|row| text_width(row)).fold(40.0, f64::max).min(240.0) + 12.0;
     let width = left + cell_width * columns.len() as f64 + 4.0;
     let height = top + cell_height * rows.len() as f64 + 4.0;

@@ -1,0 +1,122 @@
+"""The worker's counterpart in PyTorch: `steps.py WORK BATCH SIZE CHANNELS THREADS`.
+
+Prepares one piece of work, then does it once for every line on its input and answers with the
+seconds; at the end, its peak memory in bytes. Tensors are float32 and channels_last.
+"""
+
+import resource
+import sys
+import time
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from unet import EarlyHead, UNet
+
+
+def images(batch, size):
+    generator = torch.Generator().manual_seed(3)
+    return torch.rand(batch, 1, size, size, generator=generator) * 2 - 1
+
+
+def fast(value):
+    return value.to(memory_format=torch.channels_last)
+
+
+def forward(x, channels):
+    unet = fast(UNet(1, channels)).eval()
+
+    def work():
+        with torch.no_grad():
+            unet(x)
+
+    return work
+
+
+def source(x, channels):
+    unet = fast(UNet(1, channels)).train()
+    target = fast((x > 0).float())
+    adam = torch.optim.Adam(unet.parameters(), lr=1e-3)
+
+    def work():
+        loss = binary_cross_entropy_with_logits(unet(x), target)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        loss.item()
+
+    return work
+
+
+def head(x, channels):
+    unet, early = fast(UNet(1, channels)).eval(), fast(EarlyHead(channels))
+    target = fast((x > 0).float())
+    adam = torch.optim.Adam(early.parameters(), lr=1e-3)
+
+    def work():
+        with torch.no_grad():
+            features = unet.init_path(x)
+        loss = binary_cross_entropy_with_logits(early(features), target)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        loss.item()
+
+    return work
+
+
+def refine(frozen, detached):
+    """One refinement step at level 0. The published form runs the early layers twice, leaves the
+    gradient of the pseudo-label attached, and lets PyTorch compute gradients of frozen weights too;
+    `frozen` switches the last off, `detached` the one before it."""
+
+    def prepare(x, channels):
+        unet, early = fast(UNet(1, channels)).train(), fast(EarlyHead(channels))
+        if frozen:
+            unet.requires_grad_(False)
+            early.requires_grad_(False)
+            unet.init_path.requires_grad_(True)
+        adam = torch.optim.Adam(unet.init_path.parameters(), lr=1e-3)
+
+        def work():
+            if detached:
+                with torch.no_grad():
+                    label = torch.sigmoid(unet(x))
+            else:
+                label = torch.sigmoid(unet(x))
+            loss = binary_cross_entropy_with_logits(early(unet.init_path(x)), label)
+            unet.zero_grad()
+            early.zero_grad()
+            loss.backward()
+            adam.step()
+            loss.item()
+
+        return work
+
+    return prepare
+
+
+WORKS = {
+    "forward": forward,
+    "source": source,
+    "head": head,
+    "refine-published": refine(frozen=False, detached=False),
+    "refine-attached": refine(frozen=True, detached=False),
+    "refine-detached": refine(frozen=True, detached=True),
+}
+
+
+def main():
+    name = sys.argv[1]
+    batch, size, channels, threads = map(int, sys.argv[2:])
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    work = WORKS[name](fast(images(batch, size)), channels)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        work()
+        print(time.perf_counter() - start, flush=True)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, flush=True)
+
+
+main()

@@ -1,0 +1,70 @@
+//! Whole steps of the paper's network: what the program does for one batch.
+use crate::{Sizes, Work, noise};
+use candle_core::{Device, Tensor};
+use std::error::Error;
+use udas_adapt::{Adaptation, METHODS, Options, PseudoLabel, TargetBatch};
+use udas_nn::{Adam, AdamConfig, NormMode};
+use udas_train::{HeadTraining, LabelledBatch, Objective, SourceTraining};
+use udas_unet::{Architecture, EarlyHead, UNet};
+
+/// The work called `name`.
+pub fn find(name: &str, sizes: Sizes) -> Result<Work, Box<dyn Error>> {
+    let architecture = Architecture { filters: sizes.channels, outputs: 1 };
+    let unet = UNet::random(architecture, 1, &Device::Cpu)?;
+    let head = || EarlyHead::random(architecture, 0, 2, &Device::Cpu);
+    Ok(match name {
+        "forward" => {
+            let images = images(sizes)?;
+            Box::new(move || {
+                unet.forward(&images, NormMode::Running)?;
+                Ok(())
+            })
+        }
+        "source" => training(SourceTraining::new(unet), labelled(sizes)?),
+        "head" => training(HeadTraining::new(unet, head()?), labelled(sizes)?),
+        "refine-attached" => refinement(unet, head()?, PseudoLabel::Attached, sizes)?,
+        "refine-detached" => refinement(unet, head()?, PseudoLabel::Detached, sizes)?,
+        _ => return Err(format!("there is no work called `{name}`").into()),
+    })
+}
+
+fn images(Sizes { batch, size, .. }: Sizes) -> candle_core::Result<Tensor> {
+    Tensor::from_vec(noise(batch * size * size, 3), (batch, 1, size, size), &Device::Cpu)
+}
+
+fn labelled(sizes: Sizes) -> candle_core::Result<LabelledBatch> {
+    let images = images(sizes)?;
+    let target = images.gt(0.0)?.to_dtype(images.dtype())?;
+    Ok(LabelledBatch { images, target, indices: (0..sizes.batch).collect() })
+}
+
+/// One refinement step of the `paper` preset at level 0.
+fn refinement(
+    unet: UNet,
+    head: EarlyHead,
+    pseudo_label: PseudoLabel,
+    sizes: Sizes,
+) -> Result<Work, Box<dyn Error>> {
+    let method = METHODS.iter().find(|method| method.name() == "early-features");
+    let recipe = method.ok_or("the paper's method is not registered")?.recipe();
+    let options = Options { pseudo_label, ..Options::paper() };
+    let adaptation = Adaptation::new(unet, Some(head), recipe, options, Vec::new());
+    let batch =
+        TargetBatch { images: images(sizes)?, target: None, indices: (0..sizes.batch).collect() };
+    Ok(training(adaptation, batch))
+}
+
+/// Forward, backward, optimiser: what the training loop does for a batch.
+fn training<O: Objective + 'static>(mut objective: O, batch: O::Batch) -> Work
+where
+    O::Batch: 'static,
+{
+    let mut adam = Adam::new(objective.trainable(), AdamConfig::new(1e-3));
+    Box::new(move || {
+        let loss = objective.loss(&batch)?;
+        adam.step(&loss.backward()?)?;
+        objective.after_step()?;
+        loss.to_scalar::<f32>()?;
+        Ok(())
+    })
+}
