@@ -14,9 +14,9 @@ fn values(tensor: &Tensor) -> Vec<f64> {
 }
 
 fn with_prefix(tensors: &StateDict, prefix: &str) -> StateDict {
-    let named = tensors.iter().filter_map(|(name, tensor)| {
-        Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
-    });
+    let named = tensors
+        .iter()
+        .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone())));
     named.collect()
 }
 
@@ -54,13 +54,15 @@ fn slices_of(volume: &Volume) -> Vec<f64> {
 fn assert_close(name: &str, found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len(), "{name}");
     let largest = expected.iter().fold(1e-6, |max: f64, value| max.max(value.abs()));
-    let error = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest;
+    let error =
+        found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest;
     assert!(error < TOLERANCE, "{name}: relative error {error:.2e}");
 }
 
 #[test]
 fn predict_gives_the_published_probabilities_from_a_pth_file() {
-    let tensors = Checkpoint::load(golden("unet_binary_forward_backward.safetensors")).unwrap().tensors;
+    let tensors =
+        Checkpoint::load(golden("unet_binary_forward_backward.safetensors")).unwrap().tensors;
     let bench = Bench::new();
     write_volume(&bench.path("vol.nii.gz"), &volume_of(&tensors["input"])).unwrap();
     std::fs::copy(golden("unet_binary.pth"), bench.path("unet.pth")).unwrap();
@@ -76,7 +78,8 @@ fn predict_gives_the_published_probabilities_from_a_pth_file() {
 #[test]
 fn adapt_moves_the_weights_as_the_published_refinement_does() {
     for (level, graph) in [(0, "attached"), (0, "detached"), (1, "attached"), (1, "detached")] {
-        let start = Checkpoint::load(golden("unet_binary_forward_backward.safetensors")).unwrap().tensors;
+        let start =
+            Checkpoint::load(golden("unet_binary_forward_backward.safetensors")).unwrap().tensors;
         let file = format!("unet_binary_refine_level{level}_{graph}.safetensors");
         let expected = with_prefix(&Checkpoint::load(golden(&file)).unwrap().tensors, "model.");
         let bench = Bench::new();
@@ -106,7 +109,8 @@ fn convert_keeps_names_and_values_both_ways() {
     std::fs::copy(golden("unet_multiclass.pth"), bench.path("a.pth")).unwrap();
     bench.succeed("convert a.pth b.safetensors");
     bench.succeed("convert b.safetensors c.pth");
-    let [a, b, c] = ["a.pth", "b.safetensors", "c.pth"].map(|name| Checkpoint::load(bench.path(name)).unwrap());
+    let [a, b, c] =
+        ["a.pth", "b.safetensors", "c.pth"].map(|name| Checkpoint::load(bench.path(name)).unwrap());
     assert_eq!(a.tensors.len(), 319);
     assert_eq!(a.hash().unwrap(), b.hash().unwrap());
     assert_eq!(a.hash().unwrap(), c.hash().unwrap());

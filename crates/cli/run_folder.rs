@@ -75,9 +75,8 @@ impl RunFolder {
             Start::Resume => read_events(&self.path).ok(),
             Start::Fresh => None,
         };
-        let earlier = earlier.and_then(|events| {
-            events.into_iter().find(|event| matches!(event, Event::Start(_)))
-        });
+        let earlier = earlier
+            .and_then(|events| events.into_iter().find(|event| matches!(event, Event::Start(_))));
         self.events = vec![earlier.unwrap_or(Event::Start(start))];
         self.write_events()
     }
@@ -148,7 +147,8 @@ fn lock(folder: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            let text = format!("{shown} is in use by another run; wait for it, or choose another --out");
+            let text =
+                format!("{shown} is in use by another run; wait for it, or choose another --out");
             Err(failure::usage(&text).into())
         }
         // Some network file systems have no locks; a single run is safe there all the same.

@@ -75,9 +75,10 @@ pub struct HeadArgs {
 
 pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
-    let file = given.config.clone().or_else(|| {
-        (start == Start::Resume).then(|| RunFolder::config(&given.out))
-    });
+    let file = given
+        .config
+        .clone()
+        .or_else(|| (start == Start::Resume).then(|| RunFolder::config(&given.out)));
     let dry_run = given.dry_run;
     let args = match file {
         Some(file) => settings::with_file(given, flags, &file)?,
