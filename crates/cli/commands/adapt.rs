@@ -20,7 +20,7 @@ use udas_adapt::{
 use udas_data::{Augment, Plane, Subject, Unlabelled};
 use udas_model::{HeadFile, ModelFile, Provenance};
 use udas_record::{Event, Phase, StopReason};
-use udas_train::{Batches, LabelledBatch, StopRule, Task};
+use udas_train::{Batches, LabelledBatch, Snapshot, StopRule, Task};
 
 /// Adapts a network to unlabelled volumes of a new scanner
 ///
@@ -125,8 +125,8 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
         target: Some(&target),
     };
     let record = training::start_record(what, args.seed, &files, &[&job.subjects], console)?;
-    folder.begin(&args, record)?;
-    let adapted = match job.adapt(&args, &mut folder, console) {
+    let resume = folder.begin(&args, record, Phase::Adapt)?;
+    let adapted = match job.adapt(&args, &mut folder, resume, console) {
         Ok(adapted) => adapted,
         Err(error) => {
             keep_last_good(&job, &args, &folder, console);
@@ -208,6 +208,7 @@ impl Job {
         &self,
         args: &AdaptArgs,
         folder: &mut RunFolder,
+        resume: Option<Snapshot>,
         console: &Console,
     ) -> Result<Adapted> {
         let device = console.device();
@@ -236,7 +237,6 @@ impl Job {
             head: self.head.as_ref().map(|head| head.state.clone()),
         };
         let class_ratio = self.model.info.class_ratio.clone();
-        let resume = folder.restore(Phase::Adapt)?;
         let score = if self.head.is_some() { "agreement" } else { "confidence" };
         let mut watch = Watch::new(folder, console, Phase::Adapt, score, self.options.epochs);
         let run = Run {

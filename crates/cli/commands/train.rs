@@ -15,7 +15,7 @@ use udas_data::{
 use udas_model::{ModelFile, ModelInfo, Provenance};
 use udas_nn::AdamConfig;
 use udas_record::Phase;
-use udas_train::{Fit, FitConfig, FitSummary, Keep, SourceTraining, StopRule, Task, fit};
+use udas_train::{Fit, FitConfig, FitSummary, Keep, Snapshot, SourceTraining, StopRule, Task, fit};
 use udas_unet::{Architecture, UNet};
 
 /// Trains a segmentation network on labelled volumes of the source scanner
@@ -135,11 +135,11 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let domains = args.domain.join("+");
     let what = What { command: "train", source: Some(&domains), ..What::default() };
     let record = training::start_record(what, args.seed, &[], &subjects, console)?;
-    folder.begin(&args, record)?;
+    let resume = folder.begin(&args, record, Phase::Source)?;
     let architecture = Architecture { filters: args.filters, outputs: plan.task.outputs() };
     let unet = UNet::random(architecture, args.seed, console.device())?;
     let mut objective = SourceTraining::new(unet);
-    let summary = train(&args, &plan, &set, &mut objective, &mut folder, console)?;
+    let summary = train(&args, &plan, &set, &mut objective, (&mut folder, resume), console)?;
     training::report_stop(&summary, &folder, console)?;
     let provenance = Provenance {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -205,7 +205,7 @@ fn train(
     plan: &Plan,
     set: &LabelledSet,
     objective: &mut SourceTraining,
-    folder: &mut RunFolder,
+    (folder, resume): (&mut RunFolder, Option<Snapshot>),
     console: &Console,
 ) -> Result<FitSummary> {
     let order = args.order.plan(args.seed, args.batch_size);
@@ -236,7 +236,6 @@ fn train(
         stop: StopRule::Never,
         keep: args.keep,
     };
-    let resume = folder.restore(Phase::Source)?;
     let mut watch = Watch::new(folder, console, Phase::Source, "validation Dice", args.epochs);
     let surroundings = Fit {
         train: &batches,

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_model::ModelFile;
-use udas_record::{Event, StartRecord, read_events};
+use udas_record::{Event, Phase, StartRecord, read_events};
 
 /// Repeats an adaptation from its record and says whether the result is the same
 ///
@@ -44,8 +44,8 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
         let folder = tempfile::tempdir()?;
         let mut run = RunFolder::open(folder.path(), Start::Fresh, console)?;
         let job = Job::prepare(&mut settings, console)?;
-        run.begin(&settings, start.clone())?;
-        let again = job.adapt(&settings, &mut run, console)?;
+        let resume = run.begin(&settings, start.clone(), Phase::Adapt)?;
+        let again = job.adapt(&settings, &mut run, resume, console)?;
         entries_that_differ(&recorded, &again.unet)?
     };
     let same = !inputs_changed && changed.is_empty();
