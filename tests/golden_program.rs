@@ -87,20 +87,35 @@ fn adapt_moves_the_weights_as_the_published_refinement_does() {
         std::fs::copy(golden("unet_binary.pth"), bench.path("unet.pth")).unwrap();
         let head = with_prefix(&start, &format!("head{level}."));
         Checkpoint { tensors: head, metadata: None }.save(bench.path("head.safetensors")).unwrap();
-        bench.succeed(&format!(
+        let output = bench.run(&format!(
             "adapt --model unet.pth --head head.safetensors --images vol.nii.gz --method early-features \
              --preset paper --pseudo-label {graph} --level {level} --order sequential --epochs 2 \
              --batch-size 2 --stop-change 0 --out run"
         ));
+        // The golden network's weights are random: that it comes to predict foreground alone is noticed (4).
+        let code = output.status.code();
+        assert!(code == Some(0) || code == Some(4), "{}", String::from_utf8_lossy(&output.stderr));
         let adapted = Checkpoint::load(bench.path("run/model.safetensors")).unwrap().tensors;
         assert_eq!(adapted.len(), 319);
-        let mut moved = 0;
-        for (name, expected) in &expected {
-            assert_close(&format!("{file} {name}"), &values(&adapted[name]), &values(expected));
-            moved += usize::from(values(expected) != values(&start[&format!("model.{name}")]));
-        }
-        assert!(moved > 100, "running statistics and early weights move, {moved} entries did");
+        let start = with_prefix(&start, "model.");
+        let twin = if graph == "attached" { "detached" } else { "attached" };
+        let twin = format!("unet_binary_refine_level{level}_{twin}.safetensors");
+        let twin = with_prefix(&Checkpoint::load(golden(&twin)).unwrap().tensors, "model.");
+        // Adam's first steps are signs: a weight whose gradient is near 0 can go either way by rounding alone
+        // (`udas-adapt`'s golden test measures how far). So the whole state is compared, by what it moved.
+        let moved = distance(&start, &expected);
+        let missed = distance(&adapted, &expected);
+        assert!(missed < 0.02 * moved, "{file}: {missed:.2e} off after moving {moved:.2e}");
+        assert!(missed < 0.2 * distance(&twin, &expected), "{file}: {missed:.2e} off");
     }
+}
+
+/// Root of the summed squares of the differences of all entries.
+fn distance(a: &StateDict, b: &StateDict) -> f64 {
+    let square = |name: &String| -> f64 {
+        values(&a[name]).iter().zip(values(&b[name])).map(|(a, b)| (a - b).powi(2)).sum()
+    };
+    b.keys().filter(|name| !name.ends_with("num_batches_tracked")).map(square).sum::<f64>().sqrt()
 }
 
 #[test]
