@@ -6,7 +6,7 @@ use crate::method_flags::MethodFlags;
 use crate::observer::Watch;
 use crate::run_folder::{RunFolder, Start};
 use crate::selection::{self, Images};
-use crate::training::{self, LabelledSet, OrderName};
+use crate::training::{self, LabelledSet, OrderName, What};
 use crate::{failure, head_search, interrupt, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
@@ -110,7 +110,14 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let mut files = vec![("model", model_path(&args.model))];
     files.extend(args.head.as_deref().map(|head| ("head", model_path(head))));
     let files: Vec<_> = files.iter().map(|(role, path)| (*role, path.as_path())).collect();
-    let record = training::start_record("adapt", args.seed, &files, &[&job.subjects], console)?;
+    let (source, target) = (job.source_name(), args.target.name());
+    let what = What {
+        command: "adapt",
+        method: Some(job.method.name()),
+        source: Some(&source),
+        target: Some(&target),
+    };
+    let record = training::start_record(what, args.seed, &files, &[&job.subjects], console)?;
     folder.begin(&args, record)?;
     let adapted = match job.adapt(&args, &mut folder, console) {
         Ok(adapted) => adapted,
@@ -230,6 +237,14 @@ impl Job {
             resume,
         };
         Ok(self.method.adapt(&model, &self.options, run)?)
+    }
+
+    /// The domains that the model was trained on.
+    fn source_name(&self) -> String {
+        match self.model.info.provenance.domains.as_slice() {
+            [] => "source".into(),
+            domains => domains.join("+"),
+        }
     }
 
     fn labelled(&self, subjects: Vec<Subject>, args: &AdaptArgs) -> Result<LabelledSet> {

@@ -3,7 +3,7 @@ use crate::args::word;
 use crate::console::Console;
 use crate::observer::Watch;
 use crate::run_folder::{RunFolder, Start};
-use crate::training::{self, LabelledSet, OrderName};
+use crate::training::{self, LabelledSet, OrderName, What};
 use crate::{failure, interrupt, selection, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
@@ -116,7 +116,9 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     }
     let files = [("model", model_path(&args.model))];
     let files = files.each_ref().map(|(role, path)| (*role, path.as_path()));
-    let record = training::start_record("head", args.seed, &files, &[&subjects], console)?;
+    let domains = args.domain.join("+");
+    let what = What { command: "head", source: Some(&domains), ..What::default() };
+    let record = training::start_record(what, args.seed, &files, &[&subjects], console)?;
     folder.begin(&args, record)?;
     let unet = UNet::from_state(&model.state, console.device())?;
     let head = EarlyHead::random(architecture, args.level, args.seed, console.device())?;

@@ -3,7 +3,7 @@ use crate::args::word;
 use crate::console::Console;
 use crate::observer::Watch;
 use crate::run_folder::{RunFolder, Start};
-use crate::training::{self, LabelledSet, OrderName};
+use crate::training::{self, LabelledSet, OrderName, What};
 use crate::{failure, intensity, interrupt, selection, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
@@ -133,7 +133,9 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
         return Ok(());
     }
     let subjects = [plan.train.as_slice(), plan.validation.as_slice()];
-    let record = training::start_record("train", args.seed, &[], &subjects, console)?;
+    let domains = args.domain.join("+");
+    let what = What { command: "train", source: Some(&domains), ..What::default() };
+    let record = training::start_record(what, args.seed, &[], &subjects, console)?;
     folder.begin(&args, record)?;
     let architecture = Architecture { filters: args.filters, outputs: plan.task.outputs() };
     let unet = UNet::random(architecture, args.seed, console.device())?;

@@ -99,7 +99,7 @@ fn size(overview: &Overview, result: &MethodResult) -> String {
     }
     let test = change.p.map_or_else(String::new, |p| {
         let p = p_value(p).replace("&lt;", "<");
-        format!(", p {}{p}", if p.starts_with('<') { "" } else { "= " })
+        format!(", p\u{a0}{}{p}", if p.starts_with('<') { "" } else { "=\u{a0}" })
     });
     format!(
         "{title} took the mean {metric} from {} to {}: {}; {scope}{test}.",

@@ -137,7 +137,12 @@ fn fits_a_phone() {
 fn prints_on_paper() {
     let Some(opened) = open_sample() else { return };
     // A browser in dark mode must still print black on white.
-    opened.browser.prefer("dark");
+    opened.browser.become_paper("dark");
+    let colours = opened.browser.run(
+        "const style = getComputedStyle(document.body); \
+         return [style.color, style.backgroundColor, getComputedStyle(document.querySelector('nav')).display]",
+    );
+    assert_eq!(colours, json!(["rgb(26, 31, 38)", "rgb(255, 255, 255)", "none"]));
     let pdf = opened.browser.print();
     keep("page.pdf", &pdf);
     assert!(pdf.starts_with(b"%PDF-"), "a PDF file");
@@ -221,10 +226,10 @@ fn a_large_experiment_stays_small_and_quick() {
     let sort = milliseconds(&format!(
         "document.querySelector('{table} thead th:nth-child(4) button').click()"
     ));
-    let filter = milliseconds(&format!(
+    let filter = milliseconds(
         "const input = document.querySelector('#subjects .tools input'); \
-         input.value = 'siemens'; input.dispatchEvent(new Event('input'))"
-    ));
+         input.value = 'siemens'; input.dispatchEvent(new Event('input'))",
+    );
     eprintln!("loaded in {loaded} ms, sorted in {sort:.0} ms, filtered in {filter:.0} ms");
     assert!(loaded.as_f64() < Some(20_000.0), "loading took {loaded} ms");
     assert!(sort < 5_000.0 && filter < 5_000.0, "sorting {sort} ms, filtering {filter} ms");

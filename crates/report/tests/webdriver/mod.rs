@@ -145,6 +145,13 @@ impl Browser {
         decode(&self.call("GET", &format!("/session/{}/screenshot", self.session), &Value::Null))
     }
 
+    /// Shows the page as it will be printed.
+    pub fn become_paper(&self, scheme: &str) {
+        let feature = json!({"name": "prefers-color-scheme", "value": scheme});
+        let media = json!({"media": "print", "features": [feature]});
+        self.devtools("Emulation.setEmulatedMedia", media);
+    }
+
     /// The page on A4 paper, as PDF.
     pub fn print(&self) -> Vec<u8> {
         let paper = json!({"page": {"width": 21.0, "height": 29.7}, "background": true});
@@ -188,10 +195,11 @@ impl Browser {
             if line.trim().is_empty() {
                 break;
             }
-            if let Some((name, value)) = line.split_once(':') {
-                if name.eq_ignore_ascii_case("content-length") {
+            match line.split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
                     length = value.trim().parse().expect("a length");
                 }
+                _ => {}
             }
         }
         let mut answer = vec![0; length];
