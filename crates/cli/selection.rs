@@ -114,6 +114,19 @@ pub fn choose(subjects: Vec<Subject>, list: Option<&str>) -> Result<Vec<Subject>
     Ok(chosen.into_iter().filter_map(|index| subjects.get(index).cloned()).collect())
 }
 
+/// The subjects less those of a fold, given as `0/3`: what a cross-validation trains on.
+pub fn without_fold(subjects: Vec<Subject>, fold: Option<&str>) -> Result<Vec<Subject>> {
+    let Some(text) = fold else { return Ok(subjects) };
+    let numbers = text.split_once('/').and_then(|(fold, folds)| {
+        Some((fold.trim().parse().ok()?, folds.trim().parse().ok()?))
+    });
+    let Some((fold, folds)) = numbers else {
+        let text = format!("--fold {text}: give a fold and their number, such as 0/3");
+        return Err(failure::usage(&text).into());
+    };
+    Ok(udas_data::fold(&subjects, folds, fold)?.train)
+}
+
 fn places(item: &str, subjects: &[Subject]) -> Result<std::ops::Range<usize>> {
     let (first, last) = item.split_once('-').unwrap_or((item, item));
     if let (Ok(first), Ok(last)) = (first.trim().parse::<usize>(), last.trim().parse::<usize>())
@@ -136,7 +149,7 @@ mod tests {
     use super::*;
     use udas_data::Frames;
 
-    fn ids(list: Option<&str>) -> Result<Vec<String>> {
+    fn all() -> Vec<Subject> {
         let subject = |n: usize| Subject {
             id: format!("s{n}"),
             domain: "d".into(),
@@ -145,8 +158,24 @@ mod tests {
             frames: Frames::Single,
             part: None,
         };
-        let subjects = choose((1..=5).map(subject).collect(), list)?;
-        Ok(subjects.into_iter().map(|subject| subject.id).collect())
+        (1..=5).map(subject).collect()
+    }
+
+    fn ids(list: Option<&str>) -> Result<Vec<String>> {
+        Ok(choose(all(), list)?.into_iter().map(|subject| subject.id).collect())
+    }
+
+    #[test]
+    fn a_fold_is_left_out() {
+        let kept = |fold| -> Result<Vec<String>> {
+            Ok(without_fold(all(), fold)?.into_iter().map(|subject| subject.id).collect())
+        };
+        assert_eq!(kept(None).unwrap().len(), 5);
+        assert_eq!(kept(Some("0/2")).unwrap(), ["s4", "s5"]);
+        assert_eq!(kept(Some("1/2")).unwrap(), ["s1", "s2", "s3"]);
+        for bad in ["", "0", "2/2", "0/9", "a/b", "0/0"] {
+            assert!(kept(Some(bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub struct HeadArgs {
     #[arg(long, value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     subjects: Option<String>,
+    /// Leave out fold K of N, counted from 0: contiguous blocks in name order, as published [default: none]
+    #[arg(long, value_name = "K/N", conflicts_with = "subjects")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fold: Option<String>,
     /// Encoder stage whose output the head reads, 0 to 3
     #[arg(long, default_value_t = 0)]
     level: usize,
@@ -92,6 +96,7 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let model = ModelFile::load(&args.model, Some(suggestion))?;
     let subjects = selection::domains(&args.data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref())?;
+    let subjects = selection::without_fold(subjects, args.fold.as_deref())?;
     let architecture = model.info.architecture;
     let task = Task::of(architecture.outputs);
     let cache = training::cache_bytes(args.cache_gib)?;

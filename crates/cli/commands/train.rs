@@ -34,6 +34,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     subjects: Option<String>,
+    /// Leave out fold K of N, counted from 0: contiguous blocks in name order, as published [default: none]
+    #[arg(long, value_name = "K/N", conflicts_with = "subjects")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fold: Option<String>,
     /// Subjects to watch the score on, chosen as by --subjects [default: none]
     #[arg(long, value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +168,7 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     let layout = DataSet::open(&args.data)?.layout();
     let all = selection::domains(&args.data, &args.domain, console)?;
     let train = selection::choose(all.clone(), args.subjects.as_deref())?;
+    let train = selection::without_fold(train, args.fold.as_deref())?;
     let validation = match &args.validation_subjects {
         Some(list) => selection::choose(all, Some(list))?,
         None => Vec::new(),

@@ -237,7 +237,7 @@ fn show_results(prepared: &Prepared, cells: &[Cell], plan: &Plan) -> Result<()> 
     println!("\n{text}");
     let report = folder.join("report");
     let mut udas = Command::new(&plan.program);
-    udas.arg("report").arg(&folder).arg("--out").arg(&report);
+    udas.arg("report").arg(folder.join(udas_record::RESULTS_FILE)).arg("--out").arg(&report);
     let output = udas.output().with_context(|| format!("{udas:?} does not start"))?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "the report was not written: {}", complaint.trim());

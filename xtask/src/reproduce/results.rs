@@ -1,17 +1,14 @@
 //! From the jobs' files to one experiment record: `results.json`, `results.csv`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use udas_record::{
-    DataSet, Evaluation, Experiment, MethodKind, Origin, Outcome, Provenance, Published,
-    RESULTS_FILE,
+    DataSet, Evaluation, Experiment, Input, MethodKind, Origin, Outcome, Provenance, Published,
+    RESULTS_FILE, SubjectVolumes,
 };
 
-use super::definition::Definition;
 use super::files;
 use super::grid::{Cell, Data, Grid, PREDICTIONS, SCORES};
 use super::plan::{Job, Plan};
@@ -20,6 +17,7 @@ use super::state::State;
 /// Gathers the outcomes of an experiment's finished cells.
 pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result<Experiment> {
     let definition = grid.definition;
+    let folder = plan.out.join(&definition.name);
     let methods = definition.methods_of(grid.preset);
     let baseline = methods.iter().find(|method| method.kind == MethodKind::Baseline);
     // Scores of the source model, which every other method's stand beside.
@@ -29,13 +27,20 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
     ordered.sort_by_key(|cell| baseline.is_none_or(|baseline| cell.method != baseline.name));
     for cell in ordered {
         let scored = plan.out.join(&plan.jobs[cell.score].id);
-        let after = read_scores(&scored.join(SCORES))?;
+        let after = Evaluation::read(&scored.join(SCORES))?;
         let key = (cell.target.as_str(), cell.seed);
         let source = before.get(&key);
-        outcomes.push(outcome(definition, cell, plan, source.map(|(_, scores)| scores), &after)?);
-        if let (Some(place), Some((source, _))) = (cell.adapt, source) {
-            show_masks(&plan.out.join(&plan.jobs[place].id), source, &scored)?;
+        let (mut outcome, inputs) = course(cell, plan)?;
+        outcome.source.clone_from(&definition.source);
+        outcome.target.clone_from(&cell.target);
+        outcome.method.clone_from(&cell.method);
+        outcome.seed = cell.seed;
+        outcome.set_scores(source.map(|(_, scores)| scores), &after);
+        if let Some((source, _)) = source {
+            let folders = [&folder, source, &scored].map(PathBuf::as_path);
+            outcome.volumes = volumes(&outcome, &inputs, folders);
         }
+        outcomes.push(outcome);
         if baseline.is_some_and(|baseline| cell.method == baseline.name) {
             before.insert(key, (scored, after));
         }
@@ -56,29 +61,38 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
     Ok(experiment)
 }
 
-/// Puts the masks and scores where `udas report` looks for its pictures: in the run's folder, as links.
-#[cfg(unix)]
-fn show_masks(run: &Path, source: &Path, adapted: &Path) -> Result<()> {
-    let links = [
-        ("before", source.join(PREDICTIONS)),
-        ("before.json", source.join(SCORES)),
-        ("after", adapted.join(PREDICTIONS)),
-        ("after.json", adapted.join(SCORES)),
-    ];
-    for (name, target) in links {
-        let link = run.join(name);
-        if std::fs::symlink_metadata(&link).is_err() {
-            std::os::unix::fs::symlink(&target, &link)
-                .with_context(|| format!("cannot link {}", link.display()))?;
-        }
-    }
-    Ok(())
-}
-
-/// Links need rights of their own on other systems: the report then comes without pictures.
-#[cfg(not(unix))]
-fn show_masks(_run: &Path, _source: &Path, _adapted: &Path) -> Result<()> {
-    Ok(())
+/// The files of each subject that was scored, for the pictures of the report: paths below `folder` relative to
+/// it. Masks of single frames of a cine come without their image, which the report cannot read a frame of
+/// beside them.
+fn volumes(
+    outcome: &Outcome,
+    inputs: &[Input],
+    [folder, source, adapted]: [&Path; 3],
+) -> Vec<SubjectVolumes> {
+    let shown = |path: &Path| path.strip_prefix(folder).unwrap_or(path).display().to_string();
+    let input = |role: &str, subject: &str| {
+        let named = |input: &&Input| {
+            let name = Path::new(&input.path).file_name().unwrap_or_default().to_string_lossy();
+            let rest = name.strip_prefix(subject);
+            input.role == role && rest.is_some_and(|rest| rest.starts_with(['.', '_']))
+        };
+        inputs.iter().find(named).map(|input| shown(Path::new(&input.path)))
+    };
+    let mask = |scored: &Path, subject: &str| {
+        let path = scored.join(PREDICTIONS).join(format!("{subject}.nii.gz"));
+        path.is_file().then(|| shown(&path))
+    };
+    let files = |subject: &String| {
+        Some(SubjectVolumes {
+            subject: subject.clone(),
+            image: Some(input("image", subject)?),
+            truth: input("label", subject),
+            before: mask(source, subject),
+            after: mask(adapted, subject),
+            ..SubjectVolumes::default()
+        })
+    };
+    outcome.subjects.iter().filter_map(files).collect()
 }
 
 /// Writes `results.json` and `results.csv` below a folder.
@@ -89,35 +103,13 @@ pub fn write(experiment: &Experiment, folder: &Path) -> Result<()> {
     files::write_atomically(&folder.join("results.csv"), &csv)
 }
 
-fn read_scores(path: &Path) -> Result<Evaluation> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_reader(BufReader::new(file))
-        .with_context(|| format!("{} holds no scores of this version", path.display()))
-}
-
-fn outcome(
-    definition: &Definition,
-    cell: &Cell,
-    plan: &Plan,
-    before: Option<&Evaluation>,
-    after: &Evaluation,
-) -> Result<Outcome> {
-    let folder = |place: usize| plan.out.join(&plan.jobs[place].id);
-    let mut outcome = match cell.adapt {
-        Some(place) => {
-            let run = folder(place);
-            Outcome::from_run(&run).with_context(|| format!("{} is no run", run.display()))?.0
-        }
-        None => Outcome::default(),
-    };
-    outcome.source.clone_from(&definition.source);
-    outcome.target.clone_from(&cell.target);
-    outcome.method.clone_from(&cell.method);
-    outcome.seed = cell.seed;
-    let predictions = folder(cell.score).join(PREDICTIONS);
-    outcome.run = Some(outcome.run.unwrap_or_else(|| predictions.display().to_string()));
-    outcome.set_scores(before, after);
-    Ok(outcome)
+/// The course of a cell's adaptation, and the files it read; nothing for the source model as it is.
+fn course(cell: &Cell, plan: &Plan) -> Result<(Outcome, Vec<Input>)> {
+    let Some(place) = cell.adapt else { return Ok((Outcome::default(), Vec::new())) };
+    let run = plan.out.join(&plan.jobs[place].id);
+    let (outcome, start) =
+        Outcome::from_run(&run).with_context(|| format!("{} is no run", run.display()))?;
+    Ok((outcome, start.map(|start| start.inputs).unwrap_or_default()))
 }
 
 fn data_set(grid: &Grid) -> DataSet {
@@ -182,10 +174,8 @@ fn provenance(cells: &[Cell], plan: &Plan, command: &str) -> Provenance {
         version: env!("CARGO_PKG_VERSION").into(),
         commit: commit(),
         finished_unix: times.max(),
-        machine: None,
-        inputs: Vec::new(),
         commands,
-        settings: Vec::new(),
+        ..Provenance::default()
     }
 }
 
