@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use udas_data::{
     Augment, BatchPlan, LabelUse, Labelled, LabelledBatches, LastBatch, Order, Preprocessing,
-    SliceSource, Subject, UnlabelledBatches, Unlabelled, VolumeSlices,
+    SliceSource, Subject, Unlabelled, UnlabelledBatches, VolumeSlices,
 };
 use udas_kernels::InstructionSet;
 use udas_record::{Event, Input, Machine, Phase, StartRecord, StopReason, StopRecord};
@@ -104,9 +104,18 @@ pub fn unlabelled_batches(slices: &Unlabelled, plan: BatchPlan) -> Result<Unlabe
     Ok(UnlabelledBatches::new(slices.clone(), plan)?)
 }
 
+/// What a run is, for its record.
+#[derive(Clone, Copy, Default)]
+pub struct What<'a> {
+    pub command: &'a str,
+    pub method: Option<&'a str>,
+    pub source: Option<&'a str>,
+    pub target: Option<&'a str>,
+}
+
 /// The record of a start, with the hashes of all files read.
 pub fn start_record(
-    command: &str,
+    what: What,
     seed: u64,
     files: &[(&str, &Path)],
     subjects: &[&[Subject]],
@@ -127,7 +136,10 @@ pub fn start_record(
     }
     progress.finish();
     Ok(StartRecord {
-        command: command.into(),
+        command: what.command.into(),
+        method: what.method.map(str::to_owned),
+        source: what.source.map(str::to_owned),
+        target: what.target.map(str::to_owned),
         version: env!("CARGO_PKG_VERSION").into(),
         started_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         seed,

@@ -1,5 +1,6 @@
 //! `udas evaluate`: predictions against labels, subject by subject.
 use crate::commands::predict::output_names;
+use crate::commands::report::masks;
 use crate::console::Console;
 use crate::selection::{self, OptionalSet};
 use crate::{failure, interrupt};
@@ -8,9 +9,12 @@ use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, Subject};
-use udas_metrics::{Config, Connectivity, Grid, Metric, MetricSummary, Score, SubjectScores, Summary, score_labels};
+use udas_metrics::{
+    Config, Connectivity, Grid, Metric, MetricSummary, Score, SubjectScores, Summary, score_labels,
+};
 use udas_nn::write_whole;
-use udas_record::{Evaluation, SubjectRecord};
+use udas_record::Evaluation;
+use udas_report::record_scores;
 use udas_volume::{Labels, read_label_frames, read_labels, stem};
 
 /// Scores predictions against labels: Dice, surface Dice, Hausdorff and more, in 3-D, per subject
@@ -58,7 +62,9 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
             let subjects = selection::choose(subjects, args.set.subjects.as_deref())?;
             pairs_of(&args.predictions, &subjects)?
         }
-        (None, None) => return Err(failure::usage("give --labels DIR, or --data and --domain").into()),
+        (None, None) => {
+            return Err(failure::usage("give --labels DIR, or --data and --domain").into());
+        }
     };
     interrupt::flag();
     let mut rows: Vec<(String, SubjectScores)> = Vec::new();
@@ -80,12 +86,12 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
 /// Predictions and labels of one name; every prediction needs a label.
 fn pairs_by_name(predictions: &Path, labels: &Path, console: &Console) -> Result<Vec<Pair>> {
     let images = |folder: &Path| udas_data::expand(&[folder.to_owned()], "");
-    let made = |subject: &Subject| !subject.id.ends_with("_overlay") && !subject.id.contains("_prob");
     let truths: BTreeMap<String, PathBuf> =
         images(labels)?.into_iter().map(|subject| (subject.id, subject.image)).collect();
     let mut pairs = Vec::new();
     let mut used = BTreeSet::new();
-    for subject in images(predictions)?.into_iter().filter(made) {
+    images(predictions)?;
+    for subject in masks(predictions)? {
         let names = ["", "_ss", "_gt", "_mask", "_seg"].map(|end| format!("{}{end}", subject.id));
         let Some((name, truth)) = names.iter().find_map(|name| truths.get_key_value(name)) else {
             let text = format!(
@@ -155,14 +161,16 @@ fn classes_in(masks: &[&Labels]) -> Vec<u8> {
 
 /// Gives every subject every class: one that neither truth nor prediction has is undefined, not absent.
 fn complete_classes(rows: &mut [(String, SubjectScores)], config: &Config) -> Result<()> {
-    let of = |scores: &SubjectScores| -> Vec<u8> { scores.classes.iter().map(|c| c.class).collect() };
+    let of =
+        |scores: &SubjectScores| -> Vec<u8> { scores.classes.iter().map(|c| c.class).collect() };
     let mut all: BTreeSet<u8> = rows.iter().flat_map(|(_, scores)| of(scores)).collect();
     if all.is_empty() {
         all.insert(1);
     }
     let grid = Grid::new([1, 1, 1], [1.0; 3])?;
     for (_, scores) in rows {
-        let missing: Vec<u8> = all.iter().copied().filter(|class| !of(scores).contains(class)).collect();
+        let missing: Vec<u8> =
+            all.iter().copied().filter(|class| !of(scores).contains(class)).collect();
         scores.classes.extend(score_labels(&[0], &[0], &grid, &missing, config)?.classes);
         scores.classes.sort_by_key(|class| class.class);
     }
@@ -171,29 +179,16 @@ fn complete_classes(rows: &mut [(String, SubjectScores)], config: &Config) -> Re
 
 fn write(args: &EvaluateArgs, rows: &[(String, SubjectScores)]) -> Result<()> {
     let labels = args.labels.as_ref().or(args.set.data.as_ref());
-    let record = |(subject, scores): &(String, SubjectScores)| SubjectRecord {
-        subject: subject.clone(),
-        classes: scores.classes.iter().map(|class| (class.class.to_string(), columns(class))).collect(),
-    };
     let evaluation = Evaluation {
         predictions: args.predictions.display().to_string(),
         labels: labels.map(|path| path.display().to_string()).unwrap_or_default(),
         tolerances_mm: args.tolerance_mm.clone(),
-        subjects: rows.iter().map(record).collect(),
+        subjects: rows.iter().map(|(subject, scores)| record_scores(subject, scores)).collect(),
     };
     write_whole(&args.out, serde_json::to_string_pretty(&evaluation)?.as_bytes())?;
     let csv = args.out.with_extension("csv");
     write_whole(&csv, &table_as_csv(rows)?)?;
     Ok(())
-}
-
-fn columns(class: &udas_metrics::ClassScores) -> udas_record::ClassScores {
-    let value = |score: Score| match score {
-        Score::Finite(value) => Some(value),
-        Score::Infinite => Some(f64::INFINITY),
-        Score::Undefined => None,
-    };
-    class.columns().into_iter().map(|(metric, score)| (metric.to_string(), value(score))).collect()
 }
 
 fn table_as_csv(rows: &[(String, SubjectScores)]) -> Result<Vec<u8>> {

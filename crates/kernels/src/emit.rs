@@ -1,6 +1,6 @@
 //! Writing pixels: what follows a convolution, and what is gathered on the way.
 use crate::memory::Shared;
-use crate::simd::{Lanes, padded};
+use crate::simd::{Lanes, load_first, padded, store_first};
 
 /// What happens to a result before it is stored, and which sums are gathered of it.
 pub(crate) enum Epilogue<'a> {
@@ -72,208 +72,148 @@ impl Sink<'_> {
         c: usize,
         partial: &mut Partial,
     ) {
-        let room = self.channels.saturating_sub(c);
+        let own = self.channels.saturating_sub(c);
         // SAFETY: passed on from the caller.
         unsafe {
-            if room >= L::N {
-                self.store_vectors::<L>(pixels, values, c, partial);
-            } else if room > 0 {
-                self.store_rest::<L>(pixels, values, c, room, partial);
+            if own >= L::N {
+                self.store_lanes::<L, true>(pixels, values, c, own, partial);
+            } else if own > 0 {
+                self.store_lanes::<L, false>(pixels, values, c, own, partial);
             }
         }
     }
 
-    /// # Safety
-    /// As [`Self::store`], and all lanes are channels.
-    #[inline(always)]
-    unsafe fn store_vectors<L: Lanes>(
-        &self,
-        pixels: &[usize],
-        values: &[L::V],
-        c: usize,
-        partial: &mut Partial,
-    ) {
-        // SAFETY: `pixel * channels + c` and the lane's following values lie within the maps; per-channel
-        // slices hold `channels >= c + L::N` values.
-        unsafe {
-            let zero = L::splat(0.0);
-            let at = |slice: &[f32]| L::load(slice.as_ptr().add(c));
-            let bias = match self.epilogue {
-                Epilogue::Plain { bias: Some(bias) }
-                | Epilogue::Relu { bias: Some(bias) }
-                | Epilogue::Add { bias: Some(bias), .. } => at(bias),
-                _ => zero,
-            };
-            let shift = if self.sums == Sums::Moments { at(&partial.shift) } else { zero };
-            let (mut first, mut second) = (zero, zero);
-            match &self.epilogue {
-                Epilogue::Plain { .. } if self.sums == Sums::Nothing => {
-                    self.each::<L>(pixels, values, c, |value, _| L::add(value, bias));
-                }
-                Epilogue::Gradient(gradient) => {
-                    let input = gradient.input.as_ptr();
-                    let (scale, offset) =
-                        gradient.rectified.map_or((zero, L::splat(1.0)), |(a, b)| (at(a), at(b)));
-                    let (mean, inv_std) =
-                        gradient.normalised.map_or((zero, zero), |(a, b)| (at(a), at(b)));
-                    self.each::<L>(pixels, values, c, |value, index| {
-                        let x = L::load(input.add(index));
-                        let y = L::where_positive(L::fma(x, scale, offset), value);
-                        first = L::add(first, y);
-                        second = L::fma(y, L::mul(L::sub(x, mean), inv_std), second);
-                        y
-                    });
-                }
-                epilogue => {
-                    let (mut gathered, mut squares) = (zero, zero);
-                    let mut gather = |y: L::V| {
-                        let centred = L::sub(y, shift);
-                        gathered = L::add(gathered, centred);
-                        squares = L::fma(centred, centred, squares);
-                        y
-                    };
-                    match epilogue {
-                        Epilogue::Add { skip, .. } => {
-                            let skip = skip.as_ptr();
-                            self.each::<L>(pixels, values, c, |value, index| {
-                                gather(L::add(L::add(value, bias), L::load(skip.add(index))))
-                            });
-                        }
-                        Epilogue::Relu { .. } => {
-                            self.each::<L>(pixels, values, c, |value, _| {
-                                gather(L::max(L::add(value, bias), zero))
-                            });
-                        }
-                        _ => self.each::<L>(pixels, values, c, |value, _| gather(L::add(value, bias))),
-                    }
-                    (first, second) = (gathered, squares);
-                }
-            }
-            if self.sums != Sums::Nothing {
-                let (a, b) =
-                    (partial.first.as_mut_ptr().add(c), partial.second.as_mut_ptr().add(c));
-                if self.sums == Sums::Moments && partial.count == 0 {
-                    recentre::<L>(pixels.len(), first, second, c, partial);
-                } else {
-                    L::store(a, L::add(L::load(a), first));
-                    L::store(b, L::add(L::load(b), second));
-                }
-            }
-        }
-    }
-
-    /// Stores `finish(value, index)` for each pixel.
-    ///
-    /// # Safety
-    /// As [`Self::store`], and all lanes are channels.
-    #[inline(always)]
-    unsafe fn each<L: Lanes>(
-        &self,
-        pixels: &[usize],
-        values: &[L::V],
-        c: usize,
-        mut finish: impl FnMut(L::V, usize) -> L::V,
-    ) {
-        let out = self.out.pointer();
-        for (&pixel, &value) in pixels.iter().zip(values) {
-            let index = pixel * self.channels + c;
-            // SAFETY: passed on from the caller.
-            unsafe { L::store(out.add(index), finish(value, index)) };
-        }
-    }
-
-    /// The last channels, fewer than a vector.
+    /// All lanes are channels of the map when `FULL`, else the first `own`.
     ///
     /// # Safety
     /// As [`Self::store`].
     #[inline(always)]
-    unsafe fn store_rest<L: Lanes>(
+    unsafe fn store_lanes<L: Lanes, const FULL: bool>(
         &self,
         pixels: &[usize],
         values: &[L::V],
         c: usize,
-        room: usize,
+        own: usize,
         partial: &mut Partial,
     ) {
-        let mut lanes = [0.0f32; 16];
-        let (mut first, mut second) = ([0.0f32; 16], [0.0f32; 16]);
-        for (&pixel, &value) in pixels.iter().zip(values) {
-            // SAFETY: a vector has at most 16 lanes.
-            unsafe { L::store(lanes.as_mut_ptr(), value) };
-            for lane in 0..room {
-                let (channel, index) = (c + lane, pixel * self.channels + c + lane);
-                let y = self.value(lanes[lane], channel, index);
-                match (&self.epilogue, self.sums) {
-                    (_, Sums::Moments) => {
-                        let centred = y - partial.shift[channel];
-                        first[lane] += centred;
-                        second[lane] += centred * centred;
-                    }
-                    (Epilogue::Gradient(gradient), Sums::Gradient) => {
-                        if let Some((mean, inv_std)) = gradient.normalised {
-                            let normal = (gradient.input[index] - mean[channel]) * inv_std[channel];
-                            first[lane] += y;
-                            second[lane] += y * normal;
-                        }
-                    }
-                    _ => {}
+        let Self { channels, out, epilogue, sums } = self;
+        // SAFETY: `pixel * channels + c` and the following values of the lanes that are channels lie within
+        // the maps and the per-channel slices; `partial` has the padded channels.
+        unsafe {
+            let zero = L::splat(0.0);
+            let at = |slice: &[f32]| load_first::<L, FULL>(slice.as_ptr().add(c), own);
+            let map_at = |map: &[f32], index| load_first::<L, FULL>(map.as_ptr().add(index), own);
+            let store = |index: usize, y| {
+                store_first::<L, FULL>(out.pointer().add(index), y, own);
+            };
+            let places = pixels.iter().map(|pixel| pixel * channels + c).zip(values);
+            let bias = match epilogue {
+                Epilogue::Plain { bias } | Epilogue::Relu { bias } | Epilogue::Add { bias, .. } => {
+                    bias.map_or(zero, at)
                 }
-                // SAFETY: the pixel lies within the map and belongs to this item.
-                unsafe { *self.out.pointer().add(index) = y };
+                Epilogue::Gradient(_) => zero,
+            };
+            let mut gathered = Gathered::<L> { shift: zero, first: zero, second: zero };
+            if *sums == Sums::Moments {
+                gathered.shift = L::load(partial.shift.as_ptr().add(c));
             }
-        }
-        if self.sums != Sums::Nothing {
-            for lane in 0..room {
-                let channel = c + lane;
-                if self.sums == Sums::Moments && partial.count == 0 {
-                    let mean = first[lane] / pixels.len() as f32;
-                    partial.shift[channel] = mean;
-                    partial.second[channel] = (second[lane] - first[lane] * mean).max(0.0);
-                } else {
-                    partial.first[channel] += first[lane];
-                    partial.second[channel] += second[lane];
+            match epilogue {
+                Epilogue::Plain { .. } if *sums == Sums::Nothing => {
+                    places.for_each(|(index, value)| store(index, L::add(*value, bias)));
+                }
+                Epilogue::Plain { .. } => {
+                    for (index, value) in places {
+                        store(index, gathered.moments(L::add(*value, bias)));
+                    }
+                }
+                Epilogue::Relu { .. } => {
+                    for (index, value) in places {
+                        store(index, gathered.moments(L::max(L::add(*value, bias), zero)));
+                    }
+                }
+                Epilogue::Add { skip, .. } => {
+                    for (index, value) in places {
+                        let y = L::add(L::add(*value, bias), map_at(skip, index));
+                        store(index, gathered.moments(y));
+                    }
+                }
+                Epilogue::Gradient(Gradient { input, rectified, normalised }) => {
+                    // Where nothing was rectified, the condition is 1 and passes everything.
+                    let (scale, offset) =
+                        rectified.map_or((zero, L::splat(1.0)), |(a, b)| (at(a), at(b)));
+                    let (mean, inv_std) = normalised.map_or((zero, zero), |(a, b)| (at(a), at(b)));
+                    for (index, value) in places {
+                        let x = map_at(input, index);
+                        let y = L::where_positive(L::fma(x, scale, offset), *value);
+                        let normal = L::mul(L::sub(x, mean), inv_std);
+                        store(index, gathered.products(y, normal));
+                    }
                 }
             }
-        }
-    }
-
-    fn value(&self, value: f32, channel: usize, index: usize) -> f32 {
-        let biased = |bias: &Option<&[f32]>| value + bias.map_or(0.0, |bias| bias[channel]);
-        match &self.epilogue {
-            Epilogue::Plain { bias } => biased(bias),
-            Epilogue::Relu { bias } => biased(bias).max(0.0),
-            Epilogue::Add { bias, skip } => biased(bias) + skip[index],
-            Epilogue::Gradient(gradient) => match gradient.rectified {
-                Some((scale, shift))
-                    if gradient.input[index] * scale[channel] + shift[channel] <= 0.0 =>
-                {
-                    0.0
-                }
-                _ => value,
-            },
+            if *sums != Sums::Nothing {
+                gathered.add_to(c, pixels.len(), *sums, partial);
+            }
         }
     }
 }
 
-/// After an item's first pixels: their mean becomes the shift about which the rest is summed, so that
-/// channels whose mean is large against their deviation keep their digits.
-///
-/// # Safety
-/// `c + L::N` is at most the padded channels of `partial`.
-#[inline(always)]
-unsafe fn recentre<L: Lanes>(
-    pixels: usize,
-    sum: L::V,
-    squares: L::V,
-    c: usize,
-    partial: &mut Partial,
-) {
-    // SAFETY: the three vectors have the padded channels.
-    unsafe {
-        let zero = L::splat(0.0);
-        let mean = L::mul(sum, L::splat(1.0 / pixels as f32));
-        L::store(partial.shift.as_mut_ptr().add(c), mean);
-        let second = L::max(L::sub(squares, L::mul(sum, mean)), zero);
-        L::store(partial.second.as_mut_ptr().add(c), second);
+/// Sums over a few pixels of one vector's channels.
+struct Gathered<L: Lanes> {
+    shift: L::V,
+    first: L::V,
+    second: L::V,
+}
+
+impl<L: Lanes> Gathered<L> {
+    /// Adds to sum and squares about the shift. Gives `y` back.
+    ///
+    /// # Safety
+    /// As for the methods of [`Lanes`].
+    #[inline(always)]
+    unsafe fn moments(&mut self, y: L::V) -> L::V {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let centred = L::sub(y, self.shift);
+            self.first = L::add(self.first, centred);
+            self.second = L::fma(centred, centred, self.second);
+        }
+        y
+    }
+
+    /// Adds to the sums of a gradient. Gives `y` back.
+    ///
+    /// # Safety
+    /// As for the methods of [`Lanes`].
+    #[inline(always)]
+    unsafe fn products(&mut self, y: L::V, normal: L::V) -> L::V {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            self.first = L::add(self.first, y);
+            self.second = L::fma(y, normal, self.second);
+        }
+        y
+    }
+
+    /// Adds to an item's sums. After the item's first pixels, their mean becomes the shift about which the
+    /// rest is summed, so that channels whose mean is large against their deviation keep their digits.
+    ///
+    /// # Safety
+    /// `c + L::N` is at most the padded channels of `partial`.
+    #[inline(always)]
+    unsafe fn add_to(self, c: usize, pixels: usize, sums: Sums, partial: &mut Partial) {
+        // SAFETY: the three vectors have the padded channels.
+        unsafe {
+            let second = partial.second.as_mut_ptr().add(c);
+            if sums == Sums::Moments && partial.count == 0 {
+                let mean = L::mul(self.first, L::splat(1.0 / pixels as f32));
+                L::store(partial.shift.as_mut_ptr().add(c), mean);
+                let about_mean = L::sub(self.second, L::mul(self.first, mean));
+                L::store(second, L::max(about_mean, L::splat(0.0)));
+            } else {
+                let first = partial.first.as_mut_ptr().add(c);
+                L::store(first, L::add(L::load(first), self.first));
+                L::store(second, L::add(L::load(second), self.second));
+            }
+        }
     }
 }

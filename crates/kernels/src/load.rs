@@ -1,6 +1,6 @@
 //! Reading pixels into scratch, normalised and rectified on the way, channels padded with zeros.
 use crate::gemm::PANEL;
-use crate::simd::{Lanes, padded};
+use crate::simd::{Lanes, load_first, padded};
 use crate::{Activation, Unit};
 
 /// What happens to a value when it is read.
@@ -29,22 +29,6 @@ impl Prologue<'_> {
             Activation::Relu => Prologue::AffineRelu { scale, shift },
         }
     }
-
-    fn value(&self, map: &[f32], index: usize, channel: usize) -> f32 {
-        let x = map[index];
-        match self {
-            Self::Plain => x,
-            Self::Affine { scale, shift } => x * scale[channel] + shift[channel],
-            Self::AffineRelu { scale, shift } => (x * scale[channel] + shift[channel]).max(0.0),
-            Self::Masked { by } => {
-                if by[index] > 0.0 {
-                    x
-                } else {
-                    0.0
-                }
-            }
-        }
-    }
 }
 
 /// A map to read from, with its prologue.
@@ -71,78 +55,75 @@ impl Source<'_> {
     /// The pixels lie within the map; `to` has `count` rows in each panel.
     #[inline(always)]
     pub unsafe fn read<L: Lanes>(&self, run: Run, to: *mut f32, stride: usize) {
-        // SAFETY: this runs on a processor that has the set.
-        let zero = unsafe { L::splat(0.0) };
         for c in (0..padded(self.channels)).step_by(L::N) {
-            // SAFETY: the vector's channels lie within the panel of `c`; where all of them are the map's
-            // own, they lie within the map and the per-channel slices.
+            // SAFETY: the vector's channels lie within the panel of `c`; those that are the map's own lie
+            // within the map and the per-channel slices.
             unsafe {
                 let to = to.add(c / PANEL * stride + c % PANEL);
-                if c + L::N > self.channels {
-                    self.read_rest::<L>(run, c, to);
-                    continue;
-                }
-                let first = run.pixel * self.channels + c;
-                let at = |slice: &[f32]| L::load(slice.as_ptr().add(c));
-                match &self.prologue {
-                    Prologue::Plain => self.each::<L>(run, first, to, |x, _| x),
-                    Prologue::Affine { scale, shift } => {
-                        let (scale, shift) = (at(scale), at(shift));
-                        self.each::<L>(run, first, to, |x, _| L::fma(x, scale, shift));
-                    }
-                    Prologue::AffineRelu { scale, shift } => {
-                        let (scale, shift) = (at(scale), at(shift));
-                        self.each::<L>(run, first, to, |x, _| {
-                            L::max(L::fma(x, scale, shift), zero)
-                        });
-                    }
-                    Prologue::Masked { by } => {
-                        let by = by.as_ptr();
-                        self.each::<L>(run, first, to, |x, index| {
-                            L::where_positive(L::load(by.add(index)), x)
-                        });
-                    }
+                let own = self.channels.saturating_sub(c);
+                if own >= L::N {
+                    self.read_lanes::<L, true>(run, c, own, to);
+                } else {
+                    self.read_lanes::<L, false>(run, c, own, to);
                 }
             }
         }
     }
 
-    /// # Safety
-    /// A vector at `first` and at every further pixel's place lies within the map; `to` has a row for each.
-    #[inline(always)]
-    unsafe fn each<L: Lanes>(
-        &self,
-        run: Run,
-        first: usize,
-        to: *mut f32,
-        value: impl Fn(L::V, usize) -> L::V,
-    ) {
-        let from = self.map.as_ptr();
-        for p in 0..run.count {
-            // SAFETY: passed on from the caller.
-            unsafe {
-                let index = first + p * self.channels;
-                L::store(to.add(p * PANEL), value(L::load(from.add(index)), index));
-            }
-        }
-    }
-
-    /// A vector's channels of which some, or all, are padding.
+    /// One vector's channels of each pixel; all are the map's own when `FULL`, else the first `own`.
     ///
     /// # Safety
     /// As [`Self::read`].
     #[inline(always)]
-    unsafe fn read_rest<L: Lanes>(&self, run: Run, c: usize, to: *mut f32) {
-        let own = self.channels.saturating_sub(c).min(L::N);
-        for p in 0..run.count {
-            let mut lanes = [0.0f32; PANEL];
-            for (lane, value) in lanes.iter_mut().enumerate().take(own) {
-                let channel = c + lane;
-                let index = (run.pixel + p) * self.channels + channel;
-                *value = self.prologue.value(self.map, index, channel);
+    unsafe fn read_lanes<L: Lanes, const FULL: bool>(
+        &self,
+        run: Run,
+        c: usize,
+        own: usize,
+        to: *mut f32,
+    ) {
+        // SAFETY: passed on from the caller. Where a vector is not full, scale and shift are 0 in the lanes
+        // that are padding, and so is the result.
+        unsafe {
+            let zero = L::splat(0.0);
+            if !FULL && own == 0 {
+                for p in 0..run.count {
+                    L::store(to.add(p * PANEL), zero);
+                }
+                return;
             }
-            // SAFETY: the vector lies within the pixel's row of the panel.
-            unsafe { L::store(to.add(p * PANEL), L::load(lanes.as_ptr())) };
+            let first = run.pixel * self.channels + c;
+            let from = self.map.as_ptr();
+            let at = |slice: &[f32]| load_first::<L, FULL>(slice.as_ptr().add(c), own);
+            let value = |p: usize| load_first::<L, FULL>(from.add(first + p * self.channels), own);
+            match &self.prologue {
+                Prologue::Plain => {
+                    for p in 0..run.count {
+                        L::store(to.add(p * PANEL), value(p));
+                    }
+                }
+                Prologue::Affine { scale, shift } => {
+                    let (scale, shift) = (at(scale), at(shift));
+                    for p in 0..run.count {
+                        L::store(to.add(p * PANEL), L::fma(value(p), scale, shift));
+                    }
+                }
+                Prologue::AffineRelu { scale, shift } => {
+                    let (scale, shift) = (at(scale), at(shift));
+                    for p in 0..run.count {
+                        let y = L::max(L::fma(value(p), scale, shift), zero);
+                        L::store(to.add(p * PANEL), y);
+                    }
+                }
+                Prologue::Masked { by } => {
+                    let by = by.as_ptr();
+                    for p in 0..run.count {
+                        let by = by.add(first + p * self.channels);
+                        let y = L::where_positive(load_first::<L, FULL>(by, own), value(p));
+                        L::store(to.add(p * PANEL), y);
+                    }
+                }
+            }
         }
     }
 }

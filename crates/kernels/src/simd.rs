@@ -137,6 +137,47 @@ pub(crate) trait Lanes: Copy {
     unsafe fn where_positive(condition: Self::V, value: Self::V) -> Self::V;
 }
 
+/// The first values of a vector, the rest 0: all of them when `FULL`, else `count`.
+///
+/// # Safety
+/// That many values are valid at `from`; as for the methods of [`Lanes`].
+#[inline(always)]
+pub(crate) unsafe fn load_first<L: Lanes, const FULL: bool>(
+    from: *const f32,
+    count: usize,
+) -> L::V {
+    // SAFETY: passed on from the caller; a vector has at most 16 values.
+    unsafe {
+        if FULL {
+            return L::load(from);
+        }
+        let mut lanes = [0.0f32; 16];
+        std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
+        L::load(lanes.as_ptr())
+    }
+}
+
+/// Stores the first values of a vector: all of them when `FULL`, else `count`.
+///
+/// # Safety
+/// There is room for that many values at `to`; as for the methods of [`Lanes`].
+#[inline(always)]
+pub(crate) unsafe fn store_first<L: Lanes, const FULL: bool>(
+    to: *mut f32,
+    value: L::V,
+    count: usize,
+) {
+    // SAFETY: passed on from the caller; a vector has at most 16 values.
+    unsafe {
+        if FULL {
+            return L::store(to, value);
+        }
+        let mut lanes = [0.0f32; 16];
+        L::store(lanes.as_mut_ptr(), value);
+        std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
+    }
+}
+
 /// Eight f32 in plain Rust.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;

@@ -1,5 +1,5 @@
 //! The whole state of a training between two epochs: enough to go on to the same bits.
-use crate::{Error, Result};
+use crate::{Error, Result, exact};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use udas_nn::{Checkpoint, StateDict};
@@ -21,10 +21,20 @@ pub struct Snapshot {
 pub struct History {
     /// The score before the first epoch.
     pub before: Option<f64>,
+    /// Share of the pixels predicted to be foreground, before the first epoch and after each.
+    #[serde(default)]
+    pub foreground: Vec<f64>,
     /// The epochs, in order.
     pub epochs: Vec<EpochRecord>,
     /// True when the stop rule was met or all epochs were done.
     pub finished: bool,
+}
+
+impl History {
+    /// Change of the score in the last epoch.
+    pub(crate) fn last_change(&self) -> Option<f64> {
+        self.epochs.last().and_then(|record| record.score_change)
+    }
 }
 
 const OBJECTIVE: &str = "objective.";
@@ -41,8 +51,7 @@ impl Snapshot {
         };
         let mut tensors: StateDict = prefixed(OBJECTIVE, &self.objective).into_iter().collect();
         tensors.extend(prefixed(OPTIMISER, &self.optimiser));
-        let metadata =
-            serde_json::to_string(&self.history).map_err(|e| Error::Snapshot(e.to_string()))?;
+        let metadata = exact::to_json(&self.history).map_err(|e| Error::Snapshot(e.to_string()))?;
         Ok(Checkpoint { tensors, metadata: Some(metadata) }.save(path)?)
     }
 
@@ -54,7 +63,7 @@ impl Snapshot {
         let Checkpoint { tensors, metadata } = Checkpoint::load(path)?;
         let wrong = |reason: String| Error::Snapshot(format!("{}: {reason}", path.display()));
         let metadata = metadata.ok_or_else(|| wrong("it has no history".into()))?;
-        let history = serde_json::from_str(&metadata).map_err(|e| wrong(e.to_string()))?;
+        let history = exact::from_json(&metadata).map_err(|e| wrong(e.to_string()))?;
         let (mut objective, mut optimiser) = (StateDict::new(), StateDict::new());
         for (name, tensor) in tensors {
             if let Some(name) = name.strip_prefix(OBJECTIVE) {

@@ -8,13 +8,17 @@ use crate::memory::Scratch;
 use crate::simd::{InstructionSet, Job, Lanes, padded};
 use rayon::prelude::*;
 
-/// Parts of the map whose sums are gathered apart; fixed, so that the bits do not depend on threads.
-const PARTS: usize = 8;
+/// Parts of the map whose sums are gathered apart. It depends on the shape alone, so that the bits do not
+/// depend on threads; a part has enough tiles to be worth its own sums, of which deep layers have many.
+fn parts(shape: MapShape) -> usize {
+    let tiles = shape.n * shape.h.div_ceil(TILE) * shape.w.div_ceil(TILE);
+    (tiles / 128).clamp(2, 8)
+}
 
 /// Tiles in a block: enough that a product's sums are loaded and stored rarely.
 fn block_target(rows: usize, columns: usize) -> usize {
     const CACHE_VALUES: usize = 96 * 1024;
-    (CACHE_VALUES / (PRODUCTS * (rows + columns))).clamp(32, 64)
+    (CACHE_VALUES / (PRODUCTS * (rows + columns))).clamp(64, 96)
 }
 
 /// Gradient `[cout, cin, 3, 3]` of the weights of a convolution of `input` whose output has the gradient
@@ -23,7 +27,7 @@ pub(crate) fn weight_gradient(input: &Source, gradient: &Source, shape: MapShape
     let set = InstructionSet::current();
     let (rows, columns) = (padded(input.channels), padded(gradient.channels));
     let blocks = blocks(shape, block_target(rows, columns));
-    let part_len = blocks.len().div_ceil(PARTS).max(1);
+    let part_len = blocks.len().div_ceil(parts(shape)).max(1);
     let parts: Vec<Vec<f32>> = blocks
         .par_chunks(part_len)
         .map(|blocks| {
