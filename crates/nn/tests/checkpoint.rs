@@ -118,7 +118,7 @@ fn pickled(pickle: &[u8]) -> String {
 #[test]
 fn a_pickle_that_calls_is_refused_and_not_executed() {
     let text = pickled(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.");
-    assert!(text.contains("os.system") && text.contains("nothing was executed"), "{text}");
+    assert!(text.contains("os.system") && text.contains("not allowed"), "{text}");
     pickled(b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R.");
 }
 

@@ -69,7 +69,7 @@ impl Archive {
         let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| error.to_string())?;
         let mut folder = None;
         for index in 0..zip.len() {
-            let name = zip.name_for_index(index).unwrap_or_default();
+            let Some(Ok(name)) = zip.name_for_index(index) else { continue };
             if let Some(start) = name.strip_suffix("data.pkl") {
                 folder = Some(start.to_owned());
                 break;
