@@ -1,6 +1,6 @@
 //! Reading: the archive's pickle says where the tensors are, its other files hold their numbers.
 use super::unpickle::{Id, Kind, Pickle, Storage, TensorPlace, Value};
-use crate::{Error, Result, StateDict};
+use crate::{Error, StateDict};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use zip::ZipArchive;
 const MAX_SHARING: u64 = 16;
 
 /// Reads a `.pth` file: a flat state dict, or one under the key `state_dict`.
-pub(crate) fn load(path: &Path) -> Result<StateDict> {
+pub(crate) fn load(path: &Path) -> crate::Result<StateDict> {
     let wrong = |reason: String| Error::Checkpoint {
         path: path.to_owned(),
         reason: format!(
