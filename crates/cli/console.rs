@@ -104,7 +104,14 @@ impl Console {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix(what.to_owned());
-        Progress { console: self, bar, what: what.to_owned(), shown, started: Instant::now(), said: None }
+        Progress {
+            console: self,
+            bar,
+            what: what.to_owned(),
+            shown,
+            started: Instant::now(),
+            said: None,
+        }
     }
 }
 

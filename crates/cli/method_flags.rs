@@ -60,6 +60,9 @@ pub struct MethodFlags {
     /// Weight of a consistency or prior term
     #[arg(long)]
     pub weight: Option<f64>,
+    /// Share of the target in re-estimated statistics, above 0 to 1
+    #[arg(long)]
+    pub target_share: Option<f64>,
 }
 
 impl MethodFlags {
@@ -89,6 +92,7 @@ impl MethodFlags {
             rank: self.rank.unwrap_or(base.rank),
             teacher_decay: self.teacher_decay.unwrap_or(base.teacher_decay),
             weight: self.weight.unwrap_or(base.weight),
+            target_share: self.target_share.unwrap_or(base.target_share),
         }
     }
 
@@ -112,6 +116,7 @@ impl MethodFlags {
             rank: Some(options.rank),
             teacher_decay: Some(options.teacher_decay),
             weight: Some(options.weight),
+            target_share: Some(options.target_share),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use udas_model::MODEL_FILE;
 use udas_nn::write_whole;
-use udas_record::{EVENTS_FILE, Event, StartRecord, read_events, to_lines};
+use udas_record::{EVENTS_FILE, Event, EventLog, Phase, Progress, StartRecord, read_events};
 use udas_train::Snapshot;
 
 const CONFIG_FILE: &str = "config.toml";
@@ -31,7 +31,7 @@ impl Start {
 /// A run folder that this process alone writes to.
 pub struct RunFolder {
     path: PathBuf,
-    events: Vec<Event>,
+    log: Option<EventLog>,
     start: Start,
     _lock: File,
 }
@@ -56,7 +56,7 @@ impl RunFolder {
         }
         let log = OpenOptions::new().create(true).append(true).open(path.join(LOG_FILE));
         console.keep_log(log.with_context(|| format!("{shown}: the log cannot be written"))?);
-        Ok(Self { path: path.to_owned(), events: Vec::new(), start, _lock: lock })
+        Ok(Self { path: path.to_owned(), log: None, start, _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
@@ -67,37 +67,39 @@ impl RunFolder {
         self.path.join(MODEL_FILE)
     }
 
-    /// Writes the settings, and the start of the events; a run that goes on keeps its start and what it
-    /// has done.
-    pub fn begin(&mut self, settings: &impl Serialize, start: StartRecord) -> Result<()> {
+    /// Writes the settings and the start of the events. Gives the state to go on from, with which the
+    /// events of a run that was cut off are brought into agreement.
+    pub fn begin(
+        &mut self,
+        settings: &impl Serialize,
+        start: StartRecord,
+        phase: Phase,
+    ) -> Result<Option<Snapshot>> {
         write_whole(&Self::config(&self.path), settings::to_text(settings)?.as_bytes())?;
-        let earlier = match self.start {
-            Start::Resume => read_events(&self.path).ok(),
-            Start::Fresh => None,
+        let snapshot = match self.start {
+            Start::Resume if self.path.join(STATE_FILE).exists() => {
+                Some(Snapshot::load(&self.path.join(STATE_FILE))?)
+            }
+            _ => None,
         };
-        let earlier = earlier.and_then(|events| {
-            events.into_iter().find(|event| matches!(event, Event::Start(_)))
-        });
-        self.events = vec![earlier.unwrap_or(Event::Start(start))];
-        self.write_events()
-    }
-
-    /// The state to go on from, with the epochs it remembers put back into the events.
-    pub fn restore(&mut self, phase: udas_record::Phase) -> Result<Option<Snapshot>> {
-        let path = self.path.join(STATE_FILE);
-        if self.start == Start::Fresh || !path.exists() {
-            return Ok(None);
+        if self.path.join(EVENTS_FILE).exists() {
+            let history = snapshot.as_ref().map(|snapshot| &snapshot.history);
+            let progress = Progress {
+                phase,
+                before: history.and_then(|history| history.before),
+                epochs: history.map_or(&[], |history| &history.epochs),
+            };
+            self.log = Some(EventLog::resume(&self.path, progress)?);
+            self.record(Event::Resume(start))?;
+        } else {
+            self.log = Some(EventLog::create(&self.path)?);
+            self.record(Event::Start(start))?;
         }
-        let snapshot = Snapshot::load(&path)?;
-        let before = snapshot.history.before.map(|score| Event::Before { phase, score });
-        self.events.extend(before);
-        self.events.extend(snapshot.history.epochs.iter().cloned().map(Event::Epoch));
-        self.write_events()?;
-        Ok(Some(snapshot))
+        Ok(snapshot)
     }
 
-    /// Saves the state after an epoch, then the record of it: a run killed in between writes the record
-    /// anew from the state.
+    /// Saves the state after an epoch, then the record of it: a run killed in between adds the record from
+    /// the state.
     pub fn save_state(&mut self, snapshot: &Snapshot, event: Event) -> Result<()> {
         snapshot.save(&self.path.join(STATE_FILE))?;
         self.record(event)
@@ -110,14 +112,16 @@ impl RunFolder {
 
     /// Adds an event.
     pub fn record(&mut self, event: Event) -> Result<()> {
-        self.events.push(event);
-        self.write_events()
+        match &mut self.log {
+            Some(log) => Ok(log.append(&event)?),
+            None => anyhow::bail!("{}: the run has not begun", self.path.display()),
+        }
     }
 
     /// The run is done: its state is needed no more, and TensorBoard can show its curves.
     pub fn finish(&mut self, stop: Event) -> Result<()> {
         self.record(stop)?;
-        udas_report::tensorboard::write_run(&self.path, &self.events, &[])?;
+        udas_report::tensorboard::write_run(&self.path, &read_events(&self.path)?, &[])?;
         match std::fs::remove_file(self.path.join(STATE_FILE)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
@@ -131,11 +135,6 @@ impl RunFolder {
             && self.model().exists()
             && read_events(&self.path).is_ok_and(|events| events.iter().any(stopped))
     }
-
-    fn write_events(&self) -> Result<()> {
-        write_whole(&self.path.join(EVENTS_FILE), to_lines(&self.events).as_bytes())?;
-        Ok(())
-    }
 }
 
 /// Takes the folder for this process; the system gives it back however the process ends.
@@ -148,7 +147,8 @@ fn lock(folder: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            let text = format!("{shown} is in use by another run; wait for it, or choose another --out");
+            let text =
+                format!("{shown} is in use by another run; wait for it, or choose another --out");
             Err(failure::usage(&text).into())
         }
         // Some network file systems have no locks; a single run is safe there all the same.

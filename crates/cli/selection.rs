@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use udas_data::{DataSet, Intensity, Layout, Padding, Plane, Preprocessing, Subject, expand};
+use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
 use udas_unet::SIZE_MULTIPLE;
 
 /// Images by path, or a data set's domain.
@@ -62,7 +62,11 @@ impl Images {
 }
 
 /// All subjects of some domains, with the data set's remarks said.
-pub fn domains(root: &std::path::Path, names: &[String], console: &Console) -> Result<Vec<Subject>> {
+pub fn domains(
+    root: &std::path::Path,
+    names: &[String],
+    console: &Console,
+) -> Result<Vec<Subject>> {
     let set = DataSet::open(root)?;
     set.notes().iter().for_each(|note| console.warn(note));
     let mut subjects = Vec::new();
@@ -76,22 +80,18 @@ pub fn domains(root: &std::path::Path, names: &[String], console: &Console) -> R
 pub fn preprocessing_of(layout: Layout) -> Preprocessing {
     match layout {
         Layout::DomainFolders => Preprocessing::upright(Plane::Sagittal),
-        Layout::Cc359 => {
-            Preprocessing { padding: Padding::Square { multiple: SIZE_MULTIPLE }, ..Preprocessing::CC359 }
-        }
+        Layout::Cc359 => Preprocessing {
+            padding: Padding::Square { multiple: SIZE_MULTIPLE },
+            ..Preprocessing::CC359
+        },
         Layout::Mnms => Preprocessing::MNMS,
     }
 }
 
-/// A preprocessing with what the flags say in place of the suggestion.
-pub fn adjusted(
-    suggestion: Preprocessing,
-    plane: Option<Plane>,
-    intensity: Option<Intensity>,
-) -> Preprocessing {
+/// A preprocessing with the plane that a flag names in place of the suggestion's.
+pub fn in_plane(suggestion: Preprocessing, plane: Option<Plane>) -> Preprocessing {
     let plane = plane.unwrap_or(suggestion.plane);
-    let intensity = intensity.unwrap_or_else(|| suggestion.intensity.clone());
-    Preprocessing { plane, intensity, ..suggestion }
+    Preprocessing { plane, ..suggestion }
 }
 
 /// The subjects that a list names: by id, or by place in name order from 1.
@@ -105,7 +105,9 @@ pub fn choose(subjects: Vec<Subject>, list: Option<&str>) -> Result<Vec<Subject>
         }
     }
     if chosen.is_empty() {
-        return Err(failure::usage("--subjects names nobody; give names or places such as 1-16").into());
+        return Err(
+            failure::usage("--subjects names nobody; give names or places such as 1-16").into()
+        );
     }
     chosen.sort_unstable();
     chosen.dedup();

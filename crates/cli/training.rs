@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use udas_data::{
     Augment, BatchPlan, LabelUse, Labelled, LabelledBatches, LastBatch, Order, Preprocessing,
-    SliceSource, Subject, UnlabelledBatches, Unlabelled, VolumeSlices,
+    SliceSource, Subject, Unlabelled, UnlabelledBatches, VolumeSlices,
 };
 use udas_kernels::InstructionSet;
 use udas_record::{Event, Input, Machine, Phase, StartRecord, StopReason, StopRecord};

@@ -7,19 +7,20 @@ use crate::observer::Watch;
 use crate::run_folder::{RunFolder, Start};
 use crate::selection::{self, Images};
 use crate::training::{self, LabelledSet, OrderName, What};
-use crate::{failure, head_search, interrupt, settings};
+use crate::{failure, head_search, intensity, interrupt, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::PathBuf;
 use udas_adapt::{
-    Adapted, Method, Model, Options, OracleBatches, Requirement, Run, TargetBatch, TargetBatches,
+    Adapted, Method, Model, Options, OracleBatches, Patch, Requirement, Run, TargetBatch,
+    TargetBatches,
 };
 use udas_data::{Augment, Plane, Subject, Unlabelled};
 use udas_model::{HeadFile, ModelFile, Provenance};
 use udas_record::{Event, Phase, StopReason};
-use udas_train::{Batches, LabelledBatch, StopRule, Task};
+use udas_train::{Batches, LabelledBatch, Snapshot, StopRule, Task};
 
 /// Adapts a network to unlabelled volumes of a new scanner
 ///
@@ -67,6 +68,11 @@ pub struct AdaptArgs {
     #[arg(long, value_parser = word::<Plane>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plane: Option<Plane>,
+    /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
+    /// percentile:LOW,HIGH or z-score
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intensity: Option<String>,
     /// Memory for decoded volumes in GiB
     #[arg(long, default_value_t = 4.0)]
     pub cache_gib: f64,
@@ -89,9 +95,10 @@ pub struct AdaptArgs {
 
 pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
-    let file = given.config.clone().or_else(|| {
-        (start == Start::Resume).then(|| RunFolder::config(&given.out))
-    });
+    let file = given
+        .config
+        .clone()
+        .or_else(|| (start == Start::Resume).then(|| RunFolder::config(&given.out)));
     let (dry_run, asked_epochs) = (given.dry_run, given.options.epochs.is_some());
     let mut args = match file {
         Some(file) => settings::with_file(given, flags, &file)?,
@@ -118,8 +125,8 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
         target: Some(&target),
     };
     let record = training::start_record(what, args.seed, &files, &[&job.subjects], console)?;
-    folder.begin(&args, record)?;
-    let adapted = match job.adapt(&args, &mut folder, console) {
+    let resume = folder.begin(&args, record, Phase::Adapt)?;
+    let adapted = match job.adapt(&args, &mut folder, resume, console) {
         Ok(adapted) => adapted,
         Err(error) => {
             keep_last_good(&job, &args, &folder, console);
@@ -128,6 +135,9 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     };
     finish(&job, &args, adapted, asked_epochs, &mut folder, console)
 }
+
+/// What changed against the source model, in a run folder.
+pub const PATCH_FILE: &str = "patch.safetensors";
 
 /// An adaptation with all it needs at hand.
 pub struct Job {
@@ -144,11 +154,13 @@ impl Job {
     pub fn prepare(args: &mut AdaptArgs, console: &Console) -> Result<Self> {
         let method = udas_adapt::find(&args.method).ok_or_else(|| {
             let names: Vec<_> = udas_adapt::METHODS.iter().map(|method| method.name()).collect();
-            let text = format!("there is no method {:?}; there are {}", args.method, names.join(", "));
+            let text =
+                format!("there is no method {:?}; there are {}", args.method, names.join(", "));
             failure::usage(&text)
         })?;
-        let suggestion = selection::adjusted(args.target.preprocessing()?, args.plane, None);
-        let model = ModelFile::load(&args.model, Some(suggestion))?;
+        let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
+        let mut model = ModelFile::load(&args.model, Some(suggestion))?;
+        intensity::replace(&mut model, args.intensity.as_deref())?;
         let needs = method.about().needs;
         let head = if needs.contains(&Requirement::EarlyHead) {
             let level = args.options.level;
@@ -196,14 +208,17 @@ impl Job {
         &self,
         args: &AdaptArgs,
         folder: &mut RunFolder,
+        resume: Option<Snapshot>,
         console: &Console,
     ) -> Result<Adapted> {
         let device = console.device();
         let needs = self.method.about().needs;
         let plan = args.order.plan(args.seed, self.options.batch_size);
         let in_order = OrderName::Sequential.plan(args.seed, self.options.batch_size);
-        let check =
-            TargetBatches::new(training::unlabelled_batches(&self.target, in_order)?, device.clone());
+        let check = TargetBatches::new(
+            training::unlabelled_batches(&self.target, in_order)?,
+            device.clone(),
+        );
         let target: Box<dyn Batches<TargetBatch>> = if needs.contains(&Requirement::TargetLabels) {
             let set = self.labelled(self.subjects.clone(), args)?;
             Box::new(OracleBatches(set.batches(plan, Augment::Off, console)?))
@@ -222,7 +237,6 @@ impl Job {
             head: self.head.as_ref().map(|head| head.state.clone()),
         };
         let class_ratio = self.model.info.class_ratio.clone();
-        let resume = folder.restore(Phase::Adapt)?;
         let score = if self.head.is_some() { "agreement" } else { "confidence" };
         let mut watch = Watch::new(folder, console, Phase::Adapt, score, self.options.epochs);
         let run = Run {
@@ -290,9 +304,8 @@ impl Job {
 fn keep_last_good(job: &Job, args: &AdaptArgs, folder: &RunFolder, console: &Console) {
     let Some(state) = folder.last_state() else { return };
     let names = job.model.state.keys();
-    let network: udas_nn::StateDict = names
-        .filter_map(|name| Some((name.clone(), state.objective.get(name)?.clone())))
-        .collect();
+    let network: udas_nn::StateDict =
+        names.filter_map(|name| Some((name.clone(), state.objective.get(name)?.clone()))).collect();
     if network.len() != job.model.state.len() {
         return;
     }
@@ -318,14 +331,23 @@ fn finish(
     if let Some(summary) = summary {
         training::report_stop(summary, folder, console)?;
     }
-    let moved: usize = adapted.moved.iter().filter_map(|name| adapted.unet.get(name)).map(|tensor| tensor.elem_count()).sum();
+    let moved: usize = adapted
+        .moved
+        .iter()
+        .filter_map(|name| adapted.unet.get(name))
+        .map(|tensor| tensor.elem_count())
+        .sum();
     console.say(format!(
         "moved: {} ({moved} weights in {} tensors)",
         job.method.recipe().moves.words(),
         adapted.moved.len()
     ));
     let epochs = summary.map_or(0, |summary| summary.epochs.len());
+    let collapse = adapted.collapse();
     let model = job.model_file(adapted.unet, epochs, args)?;
+    let mut patch = Patch::between(&job.model.state, &model.state)?;
+    patch.notes = Some(serde_json::to_string(&model.info)?);
+    patch.save(&folder.path().join(PATCH_FILE))?;
     model.save(&folder.model())?;
     let stop = match summary {
         Some(summary) => training::stop_event(Phase::Adapt, summary),
@@ -350,13 +372,20 @@ fn finish(
         "score-after": last,
     });
     console.result(path.display().to_string(), &value)?;
+    if let Some(collapse) = collapse {
+        let text = format!("{collapse}; the adapted model should not be used");
+        return Err(failure::rejected(text).into());
+    }
     let out_of_epochs = summary.is_some_and(|summary| summary.reason == StopReason::EpochsDone);
     if out_of_epochs && job.options.stop != StopRule::Never {
         let text = format!("not converged after {epochs} epochs: the score still changed");
         if asked_epochs {
             console.warn(text);
         } else {
-            return Err(failure::rejected(text + "; give more --epochs, or --epochs N to accept N").into());
+            return Err(failure::rejected(
+                text + "; give more --epochs, or --epochs N to accept N",
+            )
+            .into());
         }
     }
     Ok(())

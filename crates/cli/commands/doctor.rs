@@ -137,7 +137,8 @@ impl Diagnosis {
         for warning in probe.header.warnings() {
             self.find(Severity::Risk, path, warning.to_string());
         }
-        let (min, max) = spacing.iter().fold((f64::INFINITY, 0.0f64), |(a, b), &mm| (a.min(mm), b.max(mm)));
+        let (min, max) =
+            spacing.iter().fold((f64::INFINITY, 0.0f64), |(a, b), &mm| (a.min(mm), b.max(mm)));
         if max > 8.0 * min {
             let problem = format!("voxels of {min:.2} to {max:.2} mm: check the plane of slices");
             self.find(Severity::Remark, path, problem);
@@ -147,27 +148,38 @@ impl Diagnosis {
     fn intensities(&mut self, path: &Path, volume: &Volume) {
         let bad = volume.not_finite();
         if bad > 0 {
-            let problem = format!("{bad} voxels are NaN or infinite; replace them, for example by zero");
+            let problem =
+                format!("{bad} voxels are NaN or infinite; replace them, for example by zero");
             return self.find(Severity::Error, path, problem);
         }
         let mut values = volume.data().to_vec();
         values.sort_unstable_by(f32::total_cmp);
         let (Some(&min), Some(&max)) = (values.first(), values.last()) else { return };
         if min == max {
-            return self.find(Severity::Error, path, format!("every voxel is {min}: nothing to see"));
+            return self.find(
+                Severity::Error,
+                path,
+                format!("every voxel is {min}: nothing to see"),
+            );
         }
         let at_top = values.iter().rev().take_while(|&&value| value == max).count();
         if at_top as f64 > CLIPPED * values.len() as f64 {
             let share = 100.0 * at_top as f64 / values.len() as f64;
-            self.find(Severity::Risk, path, format!("{share:.1}% of voxels have the largest value: clipped?"));
+            self.find(
+                Severity::Risk,
+                path,
+                format!("{share:.1}% of voxels have the largest value: clipped?"),
+            );
         }
         let quantile = |k: usize| {
-            let value = values.get(k * (values.len() - 1) / (QUANTILES - 1)).copied().unwrap_or(min);
+            let value =
+                values.get(k * (values.len() - 1) / (QUANTILES - 1)).copied().unwrap_or(min);
             f64::from((value - min) / (max - min))
         };
         self.quantiles.push((0..QUANTILES).map(quantile).collect());
         let bytes: Vec<u8> = volume.data().iter().flat_map(|value| value.to_le_bytes()).collect();
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String =
+            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let shown = path.display().to_string();
         if let Some(other) = self.digests.insert(digest, shown.clone())
             && other != shown
@@ -194,7 +206,9 @@ impl Diagnosis {
     }
 
     fn look_at_the_set(&mut self) {
-        for (what, seen) in [("orientations", &self.orientations), ("voxel sizes", &self.spacings_mm)] {
+        for (what, seen) in
+            [("orientations", &self.orientations), ("voxel sizes", &self.spacings_mm)]
+        {
             if seen.len() > 3 {
                 let problem = format!("{} different {what} among {} files", seen.len(), self.files);
                 let file = "all files".into();
@@ -206,13 +220,16 @@ impl Diagnosis {
     fn mean_quantiles(&self) -> Option<Vec<f64>> {
         let count = self.quantiles.len();
         (count > 0).then(|| {
-            let mean = |k| self.quantiles.iter().filter_map(|q| q.get(k)).sum::<f64>() / count as f64;
+            let mean =
+                |k| self.quantiles.iter().filter_map(|q| q.get(k)).sum::<f64>() / count as f64;
             (0..QUANTILES).map(mean).collect()
         })
     }
 
     fn compare(&mut self, source: &Self) {
-        let (Some(ours), Some(theirs)) = (self.mean_quantiles(), source.mean_quantiles()) else { return };
+        let (Some(ours), Some(theirs)) = (self.mean_quantiles(), source.mean_quantiles()) else {
+            return;
+        };
         let total: f64 = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).sum();
         let distance = total / QUANTILES as f64;
         self.intensity_distance = Some(distance);
@@ -221,13 +238,18 @@ impl Diagnosis {
                 "intensities lie {distance:.3} of the range from the source's: expect a loss of accuracy; \
                  try --intensity percentile and training with --augment intensity first"
             );
-            self.findings.push(Finding { severity: Severity::Risk, file: "all files".into(), problem });
+            self.findings.push(Finding {
+                severity: Severity::Risk,
+                file: "all files".into(),
+                problem,
+            });
         }
     }
 
     fn text(&self) -> String {
         let list = |seen: &BTreeMap<String, usize>| {
-            let items: Vec<_> = seen.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+            let items: Vec<_> =
+                seen.iter().map(|(name, count)| format!("{name} ({count})")).collect();
             items.join(", ")
         };
         let mut text = format!(
@@ -237,7 +259,8 @@ impl Diagnosis {
             list(&self.spacings_mm)
         );
         if let Some(distance) = self.intensity_distance {
-            text += &format!("distance of intensities from the source's: {distance:.3} of the range\n");
+            text +=
+                &format!("distance of intensities from the source's: {distance:.3} of the range\n");
         }
         for severity in [Severity::Error, Severity::Risk, Severity::Remark] {
             for finding in self.findings.iter().filter(|finding| finding.severity == severity) {

@@ -9,7 +9,9 @@ use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, Subject};
-use udas_metrics::{Config, Connectivity, Grid, Metric, MetricSummary, Score, SubjectScores, Summary, score_labels};
+use udas_metrics::{
+    Config, Connectivity, Grid, Metric, MetricSummary, Score, SubjectScores, Summary, score_labels,
+};
 use udas_nn::write_whole;
 use udas_record::Evaluation;
 use udas_report::record_scores;
@@ -60,7 +62,9 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
             let subjects = selection::choose(subjects, args.set.subjects.as_deref())?;
             pairs_of(&args.predictions, &subjects)?
         }
-        (None, None) => return Err(failure::usage("give --labels DIR, or --data and --domain").into()),
+        (None, None) => {
+            return Err(failure::usage("give --labels DIR, or --data and --domain").into());
+        }
     };
     interrupt::flag();
     let mut rows: Vec<(String, SubjectScores)> = Vec::new();
@@ -157,14 +161,16 @@ fn classes_in(masks: &[&Labels]) -> Vec<u8> {
 
 /// Gives every subject every class: one that neither truth nor prediction has is undefined, not absent.
 fn complete_classes(rows: &mut [(String, SubjectScores)], config: &Config) -> Result<()> {
-    let of = |scores: &SubjectScores| -> Vec<u8> { scores.classes.iter().map(|c| c.class).collect() };
+    let of =
+        |scores: &SubjectScores| -> Vec<u8> { scores.classes.iter().map(|c| c.class).collect() };
     let mut all: BTreeSet<u8> = rows.iter().flat_map(|(_, scores)| of(scores)).collect();
     if all.is_empty() {
         all.insert(1);
     }
     let grid = Grid::new([1, 1, 1], [1.0; 3])?;
     for (_, scores) in rows {
-        let missing: Vec<u8> = all.iter().copied().filter(|class| !of(scores).contains(class)).collect();
+        let missing: Vec<u8> =
+            all.iter().copied().filter(|class| !of(scores).contains(class)).collect();
         scores.classes.extend(score_labels(&[0], &[0], &grid, &missing, config)?.classes);
         scores.classes.sort_by_key(|class| class.class);
     }

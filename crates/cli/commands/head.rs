@@ -13,7 +13,7 @@ use udas_data::Augment;
 use udas_model::{HeadFile, HeadInfo, ModelFile, Provenance};
 use udas_nn::AdamConfig;
 use udas_record::Phase;
-use udas_train::{Fit, FitConfig, HeadTraining, Keep, StopRule, Task, fit};
+use udas_train::{Fit, FitConfig, HeadTraining, Keep, Snapshot, StopRule, Task, fit};
 use udas_unet::{EarlyHead, MAX_LEVEL, UNet};
 
 /// Trains a small segmentation head on the early features of a trained network
@@ -79,9 +79,10 @@ pub struct HeadArgs {
 
 pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
-    let file = given.config.clone().or_else(|| {
-        (start == Start::Resume).then(|| RunFolder::config(&given.out))
-    });
+    let file = given
+        .config
+        .clone()
+        .or_else(|| (start == Start::Resume).then(|| RunFolder::config(&given.out)));
     let dry_run = given.dry_run;
     let args = match file {
         Some(file) => settings::with_file(given, flags, &file)?,
@@ -119,11 +120,11 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let domains = args.domain.join("+");
     let what = What { command: "head", source: Some(&domains), ..What::default() };
     let record = training::start_record(what, args.seed, &files, &[&subjects], console)?;
-    folder.begin(&args, record)?;
+    let resume = folder.begin(&args, record, Phase::Head)?;
     let unet = UNet::from_state(&model.state, console.device())?;
     let head = EarlyHead::random(architecture, args.level, args.seed, console.device())?;
     let mut objective = HeadTraining::new(unet, head);
-    let summary = train(&args, &set, &mut objective, &mut folder, console)?;
+    let summary = train(&args, &set, &mut objective, (&mut folder, resume), console)?;
     training::report_stop(&summary, &folder, console)?;
     let provenance = Provenance {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -151,7 +152,7 @@ fn train(
     args: &HeadArgs,
     set: &LabelledSet,
     objective: &mut HeadTraining,
-    folder: &mut RunFolder,
+    (folder, resume): (&mut RunFolder, Option<Snapshot>),
     console: &Console,
 ) -> Result<udas_train::FitSummary> {
     let plan = args.order.plan(args.seed, args.batch_size);
@@ -163,7 +164,6 @@ fn train(
         stop: StopRule::Never,
         keep: Keep::Last,
     };
-    let resume = folder.restore(Phase::Head)?;
     let mut watch = Watch::new(folder, console, Phase::Head, "Dice", args.epochs);
     let surroundings = Fit {
         train: &batches,

@@ -17,7 +17,9 @@ pub struct MethodsArgs {
 pub fn run(args: &MethodsArgs, console: &Console) -> Result<()> {
     if let Some(name) = &args.name {
         let method = udas_adapt::find(name).ok_or_else(|| {
-            crate::failure::usage(&format!("there is no method {name:?}; `udas methods` lists them"))
+            crate::failure::usage(&format!(
+                "there is no method {name:?}; `udas methods` lists them"
+            ))
         })?;
         let about = method.about();
         let text = format!(
@@ -31,7 +33,10 @@ pub fn run(args: &MethodsArgs, console: &Console) -> Result<()> {
             about.failure,
             method.options(),
         );
-        return console.result(text, &describe(*METHODS.iter().find(|m| m.name() == name).unwrap_or(&METHODS[0])));
+        return console.result(
+            text,
+            &describe(*METHODS.iter().find(|m| m.name() == name).unwrap_or(&METHODS[0])),
+        );
     }
     let width = METHODS.iter().map(|method| method.name().len()).max().unwrap_or(0);
     let lines: Vec<_> = METHODS
@@ -39,7 +44,12 @@ pub fn run(args: &MethodsArgs, console: &Console) -> Result<()> {
         .map(|method| {
             let about = method.about();
             let first = about.idea.split(". ").next().unwrap_or_default();
-            format!("{:width$}  {} [needs {}]", method.name(), first.trim_end_matches('.'), needs(about.needs))
+            format!(
+                "{:width$}  {} [needs {}]",
+                method.name(),
+                first.trim_end_matches('.'),
+                needs(about.needs)
+            )
         })
         .collect();
     let values: Vec<_> = METHODS.iter().map(|method| describe(*method)).collect();

@@ -63,7 +63,8 @@ pub fn run(args: &PhantomArgs, console: &Console) -> Result<()> {
     if let Ok(progress) = progress.into_inner() {
         progress.finish();
     }
-    let text = format!("{} (synthetic, {} subjects)", summary.root.display(), summary.subjects.len());
+    let text =
+        format!("{} (synthetic, {} subjects)", summary.root.display(), summary.subjects.len());
     let value = serde_json::json!({ "root": summary.root, "subjects": summary.subjects.len() });
     console.result(text, &value)
 }

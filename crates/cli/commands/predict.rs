@@ -3,7 +3,7 @@ use crate::args::word;
 use crate::console::Console;
 use crate::selection::{self, Images};
 use crate::{failure, intensity, interrupt};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,11 @@ pub struct PredictArgs {
     /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
     #[arg(long, value_parser = word::<Plane>)]
     plane: Option<Plane>,
-    /// Intensities, for models that do not say: min-max, percentile, percentile:LOW,HIGH or z-score
+    /// What an adaptation changed (RUN/patch.safetensors), applied to the model it was made from
+    #[arg(long, value_name = "FILE")]
+    patch: Option<PathBuf>,
+    /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
+    /// percentile:LOW,HIGH or z-score
     #[arg(long)]
     intensity: Option<String>,
     #[arg(long, hide = true)]
@@ -62,9 +66,12 @@ struct MadeBy {
 const MADE_BY: &str = "predictions.json";
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
-    let chosen = args.intensity.as_deref().map(intensity::parse).transpose()?;
-    let suggestion = selection::adjusted(args.images.preprocessing()?, args.plane, chosen);
-    let model = ModelFile::load(&args.model, Some(suggestion))?;
+    let suggestion = selection::in_plane(args.images.preprocessing()?, args.plane);
+    let mut model = ModelFile::load(&args.model, Some(suggestion))?;
+    if let Some(patch) = &args.patch {
+        patched(&mut model, patch)?;
+    }
+    intensity::replace(&mut model, args.intensity.as_deref())?;
     if let Some(plane) = args.plane
         && plane != model.info.preprocessing.plane
     {
@@ -108,8 +115,20 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         anyhow::bail!("interrupted; the same command goes on with what is missing");
     }
     if !failed.is_empty() {
-        let text = format!("{} of {} volumes failed: {}", failed.len(), subjects.len(), failed.join(", "));
+        let text =
+            format!("{} of {} volumes failed: {}", failed.len(), subjects.len(), failed.join(", "));
         return Err(failure::input(text).into());
+    }
+    Ok(())
+}
+
+/// Applies a patch to the model that it was made from; what is done to volumes is the adapted model's.
+pub fn patched(model: &mut ModelFile, path: &Path) -> Result<()> {
+    let patch = udas_adapt::Patch::load(path)?;
+    model.state = patch.apply(&model.state).with_context(|| path.display().to_string())?;
+    if let Some(notes) = &patch.notes {
+        model.info = serde_json::from_str(notes)
+            .map_err(|error| failure::input(format!("{}: {error}", path.display())))?;
     }
     Ok(())
 }
@@ -234,7 +253,8 @@ pub fn plane_of(plane: Plane) -> udas_report::Plane {
 
 fn draw(path: &Path, image: &Volume, labels: &Labels, plane: Plane) -> Result<()> {
     let nothing = labels.map(|_| 0);
-    let contour = Contour { name: "prediction", labels, colour: Colour::AFTER, stroke: Stroke::Thin };
+    let contour =
+        Contour { name: "prediction", labels, colour: Colour::AFTER, stroke: Stroke::Thin };
     let overlay = Overlay {
         image,
         plane: plane_of(plane),

@@ -59,7 +59,8 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
         _ => Path::new("."),
     };
     let failed = |error: udas_report::Error| failure::input(format!("{error}"));
-    let pictures = udas_report::write_report(&experiment, base, plane_of(plane), &args.out).map_err(failed)?;
+    let pictures =
+        udas_report::write_report(&experiment, base, plane_of(plane), &args.out).map_err(failed)?;
     let mut files = vec![args.out.join(udas_report::PAGE_FILE)];
     files.extend(udas_report::write_results(&experiment, &args.out).map_err(failed)?);
     if args.figures {

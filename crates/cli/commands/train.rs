@@ -9,11 +9,13 @@ use anyhow::Result;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use udas_data::{Augment, AugmentationRanges, DataSet, LastBatch, Layout, Plane, Preprocessing, Subject};
+use udas_data::{
+    Augment, AugmentationRanges, DataSet, LastBatch, Layout, Plane, Preprocessing, Subject,
+};
 use udas_model::{ModelFile, ModelInfo, Provenance};
 use udas_nn::AdamConfig;
 use udas_record::Phase;
-use udas_train::{Fit, FitConfig, FitSummary, Keep, SourceTraining, StopRule, Task, fit};
+use udas_train::{Fit, FitConfig, FitSummary, Keep, Snapshot, SourceTraining, StopRule, Task, fit};
 use udas_unet::{Architecture, UNet};
 
 /// Trains a segmentation network on labelled volumes of the source scanner
@@ -66,7 +68,7 @@ pub struct TrainArgs {
     #[arg(long, value_parser = word::<Plane>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     plane: Option<Plane>,
-    /// Intensities: min-max, percentile, percentile:LOW,HIGH or z-score
+    /// Intensities: min-max, percentile, percentile:LOW,HIGH, z-score or nyul
     #[arg(long, default_value = "min-max")]
     intensity: String,
     /// Alter the intensities of training slices: none or intensity (gamma, gain, bias field, noise, blur)
@@ -112,9 +114,10 @@ struct Plan {
 
 pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
-    let file = given.config.clone().or_else(|| {
-        (start == Start::Resume).then(|| RunFolder::config(&given.out))
-    });
+    let file = given
+        .config
+        .clone()
+        .or_else(|| (start == Start::Resume).then(|| RunFolder::config(&given.out)));
     let dry_run = given.dry_run;
     let args = match file {
         Some(file) => settings::with_file(given, flags, &file)?,
@@ -136,11 +139,11 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let domains = args.domain.join("+");
     let what = What { command: "train", source: Some(&domains), ..What::default() };
     let record = training::start_record(what, args.seed, &[], &subjects, console)?;
-    folder.begin(&args, record)?;
+    let resume = folder.begin(&args, record, Phase::Source)?;
     let architecture = Architecture { filters: args.filters, outputs: plan.task.outputs() };
     let unet = UNet::random(architecture, args.seed, console.device())?;
     let mut objective = SourceTraining::new(unet);
-    let summary = train(&args, &plan, &set, &mut objective, &mut folder, console)?;
+    let summary = train(&args, &plan, &set, &mut objective, (&mut folder, resume), console)?;
     training::report_stop(&summary, &folder, console)?;
     let provenance = Provenance {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -153,6 +156,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     };
     let mut info = ModelInfo::new(architecture, plan.preprocessing.clone(), provenance);
     info.class_ratio = set.class_ratio()?;
+    info.source_histogram = Some(intensity::histogram(&plan.train, &plan.preprocessing)?);
     let state = objective.unet().parameters().state()?;
     ModelFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_event(Phase::Source, &summary))?;
@@ -174,8 +178,8 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
         return Err(failure::usage(&text).into());
     }
     let suggestion = selection::preprocessing_of(layout);
-    let intensity = intensity::parse(&args.intensity)?;
-    let preprocessing = selection::adjusted(suggestion, args.plane, Some(intensity));
+    let mut preprocessing = selection::in_plane(suggestion, args.plane);
+    preprocessing.intensity = intensity::for_training(&args.intensity, &train, &preprocessing)?;
     let classes = args.classes.unwrap_or(if layout == Layout::Mnms { 4 } else { 2 });
     let task = match classes {
         0 | 1 => return Err(failure::usage("--classes: at least 2, background included").into()),
@@ -206,7 +210,7 @@ fn train(
     plan: &Plan,
     set: &LabelledSet,
     objective: &mut SourceTraining,
-    folder: &mut RunFolder,
+    (folder, resume): (&mut RunFolder, Option<Snapshot>),
     console: &Console,
 ) -> Result<FitSummary> {
     let order = args.order.plan(args.seed, args.batch_size);
@@ -224,7 +228,11 @@ fn train(
         let validation = plan.validation.clone();
         let set = LabelledSet::open(validation, &plan.preprocessing, plan.task, cache)?;
         let order = OrderName::Sequential.plan(args.seed, args.batch_size);
-        Some(set.batches(udas_data::BatchPlan { last: LastBatch::Keep, ..order }, Augment::Off, console)?)
+        Some(set.batches(
+            udas_data::BatchPlan { last: LastBatch::Keep, ..order },
+            Augment::Off,
+            console,
+        )?)
     };
     let config = FitConfig {
         phase: Phase::Source,
@@ -233,7 +241,6 @@ fn train(
         stop: StopRule::Never,
         keep: args.keep,
     };
-    let resume = folder.restore(Phase::Source)?;
     let mut watch = Watch::new(folder, console, Phase::Source, "validation Dice", args.epochs);
     let surroundings = Fit {
         train: &batches,

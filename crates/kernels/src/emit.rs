@@ -114,6 +114,7 @@ impl Sink<'_> {
                 Epilogue::Gradient(_) => zero,
             };
             let mut gathered = Gathered::<L> { shift: zero, first: zero, second: zero };
+            let is_start = *sums == Sums::Moments && partial.count == 0;
             if *sums == Sums::Moments {
                 gathered.shift = L::load(partial.shift.as_ptr().add(c));
             }
@@ -150,8 +151,19 @@ impl Sink<'_> {
                     }
                 }
             }
+            if is_start {
+                // The mean of the item's first pixels becomes the shift about which all are summed, so that
+                // channels whose mean is large against their deviation keep their digits.
+                let mean = L::mul(gathered.first, L::splat(1.0 / pixels.len() as f32));
+                gathered = Gathered { shift: mean, first: zero, second: zero };
+                L::store(partial.shift.as_mut_ptr().add(c), mean);
+                for pixel in pixels {
+                    let stored = out.pointer().add(pixel * channels + c).cast_const();
+                    gathered.moments(load_first::<L, FULL>(stored, own));
+                }
+            }
             if *sums != Sums::Nothing {
-                gathered.add_to(c, pixels.len(), *sums, partial);
+                gathered.add_to(c, partial);
             }
         }
     }
@@ -194,25 +206,19 @@ impl<L: Lanes> Gathered<L> {
         y
     }
 
-    /// Adds to an item's sums. After the item's first pixels, their mean becomes the shift about which the
-    /// rest is summed, so that channels whose mean is large against their deviation keep their digits.
+    /// Adds to an item's sums.
     ///
     /// # Safety
     /// `c + L::N` is at most the padded channels of `partial`.
     #[inline(always)]
-    unsafe fn add_to(self, c: usize, pixels: usize, sums: Sums, partial: &mut Partial) {
-        // SAFETY: the three vectors have the padded channels.
+    unsafe fn add_to(self, c: usize, partial: &mut Partial) {
+        // SAFETY: the two vectors have the padded channels.
         unsafe {
-            let second = partial.second.as_mut_ptr().add(c);
-            if sums == Sums::Moments && partial.count == 0 {
-                let mean = L::mul(self.first, L::splat(1.0 / pixels as f32));
-                L::store(partial.shift.as_mut_ptr().add(c), mean);
-                let about_mean = L::sub(self.second, L::mul(self.first, mean));
-                L::store(second, L::max(about_mean, L::splat(0.0)));
-            } else {
-                let first = partial.first.as_mut_ptr().add(c);
-                L::store(first, L::add(L::load(first), self.first));
-                L::store(second, L::add(L::load(second), self.second));
+            for (sums, added) in
+                [(&mut partial.first, self.first), (&mut partial.second, self.second)]
+            {
+                let sum = sums.as_mut_ptr().add(c);
+                L::store(sum, L::add(L::load(sum), added));
             }
         }
     }

@@ -20,7 +20,7 @@ pub fn unit_forward(unit: &Unit, x: &[f32], gather: Gather) -> (Vec<f32>, Option
         Finish::Add(skip) => Epilogue::Add { bias, skip },
     };
     let sums = if gather == Gather::Moments { Sums::Moments } else { Sums::Nothing };
-    // SAFETY: every kernel stores each pixel of its output once and reads none.
+    // SAFETY: every kernel stores each pixel of its output once and reads only what it has stored.
     let (y, partials) = unsafe {
         written(unit.output().len(), |out| {
             let sink = Sink { out, channels: unit.cout, epilogue: epilogue(), sums };
@@ -139,7 +139,7 @@ fn transposed(
     epilogue: Epilogue,
     sums: Sums,
 ) -> (Vec<f32>, Vec<Partial>) {
-    // SAFETY: every kernel stores each pixel of its output once and reads none.
+    // SAFETY: every kernel stores each pixel of its output once and reads only what it has stored.
     unsafe {
         written(unit.input.len(), |out| {
             let sink = Sink { out, channels: unit.input.c, epilogue, sums };

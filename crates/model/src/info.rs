@@ -1,6 +1,6 @@
 //! What a model file says beside its tensors.
 use serde::{Deserialize, Serialize};
-use udas_data::Preprocessing;
+use udas_data::{Landmarks, Preprocessing};
 use udas_unet::Architecture;
 
 /// Version of the metadata; readers refuse later ones.
@@ -19,6 +19,9 @@ pub struct ModelInfo {
     /// Mean of each output channel's target over the source's pixels; empty where it is not known.
     #[serde(default)]
     pub class_ratio: Vec<f64>,
+    /// The source's histogram after preprocessing, so that a new scanner's volumes can be matched to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_histogram: Option<Landmarks>,
     /// Where it comes from.
     pub provenance: Provenance,
 }
@@ -70,7 +73,14 @@ impl ModelInfo {
         preprocessing: Preprocessing,
         provenance: Provenance,
     ) -> Self {
-        Self { format: FORMAT, architecture, preprocessing, class_ratio: Vec::new(), provenance }
+        Self {
+            format: FORMAT,
+            architecture,
+            preprocessing,
+            class_ratio: Vec::new(),
+            source_histogram: None,
+            provenance,
+        }
     }
 }
 

@@ -118,8 +118,9 @@ fn reconciled(text: &str, progress: Progress) -> Result<String, (usize, serde_js
     let mut out = String::new();
     let mut missing = epochs.iter().peekable();
     let mut has_before = false;
+    let lines = text.lines().count();
     for (index, line) in text.lines().enumerate() {
-        let last = index + 1 == text.lines().count() && !text.ends_with('\n');
+        let last = index + 1 == lines && !text.ends_with('\n');
         let event = match serde_json::from_str::<Event>(line) {
             Ok(event) => event,
             Err(_) if last => break,

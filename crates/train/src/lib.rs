@@ -8,7 +8,6 @@
 mod batch;
 mod collapse;
 mod error;
-mod exact;
 mod finite;
 mod fit;
 mod from_data;

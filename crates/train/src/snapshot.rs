@@ -1,5 +1,5 @@
 //! The whole state of a training between two epochs: enough to go on to the same bits.
-use crate::{Error, Result, exact};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use udas_nn::{Checkpoint, StateDict};
@@ -51,7 +51,8 @@ impl Snapshot {
         };
         let mut tensors: StateDict = prefixed(OBJECTIVE, &self.objective).into_iter().collect();
         tensors.extend(prefixed(OPTIMISER, &self.optimiser));
-        let metadata = exact::to_json(&self.history).map_err(|e| Error::Snapshot(e.to_string()))?;
+        let metadata =
+            serde_json::to_string(&self.history).map_err(|e| Error::Snapshot(e.to_string()))?;
         Ok(Checkpoint { tensors, metadata: Some(metadata) }.save(path)?)
     }
 
@@ -63,7 +64,7 @@ impl Snapshot {
         let Checkpoint { tensors, metadata } = Checkpoint::load(path)?;
         let wrong = |reason: String| Error::Snapshot(format!("{}: {reason}", path.display()));
         let metadata = metadata.ok_or_else(|| wrong("it has no history".into()))?;
-        let history = exact::from_json(&metadata).map_err(|e| wrong(e.to_string()))?;
+        let history = serde_json::from_str(&metadata).map_err(|e| wrong(e.to_string()))?;
         let (mut objective, mut optimiser) = (StateDict::new(), StateDict::new());
         for (name, tensor) in tensors {
             if let Some(name) = name.strip_prefix(OBJECTIVE) {

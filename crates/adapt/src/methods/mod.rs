@@ -5,6 +5,7 @@ mod adabn;
 mod alpha_bn;
 mod augmented_consistency;
 mod conv_lora;
+mod early_consistency;
 mod early_features;
 mod entropy_prior;
 mod fine_tune_all;
@@ -19,6 +20,7 @@ pub use adabn::AdaBn;
 pub use alpha_bn::AlphaBn;
 pub use augmented_consistency::AugmentedConsistency;
 pub use conv_lora::ConvLora;
+pub use early_consistency::EarlyConsistency;
 pub use early_features::EarlyFeatures;
 pub use entropy_prior::EntropyPrior;
 pub use fine_tune_all::FineTuneAll;
@@ -38,6 +40,7 @@ pub const METHODS: &[&dyn Method] = &[
     &ConvLora,
     &SelfTraining,
     &AugmentedConsistency,
+    &EarlyConsistency,
     &Tent,
     &EntropyPrior,
     &MeanTeacher,

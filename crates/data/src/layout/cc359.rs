@@ -28,10 +28,11 @@ impl Name {
         let is_number =
             |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         // `CC` for the published subjects, `PH` for the phantom's.
-        let valid = ["CC", "PH"].iter().any(|prefix| id.strip_prefix(prefix).is_some_and(is_number))
-            && ["ge", "philips", "siemens"].contains(&vendor)
-            && [field, age].into_iter().all(is_number)
-            && ["F", "M"].contains(&sex);
+        let valid =
+            ["CC", "PH"].iter().any(|prefix| id.strip_prefix(prefix).is_some_and(is_number))
+                && ["ge", "philips", "siemens"].contains(&vendor)
+                && [field, age].into_iter().all(is_number)
+                && ["F", "M"].contains(&sex);
         valid.then(|| Self { vendor: vendor.to_owned(), field: field.to_owned() })
     }
 

@@ -89,8 +89,8 @@ mod tests {
     #[test]
     fn long_names_take_two_lines_and_no_more() {
         assert_eq!(two_lines("TENT", 92.0), ["TENT", ""]);
-        assert_eq!(two_lines("Early features, level 0", 92.0), ["Early", "features, level…"]);
-        assert_eq!(two_lines("Early features, level 0", 120.0), ["Early features,", "level 0"]);
+        assert_eq!(two_lines("Early features, level 0", 92.0), ["Early", "features, le…"]);
+        assert_eq!(two_lines("Early features, level 0", 112.0), ["Early features,", "level 0"]);
         assert_eq!(two_lines("", 92.0), ["", ""]);
     }
 }

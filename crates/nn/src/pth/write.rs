@@ -1,30 +1,9 @@
-//! PyTorch's zip format (`torch.save` of a flat state dict), read through candle and written here.
-//!
-//! Written are only the few pickle instructions that an ordered dict of tensors needs; read are only
-//! tensors: a pickle that calls anything else is refused by candle's reader.
+//! Writing: the few pickle instructions that an ordered dict of tensors needs, in a stored zip.
 use crate::checkpoint::raw_bytes;
 use crate::{Error, Result, StateDict};
 use safetensors::tensor::Dtype;
 use std::io::{Cursor, Write};
-use std::path::Path;
 use zip::write::SimpleFileOptions;
-
-/// Reads a `.pth` file: a flat state dict, or one under the key `state_dict`.
-pub(crate) fn load(path: &Path) -> Result<StateDict> {
-    let wrong = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
-    let mut last = String::new();
-    for key in [None, Some("state_dict")] {
-        match candle_core::pickle::read_all_with_key(path, key) {
-            Ok(tensors) if !tensors.is_empty() => return Ok(tensors.into_iter().collect()),
-            Ok(_) => last = "it holds no tensors".into(),
-            Err(error) => last = error.to_string(),
-        }
-    }
-    Err(wrong(format!(
-        "cannot be read as a PyTorch state dict ({last}); save it with \
-         torch.save(model.state_dict(), ...) with contiguous tensors"
-    )))
-}
 
 /// The bytes of a `.pth` file that `torch.load(..., weights_only=True)` reads.
 pub(crate) fn to_bytes(tensors: &StateDict) -> Result<Vec<u8>> {

@@ -1,0 +1,198 @@
+//! Reading: the archive's pickle says where the tensors are, its other files hold their numbers.
+use super::unpickle::{Id, Kind, Pickle, Storage, TensorPlace, Value};
+use crate::{Error, Result, StateDict};
+use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+use zip::ZipArchive;
+
+/// Tensors may overlap in their storages, as tied weights do; more than this many times the file's bytes only
+/// serves to fill memory.
+const MAX_SHARING: u64 = 16;
+
+/// Reads a `.pth` file: a flat state dict, or one under the key `state_dict`.
+pub(crate) fn load(path: &Path) -> Result<StateDict> {
+    let wrong = |reason: String| Error::Checkpoint {
+        path: path.to_owned(),
+        reason: format!(
+            "cannot be read as a PyTorch state dict ({reason}); save it with \
+             torch.save(model.state_dict(), ...)"
+        ),
+    };
+    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let mut archive = Archive::open(file).map_err(wrong)?;
+    let pickle = archive.pickle().map_err(wrong)?;
+    let mut tensors = StateDict::new();
+    for (name, place) in places(&pickle) {
+        tensors.insert(name.to_owned(), archive.tensor(name, place).map_err(wrong)?);
+    }
+    if tensors.is_empty() {
+        return Err(wrong("it holds no tensors".into()));
+    }
+    Ok(tensors)
+}
+
+/// The tensors of the outermost dict, or where it has none, of its entry `state_dict`.
+fn places(pickle: &Pickle) -> Vec<(&str, &TensorPlace)> {
+    let tensors = |dict: Id| -> Vec<_> {
+        let entries = pickle.entries(dict);
+        let place = |(name, id)| match pickle.get(id) {
+            Some(Value::Tensor(place)) => Some((name, place)),
+            _ => None,
+        };
+        entries.filter_map(place).collect()
+    };
+    let flat = tensors(pickle.root);
+    if !flat.is_empty() {
+        return flat;
+    }
+    let inner = pickle.entries(pickle.root).find(|(name, _)| *name == "state_dict");
+    inner.map(|(_, dict)| tensors(dict)).unwrap_or_default()
+}
+
+struct Archive {
+    zip: ZipArchive<BufReader<File>>,
+    /// The file's bytes: no entry holds more, as PyTorch does not compress.
+    length: u64,
+    /// Bytes of tensors that may still be made.
+    allowance: u64,
+    /// Folder of the pickle, with its slash.
+    folder: String,
+    storages: BTreeMap<String, Vec<u8>>,
+}
+
+impl Archive {
+    fn open(file: File) -> Result<Self, String> {
+        let length = file.metadata().map_err(|error| error.to_string())?.len();
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| error.to_string())?;
+        let mut folder = None;
+        for index in 0..zip.len() {
+            let name = zip.name_for_index(index).unwrap_or_default();
+            if let Some(start) = name.strip_suffix("data.pkl") {
+                folder = Some(start.to_owned());
+                break;
+            }
+        }
+        let folder = folder.ok_or("it has no data.pkl")?;
+        let allowance = length.saturating_mul(MAX_SHARING);
+        Ok(Self { zip, length, allowance, folder, storages: BTreeMap::new() })
+    }
+
+    fn entry(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        let wrong = |error: String| format!("its entry {name}: {error}");
+        let entry = self.zip.by_name(name).map_err(|error| wrong(error.to_string()))?;
+        let mut bytes = Vec::new();
+        entry
+            .take(self.length)
+            .read_to_end(&mut bytes)
+            .map_err(|error| wrong(error.to_string()))?;
+        Ok(bytes)
+    }
+
+    fn pickle(&mut self) -> Result<Pickle, String> {
+        let order = format!("{}byteorder", self.folder);
+        if self.zip.index_for_name(&order).is_some() && self.entry(&order)?.starts_with(b"big") {
+            return Err("its numbers are big-endian".into());
+        }
+        let program = self.entry(&format!("{}data.pkl", self.folder))?;
+        Pickle::run(&program)
+    }
+
+    fn tensor(&mut self, name: &str, place: &TensorPlace) -> Result<Tensor, String> {
+        let TensorPlace { storage: Storage { kind, key }, offset, shape, strides } = place;
+        let outside = || format!("the entry {name} is larger than its storage");
+        let count = shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n));
+        let count = count.ok_or_else(outside)?;
+        self.allowance = self
+            .allowance
+            .checked_sub(count as u64 * kind.width() as u64)
+            .ok_or_else(|| format!("its tensors are {MAX_SHARING} times as large as the file"))?;
+        if !self.storages.contains_key(key) {
+            let bytes = self.entry(&format!("{}data/{key}", self.folder))?;
+            self.storages.insert(key.clone(), bytes);
+        }
+        let storage = self.storages.get(key).ok_or_else(outside)?;
+        let bytes = gather(storage, kind.width(), *offset, shape, strides).ok_or_else(outside)?;
+        kind.tensor(&bytes, shape).map_err(|error| error.to_string())
+    }
+}
+
+/// The bytes of a strided view, row by row; `None` where it reaches out of its storage.
+fn gather(
+    storage: &[u8],
+    width: usize,
+    offset: usize,
+    shape: &[usize],
+    strides: &[usize],
+) -> Option<Vec<u8>> {
+    let count = shape.iter().product::<usize>();
+    let mut bytes = Vec::with_capacity(count * width);
+    let mut index = vec![0usize; shape.len()];
+    for _ in 0..count {
+        let mut at = offset;
+        for (&i, &stride) in index.iter().zip(strides) {
+            at = at.checked_add(i.checked_mul(stride)?)?;
+        }
+        let start = at.checked_mul(width)?;
+        bytes.extend_from_slice(storage.get(start..start.checked_add(width)?)?);
+        for (i, &size) in index.iter_mut().zip(shape).rev() {
+            *i += 1;
+            if *i < size {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    Some(bytes)
+}
+
+impl Kind {
+    /// Bytes a number.
+    const fn width(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F64 | Self::I64 => 8,
+            Self::U8 => 1,
+        }
+    }
+
+    /// Doubles become float32, as in `.safetensors` files.
+    fn tensor(self, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Tensor> {
+        let cpu = &Device::Cpu;
+        match self {
+            Self::F32 => Tensor::from_vec(words(bytes, f32::from_le_bytes), shape, cpu),
+            Self::F64 => {
+                let narrow = |word| f64::from_le_bytes(word) as f32;
+                Tensor::from_vec(words(bytes, narrow), shape, cpu)
+            }
+            Self::I64 => Tensor::from_vec(words(bytes, i64::from_le_bytes), shape, cpu),
+            Self::U8 => Tensor::from_vec(bytes.to_vec(), shape, cpu),
+        }
+    }
+}
+
+fn words<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|chunk| from(*chunk)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strided_views_are_gathered_and_those_outside_are_not() {
+        let storage: Vec<u8> = (0..12).collect();
+        // The transposed 3x4 matrix, its second column, and one number repeated.
+        let transposed = gather(&storage, 1, 0, &[4, 3], &[1, 4]).unwrap();
+        assert_eq!(transposed, [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
+        assert_eq!(gather(&storage, 1, 1, &[3], &[4]).unwrap(), [1, 5, 9]);
+        assert_eq!(gather(&storage, 2, 1, &[2, 2], &[0, 0]).unwrap(), [2, 3, 2, 3, 2, 3, 2, 3]);
+        assert_eq!(gather(&storage, 4, 0, &[], &[]).unwrap(), [0, 1, 2, 3]);
+        assert!(gather(&storage, 1, 0, &[13], &[1]).is_none());
+        assert!(gather(&storage, 8, 1, &[1], &[1]).is_none());
+        assert!(gather(&storage, 1, usize::MAX, &[2], &[1]).is_none());
+        assert!(gather(&storage, 1, 0, &[2], &[usize::MAX]).is_none());
+    }
+}
