@@ -1,2 +1,61 @@
-//! The program `udas`.
-fn main() {}
+//! The program `udas`: one match on the command; exit codes are decided here and nowhere else.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod console;
+mod failure;
+mod head_search;
+mod intensity;
+mod interrupt;
+mod method_flags;
+mod observer;
+mod run_folder;
+mod selection;
+mod settings;
+mod training;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, FromArgMatches};
+use console::Console;
+use std::process::ExitCode;
+
+/// Feature maps of one step are those of the next: two gigabytes of them are kept.
+#[global_allocator]
+static ALLOCATOR: udas_kernels::BlockCache = udas_kernels::BlockCache::new(2 << 30);
+
+fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let console = Console::new(&cli.common);
+    let result = cli.common.apply().and_then(|()| {
+        let Some((_, flags)) = matches.subcommand() else { return Ok(()) };
+        run(cli.command, flags, &console)
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console.error(&error);
+            failure::exit_code(&error)
+        }
+    }
+}
+
+fn run(command: Command, flags: &clap::ArgMatches, console: &Console) -> anyhow::Result<()> {
+    match command {
+        Command::Phantom(args) => commands::phantom::run(&args, console),
+        Command::Doctor(args) => commands::doctor::run(&args, console),
+        Command::Train(args) => commands::train::run(args, flags, console),
+        Command::Head(args) => commands::head::run(args, flags, console),
+        Command::Adapt(args) => commands::adapt::run(*args, flags, console),
+        Command::Predict(args) => commands::predict::run(&args, console),
+        Command::Evaluate(args) => commands::evaluate::run(&args, console),
+        Command::Convert(args) => commands::convert::run(&args, console),
+        Command::Methods(args) => commands::methods::run(&args, console),
+        Command::Verify(args) => commands::verify::run(&args, console),
+        Command::Report(args) => commands::report::run(&args, console),
+    }
+}

@@ -22,7 +22,18 @@ pub fn run() -> Result<()> {
     announce("package");
     crate::package::run()?;
     licences_and_advisories()?;
+    slurm()?;
     step("tests", workspace::cargo().args(["test", "--workspace"]))
+}
+
+/// The Slurm executor on a real cluster of one node; the script says so where Slurm is not installed.
+fn slurm() -> Result<()> {
+    let mut build = workspace::cargo();
+    step("build", build.args(["build", "--package", "xtask", "--package", "udas", "--bins"]))?;
+    let folder = workspace::metadata()?.target_directory.join("debug");
+    let mut script = Command::new("bash");
+    script.current_dir(workspace::root()).arg("tests/slurm.sh");
+    step("slurm", script.args([folder.join("xtask"), folder.join("udas")]))
 }
 
 /// cargo-deny is not part of a Rust installation: without it, this is a visible skip.

@@ -1,6 +1,5 @@
 //! Where the workspace is, what `cargo metadata` says of it, and cargo as a command.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,6 +38,10 @@ pub struct Package {
     pub dependencies: Vec<Dependency>,
     /// The registries it may go to; `None`: any, empty: none.
     pub publish: Option<Vec<String>>,
+    /// What it is, in a sentence.
+    pub description: Option<String>,
+    /// The licence, as an SPDX expression.
+    pub license: Option<String>,
 }
 
 impl Package {
@@ -82,26 +85,4 @@ pub fn metadata() -> Result<Metadata> {
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "cargo metadata failed: {complaint}");
     serde_json::from_slice(&output.stdout).context("cargo metadata's answer is not understood")
-}
-
-/// Members with every member they need before them.
-pub fn in_dependency_order(packages: &[Package]) -> Vec<&Package> {
-    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
-    let mut done = BTreeSet::new();
-    let mut order: Vec<&Package> = Vec::new();
-    while order.len() < packages.len() {
-        let before = order.len();
-        for package in packages {
-            let waits = package.dependencies.iter().any(|dependency| {
-                let name = dependency.name.as_str();
-                dependency.kind != Kind::Dev && names.contains(name) && !done.contains(name)
-            });
-            if !waits && done.insert(package.name.as_str()) {
-                order.push(package);
-            }
-        }
-        // Cargo refuses cycles of normal dependencies, so each pass places at least one member.
-        assert!(order.len() > before, "the members depend on each other in a circle");
-    }
-    order
 }

@@ -44,6 +44,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A patch was made for another model.
+    #[error(
+        "the patch belongs to the model with hash {expected}, but this one has {found}; pass the model it \
+         was made from"
+    )]
+    OtherBase {
+        /// Hash of the model that the patch was made from.
+        expected: String,
+        /// Hash of the model it was to be applied to.
+        found: String,
+    },
+    /// Two models are not of the same shape, or a file is no patch.
+    #[error("{0}")]
+    Patch(String),
 }
 
 impl From<udas_nn::Error> for Error {

@@ -12,19 +12,32 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adapters;
+mod altered;
 mod error;
+mod from_data;
 mod method;
 pub mod methods;
 mod objective;
 mod options;
+mod page;
+mod patch;
+mod pseudo_label;
 mod re_estimate;
 mod recipe;
 mod run;
+mod step_batch;
+mod teacher;
 
 pub use error::{Error, Result};
-pub use method::{About, METHODS, Method, Requirement, find};
-pub use objective::{Adaptation, TargetBatch};
+pub use from_data::{OracleBatches, TargetBatches};
+pub use method::{About, Method, Requirement, find};
+pub use methods::METHODS;
+pub use objective::{Adaptation, Given};
 pub use options::{Labels, NormChoice, Options, PseudoLabel};
-pub use re_estimate::re_estimate;
-pub use recipe::{Moves, Output, Recipe, Supervision};
+pub use page::methods_page;
+pub use patch::Patch;
+pub use re_estimate::{blend_statistics, re_estimate};
+pub use recipe::{Moves, Output, Recipe, Supervision, TeacherKind, View};
 pub use run::{Adapted, Model, Run};
+pub use step_batch::{StepBatch, TargetBatch};

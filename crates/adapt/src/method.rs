@@ -1,6 +1,11 @@
-//! What a method is, and the list of all methods.
-use crate::{Adaptation, Adapted, Error, Model, NormChoice, Options, Output, Recipe, Result, Run};
-use crate::{Supervision, methods, re_estimate};
+//! What a method is, and how every one of them is carried out.
+use crate::methods::METHODS;
+use crate::re_estimate::blend_statistics;
+use crate::step_batch::Steps;
+use crate::{
+    Adaptation, Adapted, Error, Given, Model, NormChoice, Options, Output, Recipe, Result, Run,
+    Supervision,
+};
 use udas_nn::AdamConfig;
 use udas_record::Phase;
 use udas_train::{Fit, FitConfig, fit};
@@ -17,6 +22,18 @@ pub enum Requirement {
     ClassRatio,
     /// Labels of target subjects: the method is an oracle.
     TargetLabels,
+}
+
+impl Requirement {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::EarlyHead => "an early head trained on the source",
+            Self::SourceData => "labelled source data",
+            Self::ClassRatio => "the source's class ratio",
+            Self::TargetLabels => "labels of target subjects (an oracle)",
+        }
+    }
 }
 
 /// A method in words.
@@ -57,15 +74,6 @@ pub trait Method: Sync {
     }
 }
 
-/// All methods. A new one is a file in `methods/` and a line here.
-pub const METHODS: &[&dyn Method] = &[
-    &methods::SourceOnly,
-    &methods::AdaBn,
-    &methods::EarlyFeatures,
-    &methods::SelfTraining,
-    &methods::Tent,
-];
-
 /// The method of that name.
 pub fn find(name: &str) -> Option<&'static dyn Method> {
     METHODS.iter().copied().find(|method| method.name() == name)
@@ -81,25 +89,14 @@ pub(crate) fn adapt_by_recipe(
 ) -> Result<Adapted> {
     options.check()?;
     let unet = UNet::from_state(&model.unet, &run.device)?;
-    let head = match recipe.output {
-        Output::EarlyHead => Some(head_for(method, &unet, model, options, &run)?),
-        Output::Final => None,
-    };
-    let class_ratio = match (recipe.supervision, &run.class_ratio) {
-        (Supervision::EntropyWithClassRatio, None) => {
-            return Err(Error::Missing { method, what: "the source's class ratio" });
-        }
-        (_, ratio) => ratio.clone().unwrap_or_default(),
-    };
+    let given = given(method, recipe, &unet, model, options, &run)?;
     if options.norm == NormChoice::ReEstimated && run.resume.is_none() {
-        re_estimate(&unet, run.check)?;
+        blend_statistics(&unet, run.check, options.target_share)?;
     }
-    let mut adaptation = Adaptation::new(unet, head, recipe, options.clone(), class_ratio);
-    let moved = adaptation.unet().parameters().trainable().into_iter().map(|(name, _)| name);
-    let moved: Vec<_> = moved.collect();
+    let mut adaptation = Adaptation::new(unet, given, recipe, options.clone())?;
+    let moved = adaptation.moved();
     if moved.is_empty() {
-        let unet = adaptation.unet().parameters().state()?;
-        return Ok(Adapted { unet, summary: None, moved });
+        return Ok(Adapted { unet: adaptation.adapted()?, summary: None, moved });
     }
     let config = FitConfig {
         phase: Phase::Adapt,
@@ -108,17 +105,42 @@ pub(crate) fn adapt_by_recipe(
         stop: options.stop,
         keep: options.keep,
     };
+    let source = run.source.filter(|_| recipe.supervision.needs_source());
     let surroundings = Fit {
-        train: run.target,
-        check: Some(run.check),
+        train: &Steps { target: run.target, source },
+        check: Some(&Steps { target: run.check, source: None }),
         config: &config,
         observer: run.observer,
         interrupt: run.interrupt,
         resume: run.resume,
     };
     let summary = fit(&mut adaptation, surroundings)?;
-    let unet = adaptation.unet().parameters().state()?;
-    Ok(Adapted { unet, summary: Some(summary), moved })
+    Ok(Adapted { unet: adaptation.adapted()?, summary: Some(summary), moved })
+}
+
+/// What the recipe needs beside the network, or what is missing.
+fn given(
+    method: &'static str,
+    recipe: Recipe,
+    unet: &UNet,
+    model: &Model,
+    options: &Options,
+    run: &Run,
+) -> Result<Given> {
+    let head = match recipe.output {
+        Output::EarlyHead => Some(head_for(method, unet, model, options, run)?),
+        Output::Final => None,
+    };
+    if recipe.supervision.needs_source() && run.source.is_none() {
+        return Err(Error::Missing { method, what: "labelled source data" });
+    }
+    let class_ratio = match (recipe.supervision, &run.class_ratio) {
+        (Supervision::EntropyWithClassRatio, None) => {
+            return Err(Error::Missing { method, what: "the source's class ratio" });
+        }
+        (_, ratio) => ratio.clone().unwrap_or_default(),
+    };
+    Ok(Given { head, class_ratio, seed: run.seed })
 }
 
 fn head_for(

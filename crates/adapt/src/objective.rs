@@ -1,61 +1,97 @@
 //! The objective of an adaptation: carries out any [`Recipe`] with any [`Options`].
-use crate::{Labels, NormChoice, Options, Output, PseudoLabel, Recipe, Supervision};
-use candle_core::{DType, Tensor, Var};
-use udas_losses::{
-    binary_cross_entropy_elements, class_ratio_divergence, dice_agreement, entropy, log_softmax,
-    soft_cross_entropy,
+use crate::adapters::Adapters;
+use crate::altered::altered;
+use crate::pseudo_label::{confidence, pseudo_label_loss};
+use crate::teacher::Teacher;
+use crate::{
+    Moves, NormChoice, Options, Output, PseudoLabel, Recipe, StepBatch, Supervision, TargetBatch,
+    View,
 };
+use candle_core::{Device, Tensor, Var};
+use udas_losses::{class_ratio_divergence, dice_agreement, entropy};
 use udas_nn::{NormMode, RunningUpdate, StateDict};
-use udas_train::{Objective, Result, Task};
+use udas_train::{Objective, Result, Score, Task, statistics};
 use udas_unet::{EarlyHead, UNet};
 
-/// Slices of the target.
-#[derive(Clone, Debug)]
-pub struct TargetBatch {
-    /// `[N, 1, H, W]`, preprocessed.
-    pub images: Tensor,
-    /// `[N, C, H, W]`; none for every method but the oracles.
-    pub target: Option<Tensor>,
-    /// Indices of the slices in their source.
-    pub indices: Vec<usize>,
+/// What an adaptation is given beside the network.
+#[derive(Default)]
+pub struct Given {
+    /// The early head, for recipes that look at it.
+    pub head: Option<EarlyHead>,
+    /// Mean of each class over the source's pixels, one entry an output channel; empty where the recipe
+    /// needs none.
+    pub class_ratio: Vec<f64>,
+    /// Seed of everything random.
+    pub seed: u64,
 }
 
 /// A network under adaptation.
 pub struct Adaptation {
     unet: UNet,
-    head: Option<EarlyHead>,
+    adapters: Option<Adapters>,
+    teacher: Option<Teacher>,
+    given: Given,
     recipe: Recipe,
     options: Options,
     task: Task,
-    class_ratio: Vec<f64>,
+    steps: u64,
 }
 
+/// Prefixes and names in the saved state, beside the network's own entries.
+const ADAPTER: &str = "adapter.";
+const TEACHER: &str = "teacher.";
+const STEPS: &str = "steps";
+
 impl Adaptation {
-    /// Freezes everything but what the recipe moves. `class_ratio` is the source's, one entry an output
-    /// channel; empty where the recipe needs none.
-    pub fn new(
-        mut unet: UNet,
-        mut head: Option<EarlyHead>,
-        recipe: Recipe,
-        options: Options,
-        class_ratio: Vec<f64>,
-    ) -> Self {
+    /// Freezes everything but what the recipe moves.
+    ///
+    /// # Errors
+    /// When memory for adapters or a teacher cannot be had.
+    pub fn new(mut unet: UNet, given: Given, recipe: Recipe, options: Options) -> Result<Self> {
         recipe.moves.apply(&mut unet, options.level);
-        if let Some(head) = &mut head {
-            head.parameters_mut().set_trainable(|_| false);
+        let device = device_of(&unet)?;
+        let adapters = match recipe.moves {
+            Moves::EarlyAdapters => {
+                let (level, rank) = (options.level, options.rank);
+                Some(Adapters::new(&unet, level, rank, given.seed, &device)?)
+            }
+            _ => None,
+        };
+        if let Some(adapters) = &adapters {
+            adapters.apply(&mut unet)?;
         }
+        let teacher = recipe.supervision.teacher();
+        let teacher = teacher
+            .map(|kind| Teacher::of(&unet, kind, options.teacher_decay, &device))
+            .transpose()?;
         let task = Task::of(unet.architecture().outputs);
-        Self { unet, head, recipe, options, task, class_ratio }
+        Ok(Self { unet, adapters, teacher, given, recipe, options, task, steps: 0 })
     }
 
-    /// The network.
+    /// The network that the steps move.
     pub fn unet(&self) -> &UNet {
         &self.unet
     }
 
-    /// The network, for methods that compute some of its weights.
-    pub fn unet_mut(&mut self) -> &mut UNet {
-        &mut self.unet
+    /// The network that comes of it: the averaged teacher where there is one; adapters are added in.
+    fn result(&self) -> &UNet {
+        let kept = self.teacher.as_ref().filter(|teacher| teacher.is_kept());
+        kept.map_or(&self.unet, Teacher::unet)
+    }
+
+    /// The entries of the network that comes of it.
+    ///
+    /// # Errors
+    /// When memory for the copy cannot be had.
+    pub fn adapted(&self) -> Result<StateDict> {
+        Ok(self.result().parameters().state()?)
+    }
+
+    /// Names of the network's weights that can move.
+    pub fn moved(&self) -> Vec<String> {
+        let own = self.unet.parameters().trainable().into_iter().map(|(name, _)| name);
+        let adapted = self.adapters.iter().flat_map(Adapters::weights).map(str::to_owned);
+        own.chain(adapted).collect()
     }
 
     fn mode(&self, update: RunningUpdate) -> NormMode {
@@ -65,10 +101,18 @@ impl Adaptation {
         }
     }
 
+    /// The images that the network sees.
+    fn view(&self, batch: &TargetBatch) -> Result<Tensor> {
+        Ok(match self.recipe.view {
+            View::Plain => batch.images.clone(),
+            View::Altered => altered(batch, self.given.seed, self.steps)?,
+        })
+    }
+
     /// The final logits and, where the recipe looks at it, the early head's, with the graph that the
     /// options ask for.
     fn logits(&self, images: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
-        let (Output::EarlyHead, Some(head)) = (self.recipe.output, &self.head) else {
+        let (Output::EarlyHead, Some(head)) = (self.recipe.output, &self.given.head) else {
             return Ok((self.unet.forward(images, self.mode(RunningUpdate::Once))?, None));
         };
         // Published: the early layers run twice a step, once for each output. One pass whose statistics
@@ -83,102 +127,150 @@ impl Adaptation {
         Ok((last, early))
     }
 
-    /// Cross-entropy of `logits` with the network's own prediction.
-    fn self_training_loss(&self, logits: &Tensor, teacher: &Tensor) -> Result<Tensor> {
-        let teacher = match self.options.pseudo_label {
-            PseudoLabel::Attached => teacher.clone(),
-            PseudoLabel::Detached => teacher.detach(),
-        };
-        let probabilities = self.task.probabilities(&teacher)?;
-        let target = match self.options.labels {
-            Labels::Soft => probabilities.clone(),
-            Labels::Hard => self.harden(&probabilities.detach())?,
-        };
-        if self.options.confidence <= 0.0 {
-            return Ok(match self.task {
-                Task::Binary => binary_cross_entropy_elements(logits, &target)?.mean_all()?,
-                Task::MultiClass { .. } => soft_cross_entropy(logits, &target)?,
-            });
+    /// What the prediction of `last` teaches.
+    fn own_prediction(&self, last: &Tensor) -> Tensor {
+        match self.options.pseudo_label {
+            PseudoLabel::Attached => last.clone(),
+            PseudoLabel::Detached => last.detach(),
         }
-        let elements = match self.task {
-            Task::Binary => binary_cross_entropy_elements(logits, &target)?,
-            Task::MultiClass { .. } => (log_softmax(logits)? * &target)?.neg()?,
-        };
-        let sure = self.sure(&probabilities.detach())?;
-        let count = sure.sum_all()?.to_scalar::<f32>()?.max(1.0) * self.task.outputs() as f32;
-        Ok((elements.broadcast_mul(&sure)?.sum_all()? / f64::from(count))?)
     }
 
-    fn harden(&self, probabilities: &Tensor) -> Result<Tensor> {
-        let dtype = probabilities.dtype();
-        Ok(match self.task {
-            Task::Binary => probabilities.gt(0.5)?.to_dtype(dtype)?,
-            Task::MultiClass { classes } => {
-                let best = probabilities.argmax_keepdim(1)?;
-                let of = |class| best.eq(class as u32)?.to_dtype(dtype);
-                let channels = (0..classes).map(of).collect::<candle_core::Result<Vec<_>>>()?;
-                Tensor::cat(&channels, 1)?
-            }
-        })
+    /// The teacher's logits for the slices as they are.
+    fn taught(&self, batch: &TargetBatch) -> Result<Tensor> {
+        match &self.teacher {
+            Some(teacher) => Ok(teacher.logits(&batch.images)?.detach()),
+            None => Err(missing("a teacher")),
+        }
     }
 
-    /// 1 where the most probable class is probable enough, `[N, 1, H, W]`.
-    fn sure(&self, probabilities: &Tensor) -> Result<Tensor> {
-        let best = match self.task {
-            Task::Binary => probabilities.maximum(&probabilities.affine(-1.0, 1.0)?)?,
-            Task::MultiClass { .. } => probabilities.max_keepdim(1)?,
-        };
-        Ok(best.ge(self.options.confidence)?.to_dtype(DType::F32)?)
+    /// Cross-entropy on labelled source slices. The running statistics stay the target's.
+    fn source_loss(&self, batch: &StepBatch) -> Result<Tensor> {
+        let source = batch.source.as_ref().ok_or_else(|| missing("labelled source slices"))?;
+        let logits = self.unet.forward(&source.images, self.mode(RunningUpdate::Keep))?;
+        Ok(self.task.loss(&logits, &source.target)?)
+    }
+
+    /// Mean squared difference of two predictions (Perone et al. 2019, section 2).
+    fn consistency(&self, logits: &Tensor, taught: &Tensor) -> Result<Tensor> {
+        let (own, taught) = (self.task.probabilities(logits)?, self.task.probabilities(taught)?);
+        Ok((own - taught.detach())?.sqr()?.mean_all()?)
     }
 }
 
+fn device_of(unet: &UNet) -> Result<Device> {
+    let name = unet.parameters().names().next().map_or("", |(name, _)| name);
+    Ok(unet.parameters().var(name)?.device().clone())
+}
+
+fn missing(what: &str) -> udas_train::Error {
+    candle_core::Error::Msg(format!("the method needs {what}")).into()
+}
+
 impl Objective for Adaptation {
-    type Batch = TargetBatch;
+    type Batch = StepBatch;
 
     fn trainable(&self) -> Vec<(String, Var)> {
-        self.unet.parameters().trainable()
+        let mut variables = self.unet.parameters().trainable();
+        let adapters = self.adapters.iter().flat_map(Adapters::variables);
+        variables.extend(adapters.map(|(name, var)| (format!("{ADAPTER}{name}"), var)));
+        variables
     }
 
-    fn loss(&mut self, batch: &TargetBatch) -> Result<Tensor> {
-        let (last, early) = self.logits(&batch.images)?;
+    fn loss(&mut self, batch: &StepBatch) -> Result<Tensor> {
+        let (last, early) = self.logits(&self.view(&batch.target)?)?;
         let logits = early.as_ref().unwrap_or(&last);
-        Ok(match (self.recipe.supervision, &batch.target) {
-            (Supervision::OwnPrediction, _) => self.self_training_loss(logits, &last)?,
-            (Supervision::Entropy, _) => entropy(logits)?,
-            (Supervision::EntropyWithClassRatio, _) => {
-                let prior = class_ratio_divergence(logits, &self.class_ratio)?;
-                (entropy(logits)? + (prior * self.options.weight)?)?
+        let weight = self.options.weight;
+        Ok(match self.recipe.supervision {
+            Supervision::OwnPrediction => {
+                pseudo_label_loss(self.task, logits, &self.own_prediction(&last), &self.options)?
             }
-            (Supervision::TargetLabels, Some(target)) => self.task.loss(logits, target)?,
-            (Supervision::TargetLabels, None) => {
-                return Err(candle_core::Error::Msg("an oracle needs labels".into()).into());
+            Supervision::Entropy => entropy(logits)?,
+            Supervision::EntropyWithClassRatio => {
+                let prior = class_ratio_divergence(logits, &self.given.class_ratio)?;
+                (entropy(logits)? + (prior * weight)?)?
+            }
+            Supervision::FirstPrediction | Supervision::AveragedTeacher => {
+                let taught = self.taught(&batch.target)?;
+                pseudo_label_loss(self.task, logits, &taught, &self.options)?
+            }
+            Supervision::SourceAndAveragedTeacher => {
+                let agreement = self.consistency(logits, &self.taught(&batch.target)?)?;
+                (self.source_loss(batch)? + (agreement * weight)?)?
+            }
+            Supervision::TargetLabels => {
+                let labels = batch.target.target.as_ref();
+                self.task.loss(logits, labels.ok_or_else(|| missing("labels of the target"))?)?
             }
         })
     }
 
     /// The published agreement of early and final prediction; for recipes that look at the final output
     /// alone, the mean probability of the most probable class.
-    fn score(&self, batch: &TargetBatch) -> Result<f64> {
-        let (Output::EarlyHead, Some(head)) = (self.recipe.output, &self.head) else {
-            let logits = self.unet.forward(&batch.images, NormMode::Running)?;
-            let probabilities = self.task.probabilities(&logits)?;
-            let best = match self.task {
-                Task::Binary => probabilities.maximum(&probabilities.affine(-1.0, 1.0)?)?,
-                Task::MultiClass { .. } => probabilities.max(1)?,
-            };
-            return Ok(f64::from(best.mean_all()?.to_scalar::<f32>()?));
+    fn score(&self, batch: &StepBatch) -> Result<Score> {
+        let (images, unet) = (&batch.target.images, self.result());
+        let (Output::EarlyHead, Some(head)) = (self.recipe.output, &self.given.head) else {
+            let logits = unet.forward(images, NormMode::Running)?;
+            let sure = confidence(self.task, &self.task.probabilities(&logits)?)?;
+            let value = f64::from(sure.mean_all()?.to_scalar::<f32>()?);
+            return Ok(Score { value, foreground: self.task.foreground(&logits)? });
         };
-        let features = self.unet.early(&batch.images, head.level(), NormMode::Running)?;
-        let last = self.unet.finish(&features, NormMode::Running)?;
-        let Some(map) = features.last() else { return Ok(0.0) };
-        Ok(dice_agreement(&head.forward(map)?, &last, self.task.agreement())?)
+        let features = unet.early(images, head.level(), NormMode::Running)?;
+        let last = unet.finish(&features, NormMode::Running)?;
+        let early = features.last().map(|map| head.forward(map)).transpose()?;
+        let early = early.ok_or_else(|| missing("early features"))?;
+        let value = dice_agreement(&early, &last, self.task.agreement())?;
+        Ok(Score { value, foreground: self.task.foreground(&last)? })
+    }
+
+    fn after_step(&mut self) -> Result<()> {
+        self.steps += 1;
+        if let Some(adapters) = &self.adapters {
+            adapters.apply(&mut self.unet)?;
+        }
+        if let Some(teacher) = &self.teacher {
+            teacher.follow(self.unet.parameters())?;
+        }
+        Ok(())
+    }
+
+    fn statistics(&self) -> Vec<(String, Var)> {
+        statistics(self.unet.parameters())
     }
 
     fn state(&self) -> Result<StateDict> {
-        Ok(self.unet.parameters().state()?)
+        let mut state = StateDict::new();
+        // The stored entries, not what adapters make of them.
+        for (name, _) in self.unet.parameters().names() {
+            state.insert(name.to_owned(), self.unet.parameters().var(name)?.copy()?);
+        }
+        for (name, var) in self.adapters.iter().flat_map(Adapters::variables) {
+            state.insert(format!("{ADAPTER}{name}"), var.copy()?);
+        }
+        if let Some(teacher) = &self.teacher {
+            let entries = teacher.unet().parameters().state()?;
+            state.extend(entries.into_iter().map(|(name, t)| (format!("{TEACHER}{name}"), t)));
+        }
+        state.insert(STEPS.into(), Tensor::new(self.steps as i64, &Device::Cpu)?);
+        Ok(state)
     }
 
     fn restore(&mut self, state: &StateDict) -> Result<()> {
-        Ok(self.unet.parameters().set_state(state)?)
+        let with = |prefix: &str| -> StateDict {
+            let part = state.iter().filter_map(|(name, tensor)| {
+                Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+            });
+            part.collect()
+        };
+        self.unet.parameters().set_state(state)?;
+        if let Some(adapters) = &self.adapters {
+            adapters.restore(&with(ADAPTER))?;
+            adapters.apply(&mut self.unet)?;
+        }
+        if let Some(teacher) = &self.teacher {
+            teacher.restore(&with(TEACHER))?;
+        }
+        let steps = state.get(STEPS).ok_or_else(|| missing("the number of steps so far"))?;
+        self.steps = steps.to_scalar::<i64>()?.max(0) as u64;
+        Ok(())
     }
 }

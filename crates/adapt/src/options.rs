@@ -32,8 +32,20 @@ pub enum NormChoice {
     Batch,
     /// The source's running statistics, unchanged.
     Running,
-    /// Running statistics re-estimated once on the target, before the first step.
+    /// Running statistics re-estimated once on the target, before the first step, or moved there by a
+    /// share.
     ReEstimated,
+}
+
+impl NormChoice {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Batch => "each batch's own statistics, which move the running ones",
+            Self::Running => "the source's running statistics",
+            Self::ReEstimated => "running statistics re-estimated on the target",
+        }
+    }
 }
 
 /// How a method is run. Every field is explicit; methods state their defaults.
@@ -65,6 +77,13 @@ pub struct Options {
     pub teacher_decay: f64,
     /// Weight of a consistency or prior term beside the main one.
     pub weight: f64,
+    /// Share of the target in re-estimated statistics, above 0 to 1; the rest is the source's.
+    #[serde(default = "whole")]
+    pub target_share: f64,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 impl Options {
@@ -84,6 +103,7 @@ impl Options {
             rank: 4,
             teacher_decay: 0.99,
             weight: 1.0,
+            target_share: whole(),
         }
     }
 
@@ -107,6 +127,12 @@ impl Options {
         }
         if !(0.0..1.0).contains(&self.teacher_decay) {
             return refuse("teacher-decay", format!("{} is not in [0, 1)", self.teacher_decay));
+        }
+        if !(self.weight >= 0.0 && self.weight.is_finite()) {
+            return refuse("weight", format!("{} is not 0 or a positive number", self.weight));
+        }
+        if !(self.target_share > 0.0 && self.target_share <= 1.0) {
+            return refuse("target-share", format!("{} is not in (0, 1]", self.target_share));
         }
         if self.rank == 0 {
             return refuse("rank", "at least 1".into());

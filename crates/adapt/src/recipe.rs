@@ -1,4 +1,4 @@
-//! The small space of methods: what moves, what supervises it, at which output.
+//! The small space of methods: what moves, what supervises it, at which output, on which view of a slice.
 use udas_nn::{Parameters, Role};
 use udas_unet::UNet;
 
@@ -9,6 +9,9 @@ pub enum Moves {
     Nothing,
     /// Encoder stages 0 to the level of the options, batch-norm affine parameters included.
     EarlyStages,
+    /// Low-rank adapters on the convolutions of stages 0 to the level of the options, and the batch-norm
+    /// affine parameters there.
+    EarlyAdapters,
     /// The batch-norm affine parameters of all layers.
     NormAffine,
     /// The last layers: `out_path`.
@@ -18,13 +21,15 @@ pub enum Moves {
 }
 
 impl Moves {
-    /// Makes the weights trainable that move.
+    /// Makes the network's weights trainable that move; adapters are no weights of it.
     pub fn apply(self, unet: &mut UNet, level: usize) {
         let norms = norm_names(unet.parameters());
+        let is_norm = |name: &str| norms.iter().any(|norm| belongs_to(name, norm));
         unet.parameters_mut().set_trainable(|name| match self {
             Self::Nothing => false,
             Self::EarlyStages => UNet::is_early(name, level),
-            Self::NormAffine => norms.iter().any(|norm| belongs_to(name, norm)),
+            Self::EarlyAdapters => UNet::is_early(name, level) && is_norm(name),
+            Self::NormAffine => is_norm(name),
             Self::LastLayers => name.starts_with("out_path."),
             Self::Everything => true,
         });
@@ -35,6 +40,9 @@ impl Moves {
         match self {
             Self::Nothing => "nothing",
             Self::EarlyStages => "encoder stages 0 to L",
+            Self::EarlyAdapters => {
+                "low-rank adapters on the convolutions of encoder stages 0 to L, and the batch norms there"
+            }
             Self::NormAffine => "batch-norm scale and shift",
             Self::LastLayers => "last layers",
             Self::Everything => "all weights",
@@ -59,12 +67,61 @@ fn belongs_to(name: &str, layer: &str) -> bool {
 pub enum Supervision {
     /// The network's own final prediction.
     OwnPrediction,
+    /// The prediction of the network as it was before the first step.
+    FirstPrediction,
     /// Low entropy of the prediction.
     Entropy,
     /// Low entropy, and the class ratio of the source.
     EntropyWithClassRatio,
+    /// The prediction of an average of the network over its past steps. The average is what is kept.
+    AveragedTeacher,
+    /// Labelled source slices, and agreement with such an average on the target.
+    SourceAndAveragedTeacher,
     /// Labels of target subjects: an oracle, for comparison only.
     TargetLabels,
+}
+
+impl Supervision {
+    /// Whether a step needs labelled source slices.
+    pub fn needs_source(self) -> bool {
+        self == Self::SourceAndAveragedTeacher
+    }
+
+    /// The teacher that goes along.
+    pub fn teacher(self) -> Option<TeacherKind> {
+        match self {
+            Self::FirstPrediction => Some(TeacherKind::Fixed),
+            Self::AveragedTeacher | Self::SourceAndAveragedTeacher => Some(TeacherKind::Averaged),
+            Self::OwnPrediction
+            | Self::Entropy
+            | Self::EntropyWithClassRatio
+            | Self::TargetLabels => None,
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OwnPrediction => "its own final prediction",
+            Self::FirstPrediction => "the prediction of the model as it was before the first step",
+            Self::Entropy => "low entropy",
+            Self::EntropyWithClassRatio => "low entropy and the source's class ratio",
+            Self::AveragedTeacher => "an average of itself over past steps",
+            Self::SourceAndAveragedTeacher => {
+                "source labels, and an average of itself over past steps"
+            }
+            Self::TargetLabels => "labels of target subjects",
+        }
+    }
+}
+
+/// A second network whose predictions teach the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TeacherKind {
+    /// The network as it was before the first step.
+    Fixed,
+    /// An exponential average of the network over its steps, which is what is kept.
+    Averaged,
 }
 
 /// Which logits are supervised.
@@ -76,6 +133,25 @@ pub enum Output {
     Final,
 }
 
+impl Output {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::EarlyHead => "the early head",
+            Self::Final => "the final output",
+        }
+    }
+}
+
+/// What the network sees of a target slice; a teacher always sees the slice as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The slice as it is.
+    Plain,
+    /// The slice with contrast, shading, sharpness and noise altered, anew at every step.
+    Altered,
+}
+
 /// A method as a point in the space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipe {
@@ -85,4 +161,6 @@ pub struct Recipe {
     pub supervision: Supervision,
     /// At which output.
     pub output: Output,
+    /// On which view of a slice.
+    pub view: View,
 }

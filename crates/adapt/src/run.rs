@@ -3,7 +3,7 @@ use crate::TargetBatch;
 use candle_core::Device;
 use std::sync::atomic::AtomicBool;
 use udas_nn::StateDict;
-use udas_train::{Batches, FitSummary, LabelledBatch, Observer, Snapshot};
+use udas_train::{Batches, Collapse, FitSummary, LabelledBatch, Observer, Snapshot};
 
 /// A source model; never edited.
 #[derive(Clone, Debug)]
@@ -45,4 +45,11 @@ pub struct Adapted {
     pub summary: Option<FitSummary>,
     /// Weights that could move.
     pub moved: Vec<String>,
+}
+
+impl Adapted {
+    /// What the network predicts everywhere, if the training has come to that.
+    pub fn collapse(&self) -> Option<Collapse> {
+        self.summary.as_ref().and_then(|summary| summary.collapse)
+    }
 }

@@ -35,6 +35,10 @@ impl<T> Cache<T> {
         Some(Arc::clone(&entry.value))
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
     pub(crate) fn insert(&self, key: usize, value: Arc<T>, bytes: usize) {
         let inner = &mut *self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.clock += 1;

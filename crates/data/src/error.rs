@@ -89,6 +89,29 @@ pub enum Error {
         /// The last class.
         last: u8,
     },
+    /// A volume without contrast, from which nothing can be told.
+    #[error("{path}: every voxel is {value}; export the volume again, or leave it out")]
+    Constant {
+        /// The image.
+        path: PathBuf,
+        /// The value of all its voxels.
+        value: f32,
+    },
+    /// A set whose slices differ so much in size that no common one is sensible.
+    #[error(
+        "the slices would be padded to {height}x{width} pixels: {tallest} needs the height, {widest} the width; \
+         leave one out, or crop it"
+    )]
+    SliceSize {
+        /// Rows of the padded slices.
+        height: usize,
+        /// Columns of the padded slices.
+        width: usize,
+        /// The image with the tallest slices.
+        tallest: PathBuf,
+        /// The image with the widest slices.
+        widest: PathBuf,
+    },
     /// A CSV that does not say what is needed.
     #[error("{path}: {problem}; use the CSV that comes with the M&Ms data")]
     Table {

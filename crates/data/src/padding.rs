@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Error, Result};
+
+/// A larger multiple than any network needs would make slices of mostly padding.
+const MAX_MULTIPLE: usize = 512;
+
 /// To which common height and width the slices of a set are padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -34,6 +39,17 @@ pub struct Window {
 }
 
 impl Padding {
+    /// An error where the multiple has no meaning.
+    pub fn check(&self) -> Result<()> {
+        match *self {
+            Self::Square { multiple: 1..=MAX_MULTIPLE }
+            | Self::Rectangle { multiple: 1..=MAX_MULTIPLE } => Ok(()),
+            Self::Square { multiple } | Self::Rectangle { multiple } => Err(Error::Setting(
+                format!("padding to a multiple of {multiple}: give 1 to {MAX_MULTIPLE}"),
+            )),
+        }
+    }
+
     /// The common `[height, width]` for slices of these sizes.
     pub fn size(&self, sizes: impl IntoIterator<Item = [usize; 2]>) -> [usize; 2] {
         let largest =

@@ -6,7 +6,7 @@ use udas_volume::Probe;
 use crate::{Intensity, Padding, Plane, Result, Slicing, Spacing, Turn};
 
 /// Everything done to a volume before a network sees it; travels with the model.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Preprocessing {
     /// The plane that slices lie in.
@@ -50,6 +50,13 @@ impl Preprocessing {
             intensity: Intensity::MinMax,
             padding: Padding::Rectangle { multiple: 8 },
         }
+    }
+
+    /// An error where a choice has no meaning: preprocessing comes from model files, which are not trusted.
+    pub fn check(&self) -> Result<()> {
+        self.intensity.check()?;
+        self.padding.check()?;
+        self.spacing.check()
     }
 
     /// The slicing of a file by its header.

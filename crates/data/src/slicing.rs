@@ -43,6 +43,18 @@ pub enum Spacing {
     Millimetres([f64; 3]),
 }
 
+impl Spacing {
+    /// An error where a size has no meaning.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Millimetres(mm) if !mm.iter().all(|size| *size > 0.0 && size.is_finite()) => {
+                Err(Error::Setting(format!("a spacing of {mm:?} mm: give three sizes above 0")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How one volume is cut into slices. Everything follows from its grid, so that it can be undone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slicing {

@@ -18,6 +18,9 @@ use crate::{
 /// Two gigabytes: some sixty volumes of 256x256x180 voxels with masks.
 pub const DEFAULT_CACHE_BYTES: usize = 2 << 30;
 
+/// Pixels of a padded slice; far more than a scanner makes.
+const MAX_PIXELS: usize = 1 << 26;
+
 /// What is done with masks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelUse {
@@ -70,7 +73,7 @@ impl VolumeSlices {
         labels: LabelUse,
         cache_bytes: usize,
     ) -> Result<Self> {
-        preprocessing.intensity.check()?;
+        preprocessing.check()?;
         let mut volumes = Vec::with_capacity(subjects.len());
         let mut first = 0;
         for subject in subjects {
@@ -80,6 +83,7 @@ impl VolumeSlices {
         }
         let padding = preprocessing.padding;
         let size = padding.size(volumes.iter().map(|volume| volume.slicing.size()));
+        check_size(size, &volumes)?;
         for volume in &mut volumes {
             volume.window = padding.window(volume.slicing.size(), size);
         }
@@ -106,6 +110,11 @@ impl VolumeSlices {
     /// than the data.
     pub fn volumes_decoded(&self) -> usize {
         self.decoded.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the decoded volumes that are held now: at most those allowed, or one volume if that is larger.
+    pub fn cached_bytes(&self) -> usize {
+        self.cache.bytes()
     }
 
     /// Labels for all slices of a subject, `[slices of the subject, height, width]` with the padding, back on
@@ -216,16 +225,7 @@ impl Scanned {
     }
 
     fn decode(&self, preprocessing: &Preprocessing, labels: LabelUse) -> Result<Decoded> {
-        let Subject { image, frames, .. } = &self.subject;
-        let volumes = match frames {
-            Frames::Single => vec![read(image)?],
-            Frames::Chosen(frames) => read_frames(image, frames)?,
-        };
-        let mut images = Vec::with_capacity(volumes.len());
-        for volume in &volumes {
-            volume.check_finite(image)?;
-            images.push(self.slicing.cut_volume(volume)?);
-        }
+        let mut images = read_cut(&self.subject, &self.slicing)?;
         let map = self.intensity.get_or_init(|| preprocessing.intensity.map(&images));
         images.iter_mut().for_each(|image| map.apply(image));
         let labels = match labels {
@@ -253,6 +253,40 @@ impl Scanned {
         }
         Ok(cut)
     }
+}
+
+/// The voxels of a subject's frames on the grid that is cut, as the file has them. A NaN is refused, and so is
+/// a volume of one value: only a single slice may be empty.
+pub(crate) fn read_cut(subject: &Subject, slicing: &Slicing) -> Result<Vec<Vec<f32>>> {
+    let Subject { image, frames, .. } = subject;
+    let volumes = match frames {
+        Frames::Single => vec![read(image)?],
+        Frames::Chosen(frames) => read_frames(image, frames)?,
+    };
+    let mut voxels = volumes.iter().flat_map(Volume::data);
+    if let Some(&value) = voxels.next()
+        && slicing.slices() > 1
+        && voxels.all(|&other| other == value)
+    {
+        return Err(Error::Constant { path: image.clone(), value });
+    }
+    let cut = |volume: &Volume| {
+        volume.check_finite(image)?;
+        slicing.cut_volume(volume)
+    };
+    volumes.iter().map(cut).collect()
+}
+
+fn check_size([height, width]: [usize; 2], volumes: &[Scanned]) -> Result<()> {
+    let largest = |side: usize| {
+        let side = |volume: &&Scanned| volume.slicing.size().into_iter().nth(side);
+        volumes.iter().max_by_key(side).map(|volume| volume.subject.image.clone())
+    };
+    if height.saturating_mul(width) <= MAX_PIXELS {
+        return Ok(());
+    }
+    let (tallest, widest) = (largest(0).unwrap_or_default(), largest(1).unwrap_or_default());
+    Err(Error::SliceSize { height, width, tallest, widest })
 }
 
 fn no_mask(subject: &Subject) -> Error {

@@ -54,6 +54,8 @@
 //! surface-distance package: it calls the Hausdorff distance of two empty masks infinite, which
 //! would punish a model for rightly predicting nothing; the largest of no distances is undefined.
 #![forbid(unsafe_code)]
+// Indices are not among them: voxels are indexed by loops over the grid that their length was checked against.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod components;
 mod crop;

@@ -37,7 +37,8 @@ impl Checkpoint {
         if magic[..read] == *b"PK\x03\x04" {
             return Ok(Self { tensors: pth::load(path)?, metadata: None });
         }
-        if magic[..read].starts_with(&[0x80]) {
+        // A pickle's first opcodes; the first byte alone begins one in 32 .safetensors files too.
+        if magic[..read] == [0x80, 0x02, 0x8a, 0x0a] {
             return Err(damaged(
                 path,
                 "it is a .pth file of PyTorch before 1.6; load it in PyTorch and save it again",

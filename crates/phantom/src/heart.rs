@@ -4,7 +4,7 @@
 //! with the mitral plane at zero at end-diastole; the left ventricle's axis is the z axis.
 
 use crate::acquire::Anatomy;
-use crate::field::{Point, RandomWaves, blend, capsule, ellipsoid, minus, norm, normal, plus};
+use crate::field::{Point, blend, capsule, ellipsoid, minus, norm, normal, plus};
 use crate::head::Sex;
 use crate::thorax::Thorax;
 use crate::tissue::Tissue;

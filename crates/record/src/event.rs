@@ -1,5 +1,5 @@
 //! The events of a run, one JSON object a line in `events.jsonl`.
-use crate::Machine;
+use crate::{Machine, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// One line of `events.jsonl`.
@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Event {
     /// The first line: what is run on what.
     Start(StartRecord),
+    /// The run goes on after it was interrupted or killed: with what, from here on.
+    Resume(StartRecord),
     /// The score before the first epoch.
     Before {
         /// Which training it belongs to.
@@ -22,8 +24,16 @@ pub enum Event {
         /// A sentence.
         message: String,
     },
-    /// The last line of a run that ended by itself.
+    /// What was said of the adapted model without looking at labels.
+    Verdict(Verdict),
+    /// How a training ended that ended by itself.
     Stop(StopRecord),
+}
+
+impl Event {
+    /// The values of `event` in a line, by which [`crate::parse_events`] knows the lines of other versions.
+    pub(crate) const NAMES: [&str; 7] =
+        ["start", "resume", "before", "epoch", "warning", "verdict", "stop"];
 }
 
 /// Which of the three stages of the method, or which part of another one.
@@ -39,10 +49,19 @@ pub enum Phase {
 }
 
 /// What a run was started with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StartRecord {
     /// `train`, `head` or `adapt`.
     pub command: String,
+    /// Method name in the registry, of an adaptation.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// Domain the network is (or was) trained on, where it has a name.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Domain it is adapted to, where it has a name.
+    #[serde(default)]
+    pub target: Option<String>,
     /// Version of the program.
     pub version: String,
     /// Seconds since 1970, UTC.

@@ -162,6 +162,9 @@ pub struct Provenance {
     /// Commands that make it again, in order.
     #[serde(default)]
     pub commands: Vec<String>,
+    /// The configuration as it was given, such as the text of a run's `config.toml`.
+    #[serde(default)]
+    pub configuration: Option<String>,
     /// Other settings worth knowing, name and value.
     #[serde(default)]
     pub settings: Vec<(String, String)>,

@@ -29,7 +29,9 @@ impl Histogram {
         let scale = self.counts.len() as f64 / (self.high - self.low);
         for value in values.into_iter().filter(|value| !value.is_nan()) {
             let bin = ((value - self.low) * scale).max(0.0) as usize;
-            self.counts[bin.min(last)] += 1;
+            if let Some(count) = self.counts.get_mut(bin.min(last)) {
+                *count += 1;
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Plain records of runs: epoch events, scores, and the files of a run folder. No computation.
 //!
 //! A run is a folder: `config.toml` (what was asked), `model.safetensors` (what came out), `events.jsonl`
-//! (one [`Event`] a line), `scores.json` (an [`Evaluation`], where labels were at hand). Many runs make an
-//! [`Experiment`], kept in `results.json`.
+//! (one [`Event`] a line, written by an [`EventLog`]), `scores.json` (an [`Evaluation`], where labels were at
+//! hand). Many runs make an [`Experiment`], kept in `results.json` or gathered from their folders. The
+//! formats are described in `docs/records.md`.
 //!
 //! ```
 //! use udas_record::{EpochRecord, Event, Phase};
@@ -15,25 +16,38 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
+mod csv;
 mod evaluation;
 mod event;
+mod event_log;
 mod experiment;
+mod gather;
 mod histogram;
 mod log;
 mod machine;
 mod optional_scores;
 mod outcome;
 mod results;
+mod whole;
 
-pub use evaluation::{ClassScores, Evaluation, SubjectRecord};
+pub use evaluation::{ClassScores, Evaluation, SCORES_BEFORE_FILE, SCORES_FILE, SubjectRecord};
 pub use event::{EpochRecord, Event, Input, Phase, StartRecord, StopReason, StopRecord};
+pub use event_log::{EventLog, Progress};
 pub use experiment::{
     Better, Class, DataSet, Experiment, MethodDescription, MethodKind, MetricDescription, Origin,
     Provenance, Published,
 };
+pub use gather::CONFIG_FILE;
 pub use histogram::Histogram;
 pub use log::{EVENTS_FILE, Error, parse_events, read_events, to_lines};
 pub use machine::{Machine, peak_memory_bytes};
-pub use outcome::{Decision, MeasuredScore, Outcome, PredictedScore, ScoreColumn, Verdict};
+pub use outcome::{
+    Decision, MeasuredScore, Outcome, PredictedScore, ScoreColumn, SubjectVolumes, Verdict,
+};
 pub use results::{RESULTS_FILE, ResultsError};
+pub use whole::write_whole;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Name of the events file in a run folder.
 pub const EVENTS_FILE: &str = "events.jsonl";
 
-/// Why events could not be read.
+/// Why events could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,6 +16,26 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The file cannot be written.
+    #[error("{path}: {source}; is there space, and may the folder be written?", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The run has a log already.
+    #[error("{path} is there already: resume that run, or choose another folder", path = path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process holds the log.
+    #[error("{path}: another process is writing this run; wait for it, or choose another folder", path = path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
     },
     /// A line is no event.
     #[error("{path}, line {line}: not an event of this version ({source})", path = path.display())]
@@ -33,15 +53,20 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error`] with the path. A last line that was cut short (the run was killed while writing it) is left
-/// out.
+/// out, wherever it was cut.
 pub fn read_events(run: &Path) -> Result<Vec<Event>, Error> {
     let path = run.join(EVENTS_FILE);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|source| Error::Io { path: path.clone(), source })?;
-    parse_events(&text).map_err(|(line, source)| Error::Line { path, line, source })
+    let bytes = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+    // A line may be cut inside a letter.
+    parse_events(&String::from_utf8_lossy(&bytes)).map_err(|(line, source)| Error::Line {
+        path,
+        line,
+        source,
+    })
 }
 
-/// Parses lines of JSON; a last line without its line end is left out when it is no event.
+/// Parses lines of JSON; a last line without its line end is left out when it is no event. Events with a
+/// name of a later version are left out too, so that old programs read new runs.
 ///
 /// # Errors
 /// The number of the first bad line, and why.
@@ -52,10 +77,21 @@ pub fn parse_events(text: &str) -> Result<Vec<Event>, (usize, serde_json::Error)
         match serde_json::from_str(line) {
             Ok(event) => events.push(event),
             Err(_) if index + 1 == count && !text.ends_with('\n') => {}
+            Err(_) if is_foreign(line) => {}
             Err(source) => return Err((index + 1, source)),
         }
     }
     Ok(events)
+}
+
+/// Whether a line is an event of another version: an object whose `event` is a name unknown here.
+pub(crate) fn is_foreign(line: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        event: String,
+    }
+    serde_json::from_str::<Named>(line)
+        .is_ok_and(|named| !Event::NAMES.contains(&named.event.as_str()))
 }
 
 /// The text of `events.jsonl`.

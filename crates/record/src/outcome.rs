@@ -42,6 +42,46 @@ pub struct Outcome {
     /// Sentences the user should read.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Where to find the volumes of subjects, or pictures of them, for overlays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<SubjectVolumes>,
+}
+
+/// Files of a subject that an overlay is drawn from. Paths are relative to the folder of `results.json`, or
+/// absolute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectVolumes {
+    /// Name as in [`Outcome::subjects`].
+    pub subject: String,
+    /// The image.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Labels, where there are some.
+    #[serde(default)]
+    pub truth: Option<String>,
+    /// Prediction of the source model.
+    #[serde(default)]
+    pub before: Option<String>,
+    /// Prediction of the adapted model.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// Which frame of files with several, counted from 0.
+    #[serde(default)]
+    pub frame: Option<usize>,
+    /// An overlay drawn when the volumes were still there: a PNG file.
+    #[serde(default)]
+    pub picture: Option<String>,
+    /// Which slice the picture shows, in words.
+    #[serde(default)]
+    pub description: String,
+}
+
+impl SubjectVolumes {
+    /// All its paths.
+    pub(crate) fn paths_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let Self { image, truth, before, after, picture, .. } = self;
+        [image, truth, before, after, picture].into_iter().flatten()
+    }
 }
 
 /// One score of one class, an entry a subject in the order of [`Outcome::subjects`].

@@ -1,5 +1,5 @@
-//! Reading and writing of `results.json` and `results.csv`, and outcomes from run folders.
-use crate::{Error, Evaluation, Event, Experiment, Outcome, ScoreColumn, StartRecord, read_events};
+//! Reading and writing of `results.json` and `results.csv`, and scores into outcomes.
+use crate::{Error, Evaluation, Experiment, Outcome, ScoreColumn, csv};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -69,12 +69,13 @@ impl Experiment {
         writeln!(out, "source,target,method,seed,subject,class,metric,before,after")?;
         for outcome in &self.outcomes {
             let Outcome { source, target, method, seed, subjects, .. } = outcome;
-            let run = [source, target, method].map(|text| field(text)).join(",");
+            let run = [source, target, method].map(|text| csv::field(text)).join(",");
             for ScoreColumn { class, metric, before, after } in &outcome.scores {
                 for (index, (subject, after)) in subjects.iter().zip(after).enumerate() {
-                    let before = number(before.get(index).copied().flatten());
-                    let [subject, class, metric] = [subject, class, metric].map(|text| field(text));
-                    let after = number(*after);
+                    let before = csv::number(before.get(index).copied().flatten());
+                    let [subject, class, metric] =
+                        [subject, class, metric].map(|text| csv::field(text));
+                    let after = csv::number(*after);
                     writeln!(out, "{run},{seed},{subject},{class},{metric},{before},{after}")?;
                 }
             }
@@ -83,47 +84,7 @@ impl Experiment {
     }
 }
 
-/// A field of a CSV file (RFC 4180). A name that a spreadsheet would run as a formula gets a quote.
-fn field(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
-    }
-}
-
-fn number(score: Option<f64>) -> String {
-    score.map_or_else(String::new, |value| value.to_string())
-}
-
 impl Outcome {
-    /// What a run folder says: its course, cost and warnings; the names are the caller's to fill in.
-    ///
-    /// # Errors
-    /// Those of [`read_events`].
-    pub fn from_run(run: &Path) -> Result<(Self, Option<StartRecord>), ResultsError> {
-        let mut outcome = Self { run: Some(run.display().to_string()), ..Self::default() };
-        let mut start = None;
-        for event in read_events(run)? {
-            match event {
-                Event::Start(record) => {
-                    outcome.seed = record.seed;
-                    start = Some(record);
-                }
-                Event::Before { score, .. } => outcome.score_before = Some(score),
-                Event::Epoch(epoch) => outcome.epochs.push(epoch),
-                Event::Warning { message } => outcome.warnings.push(message),
-                Event::Stop(stop) => {
-                    outcome.seconds = Some(stop.seconds);
-                    outcome.stop = Some(stop.reason);
-                }
-            }
-        }
-        Ok((outcome, start))
-    }
-
     /// Takes the scores of the adapted model, and those of the source model where they were measured.
     pub fn set_scores(&mut self, before: Option<&Evaluation>, after: &Evaluation) {
         self.subjects = after.subjects.iter().map(|s| s.subject.clone()).collect();
@@ -166,7 +127,7 @@ fn index(evaluation: &Evaluation) -> BTreeMap<(&str, &str), Column<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Phase, StopReason, StopRecord, SubjectRecord, to_lines};
+    use crate::SubjectRecord;
 
     fn evaluation(scores: &[(&str, Option<f64>)]) -> Evaluation {
         let record = |(subject, score): &(&str, Option<f64>)| SubjectRecord {
@@ -218,16 +179,5 @@ mod tests {
         let mut twice = experiment();
         twice.outcomes.push(twice.outcomes[0].clone());
         assert!(twice.check().unwrap_err().to_string().contains("there twice"));
-    }
-
-    #[test]
-    fn a_run_folder_gives_course_and_cost() {
-        let folder = tempfile::tempdir().unwrap();
-        let phase = Phase::Adapt;
-        let stop = StopRecord { phase, reason: StopReason::Converged, epochs: 3, seconds: 1.5 };
-        let events = [Event::Before { phase, score: 0.5 }, Event::Stop(stop)];
-        std::fs::write(folder.path().join(crate::EVENTS_FILE), to_lines(&events)).unwrap();
-        let (outcome, start) = Outcome::from_run(folder.path()).unwrap();
-        assert_eq!((outcome.score_before, outcome.seconds, start), (Some(0.5), Some(1.5), None));
     }
 }

@@ -14,9 +14,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let pictures = sample::pictures(&experiment);
     let files = udas_report::figures(&experiment, &pictures, &folder.join("figures"))?;
-    let page = udas_report::html(&experiment, &pictures);
-    let path = folder.join("report.html");
-    std::fs::write(&path, &page)?;
-    println!("{}: {} bytes; {} figures", path.display(), page.len(), files.len());
+    let page = udas_report::write_page(&experiment, &pictures, &folder)?;
+    let bytes = std::fs::metadata(&page)?.len();
+    println!("{}: {bytes} bytes; {} figures", page.display(), files.len());
     Ok(())
 }

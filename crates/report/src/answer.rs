@@ -30,6 +30,14 @@ pub(crate) fn answer(overview: &Overview) -> Answer {
             cautions,
         };
     };
+    if let (None, Some(after)) = (result.before, mean_after(result)) {
+        return Answer {
+            headline: "Nothing to compare with: there are no scores before.".into(),
+            effect: Effect::TooFew,
+            sentences: vec![after_alone(overview, result, after)],
+            cautions,
+        };
+    }
     let effect = result.pooled.effect;
     let harmed = targets(overview, result, Effect::Harms);
     let headline = match effect {
@@ -91,13 +99,30 @@ fn size(overview: &Overview, result: &MethodResult) -> String {
     }
     let test = change.p.map_or_else(String::new, |p| {
         let p = p_value(p).replace("&lt;", "<");
-        format!(", p {}{p}", if p.starts_with('<') { "" } else { "= " })
+        format!(", p\u{a0}{}{p}", if p.starts_with('<') { "" } else { "=\u{a0}" })
     });
     format!(
         "{title} took the mean {metric} from {} to {}: {}; {scope}{test}.",
         number(before, decimals),
         number(after, decimals),
         change_words(change, decimals),
+    )
+}
+
+/// Mean over targets of the means that were measured.
+fn mean_after(result: &MethodResult) -> Option<f64> {
+    mean(result.cells.iter().filter_map(|cell| Some(cell.after.as_ref()?.mean)))
+}
+
+fn after_alone(overview: &Overview, result: &MethodResult, after: f64) -> String {
+    let subjects = result.cells.iter().map(|cell| cell.subjects.len()).sum();
+    format!(
+        "{} reaches a mean {} of {} ({} in {}).",
+        result.method.title,
+        overview.metric.map_or("", |m| m.title.as_str()),
+        number(after, overview.decimals()),
+        count(subjects, "subject"),
+        count(result.cells.len(), "target"),
     )
 }
 
@@ -210,7 +235,7 @@ fn unlabelled(overview: &Overview) -> Vec<String> {
         .filter_map(|o| o.verdict.as_ref())
         .collect();
     if verdicts.is_empty() {
-        return vec!["Look at the pictures and the predicted volumes below.".into()];
+        return course(overview).into_iter().collect();
     }
     let predicted = mean(verdicts.iter().flat_map(|v| &v.predictions).map(|p| p.score));
     let mut sentences = Vec::new();
@@ -219,6 +244,22 @@ fn unlabelled(overview: &Overview) -> Vec<String> {
     }
     sentences.extend(verdicts.iter().flat_map(|v| v.reasons.iter().take(3).cloned()).take(3));
     sentences
+}
+
+/// Where nothing else is known: what the training did.
+fn course(overview: &Overview) -> Option<String> {
+    let outcome = overview.experiment.outcomes.iter().find(|o| o.method == overview.focus.name)?;
+    let (first, last) = (outcome.epochs.first()?, outcome.epochs.last()?);
+    let end = outcome.stop.map_or_else(
+        || "it was killed, or still runs".to_owned(),
+        |stop| format!("it stopped because {}", stop.explanation()),
+    );
+    Some(format!(
+        "The loss went from {} to {} in {}; {end}.",
+        number(first.loss, 3),
+        number(last.loss, 3),
+        count(outcome.epochs.len(), "epoch"),
+    ))
 }
 
 fn cautions(overview: &Overview) -> Vec<String> {
@@ -232,16 +273,17 @@ fn cautions(overview: &Overview) -> Vec<String> {
             ));
         }
         let fell = result.pooled.mean.is_some_and(|mean| mean * direction(metric) < 0.0);
-        if let (true, Some((before, after))) = (fell, watched(overview)) {
-            if after > before {
-                cautions.push(format!(
-                    "The score that the training watches rose from {} to {} while {} got worse: it is \
+        if let Some((before, after)) = watched(overview)
+            && fell
+            && after > before
+        {
+            cautions.push(format!(
+                "The score that the training watches rose from {} to {} while {} got worse: it is \
                      what the method trains, and no evidence.",
-                    number(before, 2),
-                    number(after, 2),
-                    metric.title
-                ));
-            }
+                number(before, 2),
+                number(after, 2),
+                metric.title
+            ));
         }
     }
     let mut warnings: Vec<&String> =

@@ -21,6 +21,23 @@ pub enum Error {
         /// How the grids differ.
         difference: String,
     },
+    /// A volume that cannot be read.
+    #[error(transparent)]
+    Volume(#[from] udas_volume::Error),
+    /// A frame that is not in its file.
+    #[error("{path}: it has no frame {frame}; frames are counted from 0", path = path.display())]
+    Frame {
+        /// The file.
+        path: PathBuf,
+        /// Frame asked for.
+        frame: usize,
+    },
+    /// A subject whose files are not known.
+    #[error("{subject}: neither an image with a prediction nor a picture is named in the results")]
+    NoVolumes {
+        /// Name of the subject.
+        subject: String,
+    },
     /// A slice that is not there.
     #[error("slice {index} of {slices}: slices are counted from 0")]
     Slice {

@@ -30,7 +30,7 @@ pub fn figures(
         let path = folder.join(name);
         fs::write(&path, bytes).map_err(error(&path))?;
         written.push(path);
-        Ok(())
+        Ok::<(), Error>(())
     };
     if let Some(overview) = Overview::of(experiment) {
         for (name, svg) in plots(&overview) {

@@ -1,11 +1,16 @@
 //! Records of runs turned into pictures, tables and one self-contained HTML page. No network, no files
 //! beside the page: it opens from disk, prints, and reads on a phone, in the dark and aloud.
 //!
-//! - [`html`]: the page of an [`Experiment`], its question and answer first.
-//! - [`cases`] and [`Overlay`]: which subjects to look at, and contours of masks on the slice that
-//!   differs most; [`Pictures`] carries them into the page.
+//! - [`write_report`]: the page of an [`Experiment`] as `index.html`, its question and answer first, with
+//!   overlays drawn from the volumes that the outcomes name. [`html`] is the page as text.
+//! - [`write_results`]: the same experiment as `results.json` and `results.csv`.
 //! - [`figures`]: the plots as SVG and the overlays as PNG, for papers.
+//! - [`cases`], [`Overlay`] and [`Pictures`]: which subjects to look at, contours of masks on the slice that
+//!   differs most, and their way into the page.
 //! - [`tensorboard`]: event files for TensorBoard.
+//! - [`record_scores`]: from measured scores to records.
+//!
+//! An experiment is read from `results.json`, or gathered from run folders by [`Experiment::gather`].
 //!
 //! Numbers come from [`udas_metrics::statistics`]; the unit is always the subject. The page depends on
 //! its inputs only: the same results give the same bytes.
@@ -34,31 +39,47 @@
 //!     ..Experiment::default()
 //! };
 //! experiment.describe_missing();
-//! let page = udas_report::html(&experiment, &udas_report::Pictures::default());
+//! # let folder = tempfile::tempdir()?;
+//! # let out = folder.path();
+//! // No outcome names volumes, so that the folder they start at is never looked at.
+//! let pictures = udas_report::write_report(&experiment, out, udas_report::Plane::Sagittal, out)?;
+//! udas_report::write_results(&experiment, out)?;
+//! udas_report::figures(&experiment, &pictures, &out.join("figures"))?;
+//! let page = std::fs::read_to_string(out.join("index.html"))?;
 //! assert!(page.contains("Too few subjects to say."));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 mod analysis;
 mod answer;
 mod cases;
 mod error;
 mod figures;
+mod files;
+mod index;
 mod markup;
 mod overlay;
 mod overview;
 mod page;
 mod pictures;
 mod plot;
+mod scores;
 pub mod tensorboard;
 
 pub use cases::{Case, Rank, cases};
 pub use error::Error;
 pub use figures::figures;
+pub use files::{PAGE_FILE, RESULTS_TABLE_FILE, write_page, write_report, write_results};
 pub use overlay::{
-    Choice, Colour, Contour, Crop, Overlay, Panel, Picture, Plane, Stroke, before_after,
+    Choice, Colour, Contour, Crop, Overlay, Panel, Picture, Plane, Stroke, after_only, before_after,
 };
 pub use pictures::Pictures;
+pub use scores::record_scores;
 pub use udas_record::Experiment;
 
 use overview::Overview;

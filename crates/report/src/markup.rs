@@ -53,7 +53,7 @@ pub(crate) fn optional(value: Option<f64>, decimals: usize) -> String {
 
 /// A p-value as journals print it.
 pub(crate) fn p_value(p: f64) -> String {
-    if p < 0.001 { "&lt; 0.001".into() } else { number(p, 3) }
+    if p < 0.001 { "&lt;\u{a0}0.001".into() } else { number(p, 3) }
 }
 
 /// `90 s`, `12 min`, `3 h 20 min`.
@@ -79,7 +79,8 @@ pub(crate) fn list(names: &[String]) -> String {
         [] => String::new(),
         [one] => one.clone(),
         many if many.len() > SHOWN => {
-            format!("{} and {} more", many[..SHOWN].join(", "), many.len() - SHOWN)
+            let shown = many.get(..SHOWN).unwrap_or(many).join(", ");
+            format!("{shown} and {} more", many.len() - SHOWN)
         }
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(number(-0.0001, 3), "0.000");
         assert_eq!(signed(0.0141, 3), "+0.014");
         assert_eq!(signed(0.0001, 3), "0.000");
-        assert_eq!(p_value(0.0002), "&lt; 0.001");
+        assert_eq!(p_value(0.0002), "&lt;\u{a0}0.001");
         assert_eq!(
             [duration(3.21), duration(95.0), duration(7300.0)],
             ["3.2 s", "95 s", "2 h 1 min"]

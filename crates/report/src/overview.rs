@@ -1,7 +1,8 @@
 //! An experiment with its comparison worked out once, for all parts of the page.
 use udas_record::{Experiment, MethodDescription, MethodKind, MetricDescription};
 
-use crate::analysis::{Index, MethodResult, Selection, compare};
+use crate::analysis::{MethodResult, Selection, compare};
+use crate::index::Index;
 
 /// What the parts of a page are made from.
 pub(crate) struct Overview<'a> {

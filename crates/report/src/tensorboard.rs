@@ -127,7 +127,7 @@ pub fn write_run(
 }
 
 /// Writes the curves of a run; returns the time of the last point. Epochs carry no clock, so that their
-/// times are the run's start and the seconds since.
+/// times are the run's start (or that of its resumption) and the seconds since.
 fn write_events<W: Write>(
     log: &mut EventWriter<W>,
     events: &[Event],
@@ -141,7 +141,8 @@ fn write_events<W: Write>(
                 time += epoch.seconds;
                 write_epoch(log, epoch, time)?;
             }
-            Event::Start(_) | Event::Warning { .. } | Event::Stop(_) => {}
+            Event::Resume(resumed) => time = time.max(resumed.started_unix as f64),
+            Event::Start(_) | Event::Warning { .. } | Event::Verdict(_) | Event::Stop(_) => {}
         }
     }
     Ok(time)
@@ -219,6 +220,8 @@ fn masked_crc(data: &[u8]) -> u32 {
 }
 
 /// The Castagnoli polynomial, reflected.
+// Indices are below 256 by the loop and by their type.
+#[allow(clippy::indexing_slicing)]
 const TABLE: [u32; 256] = {
     let mut table = [0; 256];
     let mut index = 0;
@@ -235,6 +238,7 @@ const TABLE: [u32; 256] = {
     table
 };
 
+#[allow(clippy::indexing_slicing)]
 fn crc32c(data: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| crc >> 8 ^ TABLE[(crc as u8 ^ byte) as usize];
     !data.iter().fold(!0, step)

@@ -10,18 +10,20 @@ pub enum Error {
     /// Data could not be read.
     #[error(transparent)]
     Data(#[from] udas_data::Error),
-    /// The loss is no longer a number.
+    /// Something is no longer a number.
     #[error(
-        "the loss became {loss} in epoch {epoch}, step {step}, on {batch}; the last good state is kept. \
-         Lower the learning rate, or look at these files with `udas doctor`"
+        "{what} became {value} in epoch {epoch}, step {step}, on {batch}; the state before this epoch is \
+         kept. Lower the learning rate, or look at these files with `udas doctor`"
     )]
     Diverged {
+        /// The loss, the gradient of a weight, or a statistic of batch norm.
+        what: String,
         /// Epoch, from 1.
         epoch: usize,
         /// Step within the epoch, from 1.
         step: usize,
-        /// The loss.
-        loss: f32,
+        /// NaN or an infinity.
+        value: f32,
         /// What the batch was made of.
         batch: String,
     },

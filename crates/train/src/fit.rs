@@ -1,6 +1,7 @@
 //! The loop: epochs of steps, a score after each, a rule that stops it.
+use crate::keep::Best;
 use crate::snapshot::History;
-use crate::{Batches, Error, Objective, Result, Snapshot};
+use crate::{Batches, Collapse, Error, Keep, Objective, Result, Score, Snapshot, finite};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -24,16 +25,6 @@ impl StopRule {
             _ => false,
         }
     }
-}
-
-/// Which weights a training ends with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Keep {
-    /// The last epoch's (the paper).
-    Last,
-    /// Those of the epoch with the highest score.
-    BestScore,
 }
 
 /// How to train. No defaults: the paper's values are in the callers' configurations.
@@ -82,6 +73,8 @@ pub struct FitSummary {
     pub before: Option<f64>,
     /// The epochs, in order, those before a resume included.
     pub epochs: Vec<EpochRecord>,
+    /// What it predicts everywhere, if it has come to that; seen only where a score is measured.
+    pub collapse: Option<Collapse>,
 }
 
 /// The surroundings of a training.
@@ -102,69 +95,109 @@ pub struct Fit<'a, B> {
 
 /// Minimises `objective`.
 ///
+/// An epoch that is interrupted, or in which something stops being a number, is undone: the objective
+/// keeps the state before it.
+///
 /// # Errors
-/// When data cannot be read, a tensor operation fails, or the loss is no longer a number.
-pub fn fit<O: Objective>(objective: &mut O, fit: Fit<O::Batch>) -> Result<FitSummary> {
-    let Fit { train, check, config, observer, interrupt, resume } = fit;
+/// When data cannot be read, a tensor operation fails, or a loss, gradient or statistic is no longer a
+/// number.
+pub fn fit<O: Objective>(objective: &mut O, mut fit: Fit<O::Batch>) -> Result<FitSummary> {
+    let Fit { train, check, config, interrupt, .. } = fit;
     if train.steps() == 0 {
         return Err(Error::NoBatches { slices: train.slices(), batch_size: train.batch_size() });
     }
     let mut adam = Adam::new(objective.trainable(), config.adam);
-    let mut best = Best { keep: config.keep, score: f64::NEG_INFINITY, state: None };
-    let mut history = History::default();
-    match resume {
-        Some(snapshot) => {
-            objective.restore(&snapshot.objective)?;
-            adam.restore(&snapshot.optimiser)?;
-            best.restore(&snapshot);
-            history = snapshot.history;
-        }
-        None => {
-            if let Some(check) = check {
-                let score = mean_score(objective, check)?;
-                observer.before(score);
-                history.before = Some(score);
-            }
-        }
-    }
+    let mut best = Best::new(config.keep);
+    let mut history = begin(objective, &mut adam, &mut best, &mut fit)?;
+    let mut good = objective.state()?;
     let mut reason = StopReason::EpochsDone;
-    while !history.finished && history.epochs.len() < config.epochs {
+    while !config.ends(&history) {
         let started = Instant::now();
         let epoch = history.epochs.len() + 1;
-        let Some(loss) = run_epoch(objective, &mut adam, train, epoch, observer, interrupt)? else {
-            reason = StopReason::Interrupted;
-            break;
+        let loss = match run_epoch(objective, &mut adam, train, epoch, fit.observer, interrupt) {
+            Ok(Some(loss)) => loss,
+            unfinished => {
+                objective.restore(&good)?;
+                unfinished?;
+                reason = StopReason::Interrupted;
+                break;
+            }
         };
         let trained = started.elapsed().as_secs_f64();
         let score = check.map(|check| mean_score(objective, check)).transpose()?;
-        let previous = history.epochs.last().map_or(history.before, |record| record.score);
-        let score_change = score.zip(previous).map(|(now, before)| now - before);
+        history.foreground.extend(score.map(|score| score.foreground));
         let record = EpochRecord {
-            phase: config.phase,
-            epoch,
             steps: train.steps(),
-            loss,
-            score,
-            score_change,
-            learning_rate: config.adam.learning_rate,
             seconds: started.elapsed().as_secs_f64(),
             slices_per_second: (train.steps() * train.batch_size()) as f64 / trained.max(1e-9),
-            peak_memory_bytes: peak_memory_bytes(),
+            ..config.record(&history, loss, score.map(|score| score.value))
         };
         history.epochs.push(record.clone());
-        history.finished = config.stop.is_met(score_change) || epoch == config.epochs;
-        best.offer(objective, score)?;
+        history.finished = config.ends(&history);
+        best.offer(objective, epoch, record.score)?;
         let snapshot = best.snapshot(objective, &adam, &history)?;
-        observer.epoch(&record, &snapshot)?;
+        fit.observer.epoch(&record, &snapshot)?;
+        good = snapshot.objective;
     }
-    if let Some(last) = history.epochs.last()
-        && config.stop.is_met(last.score_change)
-        && reason == StopReason::EpochsDone
-    {
+    if reason == StopReason::EpochsDone && config.stop.is_met(history.last_change()) {
         reason = StopReason::Converged;
     }
-    best.settle(objective)?;
-    Ok(FitSummary { reason, before: history.before, epochs: history.epochs })
+    let kept = best.settle(objective, history.epochs.len())?;
+    Ok(history.summary(reason, kept))
+}
+
+/// From the snapshot, or from the score before the first epoch.
+fn begin<O: Objective>(
+    objective: &mut O,
+    adam: &mut Adam,
+    best: &mut Best,
+    fit: &mut Fit<O::Batch>,
+) -> Result<History> {
+    let mut history = History::default();
+    if let Some(snapshot) = fit.resume.take() {
+        objective.restore(&snapshot.objective)?;
+        adam.restore(&snapshot.optimiser)?;
+        best.restore(&snapshot);
+        history = snapshot.history;
+    } else if let Some(check) = fit.check {
+        let score = mean_score(objective, check)?;
+        fit.observer.before(score.value);
+        history.before = Some(score.value);
+        history.foreground.push(score.foreground);
+    }
+    Ok(history)
+}
+
+impl History {
+    /// How a training went that ends with the state after `kept` epochs.
+    fn summary(self, reason: StopReason, kept: usize) -> FitSummary {
+        let shares = self.foreground.first().zip(self.foreground.get(kept));
+        let collapse = shares.and_then(|(&before, &after)| Collapse::of(before, after));
+        FitSummary { reason, before: self.before, epochs: self.epochs, collapse }
+    }
+}
+
+impl FitConfig {
+    fn ends(&self, history: &History) -> bool {
+        history.epochs.len() >= self.epochs || self.stop.is_met(history.last_change())
+    }
+
+    /// The next epoch's record, its times left open.
+    fn record(&self, history: &History, loss: f64, score: Option<f64>) -> EpochRecord {
+        let previous = history.epochs.last().map_or(history.before, |record| record.score);
+        EpochRecord {
+            phase: self.phase,
+            epoch: history.epochs.len() + 1,
+            steps: 0,
+            loss,
+            score,
+            score_change: score.zip(previous).map(|(now, before)| now - before),
+            learning_rate: self.adam.learning_rate,
+            seconds: 0.0,
+            slices_per_second: 0.0,
+            peak_memory_bytes: peak_memory_bytes(),
+        }
+    }
 }
 
 /// Mean loss of the epoch, or none when it was interrupted.
@@ -181,86 +214,54 @@ fn run_epoch<O: Objective>(
         if interrupt.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let batch = batch?;
-        let loss_tensor = objective.loss(&batch)?;
-        let loss = loss_tensor.to_scalar::<f32>()?;
-        if !loss.is_finite() {
-            let batch = train.describe(&batch);
-            return Err(Error::Diverged { epoch, step: index + 1, loss, batch });
-        }
-        adam.step(&loss_tensor.backward()?)?;
-        drop(loss_tensor);
-        objective.after_step()?;
+        let (batch, step) = (batch?, index + 1);
+        let loss = run_step(objective, adam, &batch)?.map_err(|(what, value)| Error::Diverged {
+            what,
+            epoch,
+            step,
+            value,
+            batch: train.describe(&batch),
+        })?;
         total += f64::from(loss);
-        observer.step(epoch, index + 1, train.steps(), loss);
+        observer.step(epoch, step, train.steps(), loss);
     }
     Ok(Some(total / train.steps() as f64))
 }
 
-fn mean_score<O: Objective>(objective: &O, check: &dyn Batches<O::Batch>) -> Result<f64> {
-    let mut total = 0.0;
-    let mut count = 0;
-    for batch in check.epoch(0)? {
-        total += objective.score(&batch?)?;
-        count += 1;
+/// One step and its loss, or what was no number, and then no weight has moved.
+fn run_step<O: Objective>(
+    objective: &mut O,
+    adam: &mut Adam,
+    batch: &O::Batch,
+) -> Result<std::result::Result<f32, (String, f32)>> {
+    let loss = objective.loss(batch)?;
+    let value = loss.to_scalar::<f32>()?;
+    if let Some(fault) = finite::in_loss(value) {
+        return Ok(Err(fault));
     }
-    if count == 0 {
+    if let Some(fault) = finite::in_statistics(objective)? {
+        return Ok(Err(fault));
+    }
+    let gradients = loss.backward()?;
+    if let Some(fault) = finite::in_gradients(objective, &gradients)? {
+        return Ok(Err(fault));
+    }
+    adam.step(&gradients)?;
+    objective.after_step()?;
+    Ok(Ok(value))
+}
+
+fn mean_score<O: Objective>(objective: &O, check: &dyn Batches<O::Batch>) -> Result<Score> {
+    let mut total = Score::default();
+    let mut count = 0.0;
+    for batch in check.epoch(0)? {
+        let score = objective.score(&batch?)?;
+        total.value += score.value;
+        total.foreground += score.foreground;
+        count += 1.0;
+    }
+    if count == 0.0 {
         return Err(Error::NoBatches { slices: check.slices(), batch_size: check.batch_size() });
     }
-    Ok(total / f64::from(count))
-}
-
-/// The weights to end with.
-struct Best {
-    keep: Keep,
-    score: f64,
-    state: Option<udas_nn::StateDict>,
-}
-
-/// Prefix of the best state within a snapshot's objective.
-const BEST: &str = "best.";
-
-impl Best {
-    fn offer<O: Objective>(&mut self, objective: &O, score: Option<f64>) -> Result<()> {
-        if self.keep == Keep::BestScore
-            && let Some(score) = score
-            && score > self.score
-        {
-            self.score = score;
-            self.state = Some(objective.state()?);
-        }
-        Ok(())
-    }
-
-    fn snapshot<O: Objective>(
-        &self,
-        objective: &O,
-        adam: &Adam,
-        history: &History,
-    ) -> Result<Snapshot> {
-        let mut state = objective.state()?;
-        for (name, tensor) in self.state.iter().flatten() {
-            state.insert(format!("{BEST}{name}"), tensor.clone());
-        }
-        Ok(Snapshot { objective: state, optimiser: adam.state()?, history: history.clone() })
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) {
-        let best = snapshot.objective.iter().filter_map(|(name, tensor)| {
-            Some((name.strip_prefix(BEST)?.to_owned(), tensor.clone()))
-        });
-        let best: udas_nn::StateDict = best.collect();
-        if !best.is_empty() {
-            let scores = snapshot.history.epochs.iter().filter_map(|record| record.score);
-            self.score = scores.fold(f64::NEG_INFINITY, f64::max);
-            self.state = Some(best);
-        }
-    }
-
-    fn settle<O: Objective>(self, objective: &mut O) -> Result<()> {
-        match self.state {
-            Some(state) => objective.restore(&state),
-            None => Ok(()),
-        }
-    }
+    Ok(Score { value: total.value / count, foreground: total.foreground / count })
 }

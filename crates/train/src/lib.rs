@@ -6,17 +6,24 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod collapse;
 mod error;
+mod finite;
 mod fit;
+mod from_data;
+mod keep;
 mod objective;
 mod snapshot;
 mod source;
 mod task;
 
 pub use batch::{Batches, LabelledBatch};
+pub use collapse::Collapse;
 pub use error::{Error, Result};
-pub use fit::{Fit, FitConfig, FitSummary, Keep, Observer, Silent, StopRule, fit};
-pub use objective::Objective;
+pub use fit::{Fit, FitConfig, FitSummary, Observer, Silent, StopRule, fit};
+pub use from_data::{SourceBatches, images};
+pub use keep::Keep;
+pub use objective::{Objective, Score};
 pub use snapshot::{History, Snapshot};
-pub use source::{HeadTraining, SourceTraining};
+pub use source::{HeadTraining, SourceTraining, statistics};
 pub use task::Task;

@@ -3,6 +3,15 @@ use crate::Result;
 use candle_core::{Tensor, Var};
 use udas_nn::StateDict;
 
+/// A batch in evaluation mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Score {
+    /// What the stop rule watches.
+    pub value: f64,
+    /// Share of the pixels that are predicted to be foreground, of whatever class.
+    pub foreground: f64,
+}
+
 /// What one step minimises; everything that is not [`Self::trainable`] is frozen.
 pub trait Objective {
     /// What one step sees.
@@ -21,7 +30,7 @@ pub trait Objective {
     ///
     /// # Errors
     /// When a tensor operation fails.
-    fn score(&self, batch: &Self::Batch) -> Result<f64>;
+    fn score(&self, batch: &Self::Batch) -> Result<Score>;
 
     /// What follows an optimiser step, such as moving an averaged teacher.
     ///
@@ -29,6 +38,11 @@ pub trait Objective {
     /// When a tensor operation fails.
     fn after_step(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// The statistics that batch norm keeps, by name: looked at for what is no number.
+    fn statistics(&self) -> Vec<(String, Var)> {
+        Vec::new()
     }
 
     /// Everything that changes during training, so that it can be saved and set back.

@@ -21,10 +21,20 @@ pub struct Snapshot {
 pub struct History {
     /// The score before the first epoch.
     pub before: Option<f64>,
+    /// Share of the pixels predicted to be foreground, before the first epoch and after each.
+    #[serde(default)]
+    pub foreground: Vec<f64>,
     /// The epochs, in order.
     pub epochs: Vec<EpochRecord>,
     /// True when the stop rule was met or all epochs were done.
     pub finished: bool,
+}
+
+impl History {
+    /// Change of the score in the last epoch.
+    pub(crate) fn last_change(&self) -> Option<f64> {
+        self.epochs.last().and_then(|record| record.score_change)
+    }
 }
 
 const OBJECTIVE: &str = "objective.";

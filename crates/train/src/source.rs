@@ -1,8 +1,8 @@
 //! The two trainings on labelled source data: the network, then an early head.
-use crate::{LabelledBatch, Objective, Result, Task};
+use crate::{LabelledBatch, Objective, Result, Score, Task};
 use candle_core::{Tensor, Var};
 use udas_losses::dice_agreement;
-use udas_nn::{NormMode, RunningUpdate, StateDict};
+use udas_nn::{NormMode, Parameters, Role, RunningUpdate, StateDict};
 use udas_unet::{EarlyHead, UNet};
 
 /// Training of a whole network (method, stage 1).
@@ -38,9 +38,13 @@ impl Objective for SourceTraining {
     }
 
     /// Dice of prediction and labels.
-    fn score(&self, batch: &LabelledBatch) -> Result<f64> {
+    fn score(&self, batch: &LabelledBatch) -> Result<Score> {
         let logits = self.unet.forward(&batch.images, NormMode::Running)?;
         dice_to_labels(self.task, &logits, &batch.target)
+    }
+
+    fn statistics(&self) -> Vec<(String, Var)> {
+        statistics(self.unet.parameters())
     }
 
     fn state(&self) -> Result<StateDict> {
@@ -94,7 +98,7 @@ impl Objective for HeadTraining {
     }
 
     /// Dice of the head's prediction and labels.
-    fn score(&self, batch: &LabelledBatch) -> Result<f64> {
+    fn score(&self, batch: &LabelledBatch) -> Result<Score> {
         dice_to_labels(self.task, &self.logits(&batch.images)?, &batch.target)
     }
 
@@ -108,7 +112,18 @@ impl Objective for HeadTraining {
 }
 
 /// Dice of logits and a 0/1 target over the whole batch.
-fn dice_to_labels(task: Task, logits: &Tensor, target: &Tensor) -> Result<f64> {
+fn dice_to_labels(task: Task, logits: &Tensor, target: &Tensor) -> Result<Score> {
     // A one-hot target is its own logits: its largest entry is the class, and 1 is above 0.
-    Ok(dice_agreement(logits, target, task.agreement())?)
+    let value = dice_agreement(logits, target, task.agreement())?;
+    Ok(Score { value, foreground: task.foreground(logits)? })
+}
+
+/// The running means and variances of a network.
+pub fn statistics(parameters: &Parameters) -> Vec<(String, Var)> {
+    let moments = parameters
+        .names()
+        .filter(|(name, role)| *role == Role::Statistic && !name.ends_with(".num_batches_tracked"));
+    let named =
+        moments.filter_map(|(name, _)| Some((name.to_owned(), parameters.var(name).ok()?.clone())));
+    named.collect()
 }

@@ -1,5 +1,5 @@
 //! Binary or multi-class: which loss, which probabilities, which masks.
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 use udas_losses::{AgreementTask, binary_cross_entropy, cross_entropy, sigmoid, softmax};
 
@@ -76,6 +76,18 @@ impl Task {
             Self::Binary => sigmoid(logits),
             Self::MultiClass { .. } => softmax(logits),
         }
+    }
+
+    /// Share of the pixels whose predicted class is not the background.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn foreground(self, logits: &Tensor) -> Result<f64> {
+        let mask = match self {
+            Self::Binary => logits.gt(0.0)?,
+            Self::MultiClass { .. } => logits.argmax(1)?.gt(0u32)?,
+        };
+        mask.to_dtype(DType::F64)?.mean_all()?.to_scalar()
     }
 
     /// How logits become masks for an agreement.

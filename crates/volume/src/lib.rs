@@ -41,10 +41,10 @@ mod frames;
 mod grid;
 mod gzip;
 mod header;
-
 mod nifti;
 mod orientation;
 mod picture;
+mod png_checksums;
 mod quaternion;
 mod resample;
 mod volume;

@@ -1,12 +1,13 @@
 //! PNG, TIFF and JPEG: greyscale pictures as one-slice volumes, masks and colour pictures out.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use image::{DynamicImage, ExtendedColorType, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::atomic::write_whole;
+use crate::png_checksums;
 use crate::{Affine, Error, Grid, Header, Image, Labels, Result, Volume, Warning};
 
 /// Pixels along a side of a picture.
@@ -50,6 +51,7 @@ pub(crate) fn probe(path: &Path) -> Result<(Grid, Header)> {
 
 /// Grey values as they are stored (0 to 255 or 0 to 65535); colours become luminance, with a warning.
 pub(crate) fn read(path: &Path) -> Result<Volume> {
+    check_png(path)?;
     let picture = open(path)?.decode().map_err(|error| decode_error(path, error))?;
     let (width, height) = (picture.width(), picture.height());
     if width == 0 || height == 0 {
@@ -70,6 +72,18 @@ pub(crate) fn read(path: &Path) -> Result<Volume> {
         _ => picture.into_luma8().iter().map(|&v| f32::from(v)).collect(),
     };
     Ok(Image::from_parts(data, grid(width, height), Header::for_picture(warnings)))
+}
+
+fn check_png(path: &Path) -> Result<()> {
+    let file = File::open(path).map_err(|source| Error::io(path, source))?;
+    match png_checksums::are_right(&mut BufReader::new(file)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::damaged(path, "a checksum is wrong")),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            Err(Error::damaged(path, "is cut short"))
+        }
+        Err(source) => Err(Error::io(path, source)),
+    }
 }
 
 /// Weights of ITU-R BT.709, as the `image` crate takes for integer pixels.

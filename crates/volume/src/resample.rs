@@ -23,6 +23,10 @@ impl Grid {
             // Index in the old grid of the first new voxel's centre.
             first[axis] = 0.5 * (self.shape[axis] as f64 - 1.0 - (voxels - 1.0) * ratio);
         }
+        if shape.iter().map(|&n| n as u64).product::<u64>() > MAX_VOXELS {
+            let problem = format!("{shape:?} voxels at {spacing_mm:?} mm; choose a larger spacing");
+            return Err(Error::NotAVolume(problem));
+        }
         let scale = Affine::from_spacing(std::array::from_fn(|axis| spacing_mm[axis] / old[axis]));
         Ok(Self { shape, affine: self.affine.compose(&scale.with_origin(first)) })
     }

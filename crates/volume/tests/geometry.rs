@@ -152,4 +152,6 @@ fn impossible_spacings_are_refused() {
     for spacing in [0.0, -1.0, f64::NAN, 1e-9] {
         assert!(volume.grid().with_spacing([1.0, spacing, 1.0]).is_err());
     }
+    // Possible along each axis, not in all: 2^42 voxels.
+    assert!(volume.grid().with_spacing([1.2e-4; 3]).is_err());
 }

@@ -131,7 +131,7 @@ fn write_entry(source: &mut impl Read, bytes: u64, target: &Path) -> Result<()> 
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent)?;
     }
-    let part = target.with_added_extension("part");
+    let part = super::with_ending(target, ".part");
     let copied = File::create(&part).and_then(|file| {
         let mut writer = BufWriter::new(file);
         // One byte more than declared shows that the declaration lies.

@@ -10,7 +10,7 @@ use ureq::Agent;
 use super::agent;
 use super::manifest::RemoteFile;
 use super::progress::Progress;
-use super::transfer::{Patience, Transfer};
+use super::transfer::{Patience, Pieces, Transfer};
 use super::verify::{self, Depth, FileState};
 
 /// Disk that stays free beside a download.
@@ -72,15 +72,14 @@ fn fetch(
     path: &Path,
     patience: Patience,
 ) -> Result<()> {
-    let part = path.with_added_extension("part");
+    let part = super::with_ending(path, ".part");
     let mut file = open_alone(&part)?;
     ensure_space(path, remote.bytes.saturating_sub(file.metadata()?.len()))?;
     let progress = Progress::new(&remote.name, remote.bytes);
     let transfer = Transfer { url, part: &part, bytes: remote.bytes, progress: &progress };
-    let resumed = file.metadata()?.len() > 0;
-    transfer.run(agent, &mut file, patience)?;
+    let pieces = transfer.run(agent, &mut file, patience)?;
     let mut state = verify::state(&part, remote, Depth::Full)?;
-    if resumed && state != FileState::Good {
+    if pieces == Pieces::Several && state != FileState::Good {
         // The beginning may stem from another version of the file: once more, from nothing.
         progress.note("the resumed file's checksum is wrong; starting over");
         transfer.truncate(&mut file)?;

@@ -76,6 +76,13 @@ impl Place {
     }
 }
 
+/// The name with another ending added to it: a file on its way to that name.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 /// The downloaded files, beside the prepared tree.
 fn archives(data: &Path) -> PathBuf {
     data.join("archives")

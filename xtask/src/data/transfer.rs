@@ -52,6 +52,15 @@ pub enum TransferError {
     Disk { path: PathBuf, source: io::Error },
 }
 
+/// How a file came together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pieces {
+    /// In one answer: all of it is of one version.
+    One,
+    /// In several, perhaps of several versions.
+    Several,
+}
+
 /// A file on its way.
 pub struct Transfer<'a> {
     /// Where it comes from.
@@ -65,13 +74,13 @@ pub struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// Brings `file` (the open `.part`) to its full length.
+    /// Brings `file` (the open `.part`) to its full length; says whether one answer held all of it.
     pub fn run(
         &self,
         agent: &Agent,
         file: &mut File,
         patience: Patience,
-    ) -> Result<(), TransferError> {
+    ) -> Result<Pieces, TransferError> {
         let mut furthest = self.length(file)?;
         let mut failures = 0;
         let mut wait = patience.first_wait;
@@ -96,14 +105,14 @@ impl Transfer<'_> {
     }
 
     /// One request: for the rest if there is a beginning, for everything otherwise.
-    fn attempt(&self, agent: &Agent, file: &mut File) -> Result<(), TransferError> {
+    fn attempt(&self, agent: &Agent, file: &mut File) -> Result<Pieces, TransferError> {
         let mut have = self.length(file)?;
         if have > self.bytes {
             self.truncate(file)?;
             have = 0;
         }
         if have == self.bytes {
-            return Ok(());
+            return Ok(Pieces::Several);
         }
         let mut request = agent.get(self.url).header(header::ACCEPT_ENCODING, "identity");
         if have > 0 {
@@ -113,16 +122,23 @@ impl Transfer<'_> {
             }
         }
         let response = request.call().map_err(|error| self.client_error(error))?;
-        match response.status().as_u16() {
-            206 if have > 0 => self.expect_rest(response.headers(), have, file)?,
-            200 => self.expect_everything(response.headers(), file)?,
+        let pieces = match response.status().as_u16() {
+            206 if have > 0 => {
+                self.expect_rest(response.headers(), have, file)?;
+                Pieces::Several
+            }
+            200 => {
+                self.expect_everything(response.headers(), file)?;
+                Pieces::One
+            }
             416 => {
                 self.truncate(file)?;
                 return Err(TransferError::Temporary("the server cannot resume it".into()));
             }
             status => return Err(self.refusal(status)),
-        }
-        self.receive(response, file)
+        };
+        self.receive(response, file)?;
+        Ok(pieces)
     }
 
     /// A partial answer must begin where the `.part` ends and belong to a file of the right length.
@@ -201,7 +217,7 @@ impl Transfer<'_> {
 
     /// Beside the `.part`: which version of the server's file its bytes belong to.
     pub fn validator_path(&self) -> PathBuf {
-        self.part.with_added_extension("validator")
+        super::with_ending(self.part, ".validator")
     }
 
     fn disk(&self, source: io::Error) -> TransferError {

@@ -61,6 +61,8 @@ mod tests {
             version: "0.1.0".into(),
             dependencies: used.iter().map(dependency).collect(),
             publish: None,
+            description: None,
+            license: None,
         };
         check(TEXT, &[package]).unwrap().errors
     }

@@ -5,7 +5,7 @@ use crate::workspace::{Kind, Package};
 use super::Findings;
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
-const LEVELS: [(&str, u32); 13] = [
+const LEVELS: [(&str, u32); 14] = [
     ("udas-record", 0),
     ("udas-kernels", 0),
     ("udas-volume", 1),
@@ -17,6 +17,7 @@ const LEVELS: [(&str, u32); 13] = [
     ("udas-unet", 2),
     ("udas-train", 3),
     ("udas-adapt", 4),
+    ("udas-model", 4),
     ("udas-report", 4),
     ("udas", 5),
 ];
@@ -77,6 +78,8 @@ mod tests {
             version: "0.1.0".into(),
             dependencies: dependencies.iter().map(dependency).collect(),
             publish: None,
+            description: None,
+            license: None,
         }
     }
 

@@ -47,7 +47,7 @@ fn collect(folder: &Path, skip: &[&str], files: &mut Vec<PathBuf>) -> std::io::R
         let kind = entry.file_type()?;
         if kind.is_dir() && !hidden && !skip.contains(&name.as_str()) {
             collect(&path, &["target"], files)?;
-        } else if kind.is_file() && is_text(&path) {
+        } else if kind.is_file() && name != ".git" && is_text(&path) {
             files.push(path);
         }
     }

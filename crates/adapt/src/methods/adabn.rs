@@ -1,5 +1,5 @@
 //! AdaBN: batch-norm statistics of the target in place of the source's.
-use crate::{About, Method, Moves, NormChoice, Options, Output, Recipe, Supervision};
+use crate::{About, Method, Moves, NormChoice, Options, Output, Recipe, Supervision, View};
 
 /// Batch-norm statistics re-estimated on the target.
 pub struct AdaBn;
@@ -25,6 +25,7 @@ impl Method for AdaBn {
             moves: Moves::Nothing,
             supervision: Supervision::OwnPrediction,
             output: Output::Final,
+            view: View::Plain,
         }
     }
 

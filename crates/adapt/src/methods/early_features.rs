@@ -1,5 +1,5 @@
 //! Self-training of early features (Sheikh and Schultz, MIDL 2022): the paper's method.
-use crate::{About, Method, Moves, Options, Output, Recipe, Requirement, Supervision};
+use crate::{About, Method, Moves, Options, Output, Recipe, Requirement, Supervision, View};
 
 /// Early layers move so that a small head on them predicts what the whole network predicts.
 pub struct EarlyFeatures;
@@ -27,6 +27,7 @@ impl Method for EarlyFeatures {
             moves: Moves::EarlyStages,
             supervision: Supervision::OwnPrediction,
             output: Output::EarlyHead,
+            view: View::Plain,
         }
     }
 

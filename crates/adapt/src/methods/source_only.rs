@@ -1,5 +1,5 @@
 //! No adaptation: the source model as it is, the line that every method must beat.
-use crate::{About, Method, Moves, Options, Output, Recipe, Supervision};
+use crate::{About, Method, Moves, NormChoice, Options, Output, Recipe, Supervision, View};
 
 /// The source model as it is.
 pub struct SourceOnly;
@@ -24,10 +24,11 @@ impl Method for SourceOnly {
             moves: Moves::Nothing,
             supervision: Supervision::OwnPrediction,
             output: Output::Final,
+            view: View::Plain,
         }
     }
 
     fn options(&self) -> Options {
-        Options { norm: crate::NormChoice::Running, ..Options::paper() }
+        Options { norm: NormChoice::Running, ..Options::paper() }
     }
 }

@@ -1,5 +1,5 @@
 //! TENT: batch-norm scale and shift move towards low entropy.
-use crate::{About, Method, Moves, Options, Output, Recipe, Supervision};
+use crate::{About, Method, Moves, Options, Output, Recipe, Supervision, View};
 
 /// Batch-norm affine parameters move towards confident predictions.
 pub struct Tent;
@@ -26,6 +26,7 @@ impl Method for Tent {
             moves: Moves::NormAffine,
             supervision: Supervision::Entropy,
             output: Output::Final,
+            view: View::Plain,
         }
     }
 

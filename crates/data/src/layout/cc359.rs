@@ -27,10 +27,12 @@ impl Name {
         let [id, vendor, field, age, sex] = parts[..] else { return None };
         let is_number =
             |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let valid = id.strip_prefix("CC").is_some_and(is_number)
-            && ["ge", "philips", "siemens"].contains(&vendor)
-            && [field, age].into_iter().all(is_number)
-            && ["F", "M"].contains(&sex);
+        // `CC` for the published subjects, `PH` for the phantom's.
+        let valid =
+            ["CC", "PH"].iter().any(|prefix| id.strip_prefix(prefix).is_some_and(is_number))
+                && ["ge", "philips", "siemens"].contains(&vendor)
+                && [field, age].into_iter().all(is_number)
+                && ["F", "M"].contains(&sex);
         valid.then(|| Self { vendor: vendor.to_owned(), field: field.to_owned() })
     }
 
@@ -98,6 +100,7 @@ mod tests {
         let domain = |name: &str| Name::parse(name).map(|name| name.domain());
         assert_eq!(domain("CC0030_philips_15_42_F").as_deref(), Some("Philips_15"));
         assert_eq!(domain("CC0100_ge_3_30_M").as_deref(), Some("GE_3"));
+        assert_eq!(domain("PH1001_ge_3_56_F").as_deref(), Some("GE_3"));
         for name in
             ["CC0100_ge_3_30_M_ss", "CC_ge_3_30_M", "CC1_canon_3_30_M", "CC1_ge_3_30_X", "scan"]
         {

@@ -1,7 +1,9 @@
-//! PyTorch's zip format, `torch.save` of a state dict: read by our own reader, which calls nothing and
-//! allocates no more than the file holds, and written so that `torch.load(..., weights_only=True)` reads it.
-mod pickle;
+//! PyTorch's zip format (`torch.save` of a flat state dict), read and written.
+//!
+//! A pickle is a program. Ours runs the few instructions that build dicts, tuples, numbers, text and tensors,
+//! and no other: a file that calls anything is refused.
 mod read;
+mod unpickle;
 mod write;
 
 pub(crate) use read::load;

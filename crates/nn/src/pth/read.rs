@@ -1,154 +1,198 @@
-//! Reading: the archive's pickle, then one storage entry for each tensor.
-use super::pickle::{Object, Pickle, TensorRef};
+//! Reading: the archive's pickle says where the tensors are, its other files hold their numbers.
+use super::unpickle::{Id, Kind, Pickle, Storage, TensorPlace, Value};
 use crate::{Error, Result, StateDict};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
-use zip::{CompressionMethod, ZipArchive};
+use zip::ZipArchive;
 
-/// A state dict's pickle holds names and shapes alone.
-const LARGEST_PICKLE: u64 = 64 << 20;
-
-/// Tensors may share storages, but not so that a small file fills the memory.
-const LARGEST_SHARE: u64 = 16;
-
-type Archive = ZipArchive<BufReader<File>>;
+/// Tensors may overlap in their storages, as tied weights do; more than this many times the file's bytes only
+/// serves to fill memory.
+const MAX_SHARING: u64 = 16;
 
 /// Reads a `.pth` file: a flat state dict, or one under the key `state_dict`.
 pub(crate) fn load(path: &Path) -> Result<StateDict> {
-    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    read(file).map_err(|reason| Error::Checkpoint {
+    let wrong = |reason: String| Error::Checkpoint {
         path: path.to_owned(),
         reason: format!(
-            "cannot be read as a PyTorch state dict: {reason}; save it with \
+            "cannot be read as a PyTorch state dict ({reason}); save it with \
              torch.save(model.state_dict(), ...)"
         ),
-    })
-}
-
-fn read(file: File) -> std::result::Result<StateDict, String> {
-    let len = file.metadata().map_err(|error| error.to_string())?.len();
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| error.to_string())?;
-    let names = (0..archive.len()).filter_map(|index| archive.name_for_index(index));
-    let names = names.filter_map(|name| Some(name.ok()?.into_owned()));
-    let pickle = names.into_iter().find(|name| name.ends_with("data.pkl"));
-    let pickle = pickle.ok_or("the archive has no data.pkl")?;
-    let folder = pickle.strip_suffix("data.pkl").unwrap_or_default().to_owned();
-    let bytes = entry(&mut archive, &pickle, LARGEST_PICKLE)?;
-    let order = format!("{folder}byteorder");
-    if archive.index_for_name(&order).is_some() && entry(&mut archive, &order, 16)? != b"little" {
-        return Err("its numbers are big-endian".into());
-    }
-    let (pickle, top) = Pickle::read(&bytes)?;
+    };
+    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let mut archive = Archive::open(file).map_err(wrong)?;
+    let pickle = archive.pickle().map_err(wrong)?;
     let mut tensors = StateDict::new();
-    let mut bytes = 0;
-    for (name, tensor) in tensor_refs(&pickle, top)? {
-        let found = read_tensor(&mut archive, &folder, tensor, len);
-        let found = found.map_err(|reason| format!("`{name}`: {reason}"))?;
-        bytes += (found.elem_count() * found.dtype().size_in_bytes()) as u64;
-        if bytes > LARGEST_SHARE * len {
-            return Err(format!("its tensors are more than {LARGEST_SHARE} times the file"));
-        }
-        tensors.insert(name.to_owned(), found);
+    for (name, place) in places(&pickle) {
+        tensors.insert(name.to_owned(), archive.tensor(name, place).map_err(wrong)?);
     }
     if tensors.is_empty() {
-        return Err("it holds no tensors".into());
+        return Err(wrong("it holds no tensors".into()));
     }
     Ok(tensors)
 }
 
-/// A small entry, whole.
-fn entry(archive: &mut Archive, name: &str, limit: u64) -> std::result::Result<Vec<u8>, String> {
-    let file = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
-    if bytes.len() as u64 > limit {
-        return Err(format!("{name} has more than {limit} bytes"));
-    }
-    Ok(bytes)
-}
-
-/// The tensors of the dict, or of the dict that is its `state_dict`.
-fn tensor_refs(
-    pickle: &Pickle,
-    top: usize,
-) -> std::result::Result<Vec<(&str, &TensorRef)>, String> {
-    let Object::Dict(items) = pickle.get(top) else { return Err("it is no dict".into()) };
-    let of = |items: &[(usize, usize)]| -> Vec<(&str, &TensorRef)> {
-        let named =
-            items.iter().filter_map(|(key, value)| match (pickle.get(*key), pickle.get(*value)) {
-                (Object::Text(name), Object::Tensor(tensor)) => Some((name.as_str(), tensor)),
-                _ => None,
-            });
-        named.collect()
-    };
-    let nested =
-        items.iter().find_map(|(key, value)| match (pickle.get(*key), pickle.get(*value)) {
-            (Object::Text(name), Object::Dict(items)) if name == "state_dict" => Some(items),
+/// The tensors of the outermost dict, or where it has none, of its entry `state_dict`.
+fn places(pickle: &Pickle) -> Vec<(&str, &TensorPlace)> {
+    let tensors = |dict: Id| -> Vec<_> {
+        let entries = pickle.entries(dict);
+        let place = |(name, id)| match pickle.get(id) {
+            Some(Value::Tensor(place)) => Some((name, place)),
             _ => None,
-        });
-    let tensors = of(items);
-    Ok(if tensors.is_empty() { nested.map(|items| of(items)).unwrap_or_default() } else { tensors })
+        };
+        entries.filter_map(place).collect()
+    };
+    let flat = tensors(pickle.root);
+    if !flat.is_empty() {
+        return flat;
+    }
+    let inner = pickle.entries(pickle.root).find(|(name, _)| *name == "state_dict");
+    inner.map(|(_, dict)| tensors(dict)).unwrap_or_default()
 }
 
-/// Values of a storage in the order of the tensor; of any strides. Halves and doubles become f32.
-fn read_tensor(
-    archive: &mut Archive,
-    folder: &str,
-    tensor: &TensorRef,
-    file_len: u64,
-) -> std::result::Result<Tensor, String> {
-    let dtype = match tensor.kind.as_str() {
-        "FloatStorage" => DType::F32,
-        "DoubleStorage" => DType::F64,
-        "HalfStorage" => DType::F16,
-        "BFloat16Storage" => DType::BF16,
-        "LongStorage" => DType::I64,
-        "ByteStorage" | "BoolStorage" => DType::U8,
-        other => return Err(format!("values of type {other} are not read")),
-    };
-    let size = dtype.size_in_bytes();
-    let name = format!("{folder}data/{}", tensor.key);
-    let mut file = archive.by_name(&name).map_err(|error| format!("{name}: {error}"))?;
-    if file.compression() != CompressionMethod::Stored || file.size() > file_len {
-        return Err(format!("{name} is compressed, or larger than the file"));
-    }
-    let places = places(tensor, file.size() as usize / size)?;
-    let mut storage = Vec::with_capacity(file.size() as usize);
-    file.read_to_end(&mut storage).map_err(|error| format!("{name}: {error}"))?;
-    let mut bytes = Vec::with_capacity(places.len() * size);
-    for place in places {
-        let value = storage.get(place * size..(place + 1) * size);
-        bytes.extend_from_slice(value.ok_or_else(|| format!("{name} is cut short"))?);
-    }
-    let read = Tensor::from_raw_buffer(&bytes, dtype, &tensor.shape, &Device::Cpu);
-    let kept = if size == 1 || dtype == DType::I64 { dtype } else { DType::F32 };
-    read.and_then(|tensor| tensor.to_dtype(kept)).map_err(|error| error.to_string())
+struct Archive {
+    zip: ZipArchive<BufReader<File>>,
+    /// The file's bytes: no entry holds more, as PyTorch does not compress.
+    length: u64,
+    /// Bytes of tensors that may still be made.
+    allowance: u64,
+    /// Folder of the pickle, with its slash.
+    folder: String,
+    storages: BTreeMap<String, Vec<u8>>,
 }
 
-/// Where each value of a tensor stands in its storage of `held` values.
-fn places(tensor: &TensorRef, held: usize) -> std::result::Result<Vec<usize>, String> {
-    let TensorRef { shape, strides, offset, .. } = tensor;
-    let wrong = || format!("shape {shape:?} does not fit a storage of {held} values");
-    if shape.len() != strides.len() {
-        return Err(format!("{} axes with {} strides", shape.len(), strides.len()));
+impl Archive {
+    fn open(file: File) -> Result<Self, String> {
+        let length = file.metadata().map_err(|error| error.to_string())?.len();
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| error.to_string())?;
+        let mut folder = None;
+        for index in 0..zip.len() {
+            let name = zip.name_for_index(index).unwrap_or_default();
+            if let Some(start) = name.strip_suffix("data.pkl") {
+                folder = Some(start.to_owned());
+                break;
+            }
+        }
+        let folder = folder.ok_or("it has no data.pkl")?;
+        let allowance = length.saturating_mul(MAX_SHARING);
+        Ok(Self { zip, length, allowance, folder, storages: BTreeMap::new() })
     }
-    let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
-    let count = count.filter(|count| *count <= held).ok_or_else(wrong)?;
-    let reach = shape.iter().zip(strides).try_fold(*offset, |end, (size, stride)| {
-        end.checked_add(size.saturating_sub(1).checked_mul(*stride)?)
-    });
-    if count > 0 && reach.is_none_or(|last| last >= held) {
-        return Err(wrong());
+
+    fn entry(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        let wrong = |error: String| format!("its entry {name}: {error}");
+        let entry = self.zip.by_name(name).map_err(|error| wrong(error.to_string()))?;
+        let mut bytes = Vec::new();
+        entry
+            .take(self.length)
+            .read_to_end(&mut bytes)
+            .map_err(|error| wrong(error.to_string()))?;
+        Ok(bytes)
     }
-    let place = |index: usize| {
-        let mut rest = index;
-        shape.iter().zip(strides).rev().fold(*offset, |place, (size, stride)| {
-            let along = rest % size;
-            rest /= size;
-            place + along * stride
-        })
-    };
-    Ok((0..count).map(place).collect())
+
+    fn pickle(&mut self) -> Result<Pickle, String> {
+        let order = format!("{}byteorder", self.folder);
+        if self.zip.index_for_name(&order).is_some() && self.entry(&order)?.starts_with(b"big") {
+            return Err("its numbers are big-endian".into());
+        }
+        let program = self.entry(&format!("{}data.pkl", self.folder))?;
+        Pickle::run(&program)
+    }
+
+    fn tensor(&mut self, name: &str, place: &TensorPlace) -> Result<Tensor, String> {
+        let TensorPlace { storage: Storage { kind, key }, offset, shape, strides } = place;
+        let outside = || format!("the entry {name} is larger than its storage");
+        let count = shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n));
+        let count = count.ok_or_else(outside)?;
+        self.allowance = self
+            .allowance
+            .checked_sub(count as u64 * kind.width() as u64)
+            .ok_or_else(|| format!("its tensors are {MAX_SHARING} times as large as the file"))?;
+        if !self.storages.contains_key(key) {
+            let bytes = self.entry(&format!("{}data/{key}", self.folder))?;
+            self.storages.insert(key.clone(), bytes);
+        }
+        let storage = self.storages.get(key).ok_or_else(outside)?;
+        let bytes = gather(storage, kind.width(), *offset, shape, strides).ok_or_else(outside)?;
+        kind.tensor(&bytes, shape).map_err(|error| error.to_string())
+    }
+}
+
+/// The bytes of a strided view, row by row; `None` where it reaches out of its storage.
+fn gather(
+    storage: &[u8],
+    width: usize,
+    offset: usize,
+    shape: &[usize],
+    strides: &[usize],
+) -> Option<Vec<u8>> {
+    let count = shape.iter().product::<usize>();
+    let mut bytes = Vec::with_capacity(count * width);
+    let mut index = vec![0usize; shape.len()];
+    for _ in 0..count {
+        let mut at = offset;
+        for (&i, &stride) in index.iter().zip(strides) {
+            at = at.checked_add(i.checked_mul(stride)?)?;
+        }
+        let start = at.checked_mul(width)?;
+        bytes.extend_from_slice(storage.get(start..start.checked_add(width)?)?);
+        for (i, &size) in index.iter_mut().zip(shape).rev() {
+            *i += 1;
+            if *i < size {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    Some(bytes)
+}
+
+impl Kind {
+    /// Bytes a number.
+    const fn width(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F64 | Self::I64 => 8,
+            Self::U8 => 1,
+        }
+    }
+
+    /// Doubles become float32, as in `.safetensors` files.
+    fn tensor(self, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Tensor> {
+        let cpu = &Device::Cpu;
+        match self {
+            Self::F32 => Tensor::from_vec(words(bytes, f32::from_le_bytes), shape, cpu),
+            Self::F64 => {
+                let narrow = |word| f64::from_le_bytes(word) as f32;
+                Tensor::from_vec(words(bytes, narrow), shape, cpu)
+            }
+            Self::I64 => Tensor::from_vec(words(bytes, i64::from_le_bytes), shape, cpu),
+            Self::U8 => Tensor::from_vec(bytes.to_vec(), shape, cpu),
+        }
+    }
+}
+
+fn words<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|chunk| from(*chunk)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strided_views_are_gathered_and_those_outside_are_not() {
+        let storage: Vec<u8> = (0..12).collect();
+        // The transposed 3x4 matrix, its second column, and one number repeated.
+        let transposed = gather(&storage, 1, 0, &[4, 3], &[1, 4]).unwrap();
+        assert_eq!(transposed, [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
+        assert_eq!(gather(&storage, 1, 1, &[3], &[4]).unwrap(), [1, 5, 9]);
+        assert_eq!(gather(&storage, 2, 1, &[2, 2], &[0, 0]).unwrap(), [2, 3, 2, 3, 2, 3, 2, 3]);
+        assert_eq!(gather(&storage, 4, 0, &[], &[]).unwrap(), [0, 1, 2, 3]);
+        assert!(gather(&storage, 1, 0, &[13], &[1]).is_none());
+        assert!(gather(&storage, 8, 1, &[1], &[1]).is_none());
+        assert!(gather(&storage, 1, usize::MAX, &[2], &[1]).is_none());
+        assert!(gather(&storage, 1, 0, &[2], &[usize::MAX]).is_none());
+    }
 }

@@ -1,4 +1,4 @@
-//! Writing: only the few pickle instructions that an ordered dict of tensors needs.
+//! Writing: the few pickle instructions that an ordered dict of tensors needs, in a stored zip.
 use crate::checkpoint::raw_bytes;
 use crate::{Error, Result, StateDict};
 use safetensors::tensor::Dtype;

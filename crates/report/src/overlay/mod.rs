@@ -1,4 +1,7 @@
 //! A slice in grey with the contours of masks on it, enlarged, with a legend: as pixels and as PNG.
+// Pixels are indexed by loops over the size of their own picture, and all grids are compared before.
+#![allow(clippy::indexing_slicing)]
+
 mod draw;
 mod font;
 mod slice;
@@ -110,24 +113,58 @@ pub fn before_after<'a>(
     after: &'a Labels,
     plane: Plane,
 ) -> Overlay<'a> {
-    let contour = |name, labels, colour, stroke| Contour { name, labels, colour, stroke };
-    let truth = truth.map(|labels| contour("truth", labels, Colour::TRUTH, Stroke::Wide));
-    let panel = |title, labels, colour| {
-        let last = contour(title, labels, colour, Stroke::Thin);
-        Panel { title, contours: truth.into_iter().chain([last]).collect() }
-    };
-    Overlay {
+    side_by_side(
         image,
         plane,
-        slice: Choice::MostDifferent(before, after),
-        crop: Crop::AroundMasks { margin_mm: 25.0 },
-        panel_pixels: 300,
-        panels: vec![
+        Choice::MostDifferent(before, after),
+        vec![
             Panel { title: "slice", contours: Vec::new() },
-            panel("before", before, Colour::BEFORE),
-            panel("after", after, Colour::AFTER),
+            against(truth, "before", before, Colour::BEFORE),
+            against(truth, "after", after, Colour::AFTER),
         ],
-    }
+    )
+}
+
+/// The slice alone and truth with after, on the slice where the two differ most (without a truth, on that
+/// with most of the prediction): for a model that there is no earlier prediction to compare with.
+pub fn after_only<'a>(
+    image: &'a Volume,
+    truth: Option<&'a Labels>,
+    after: &'a Labels,
+    plane: Plane,
+) -> Overlay<'a> {
+    side_by_side(
+        image,
+        plane,
+        Choice::MostDifferent(truth.unwrap_or(after), after),
+        vec![
+            Panel { title: "slice", contours: Vec::new() },
+            against(truth, "after", after, Colour::AFTER),
+        ],
+    )
+}
+
+fn side_by_side<'a>(
+    image: &'a Volume,
+    plane: Plane,
+    slice: Choice<'a>,
+    panels: Vec<Panel<'a>>,
+) -> Overlay<'a> {
+    let crop = Crop::AroundMasks { margin_mm: 25.0 };
+    Overlay { image, plane, slice, crop, panel_pixels: 300, panels }
+}
+
+/// A thin contour on the wide one of the truth.
+fn against<'a>(
+    truth: Option<&'a Labels>,
+    title: &'a str,
+    labels: &'a Labels,
+    colour: Colour,
+) -> Panel<'a> {
+    let contour = |name, labels, colour, stroke| Contour { name, labels, colour, stroke };
+    let truth = truth.map(|labels| contour("truth", labels, Colour::TRUTH, Stroke::Wide));
+    let last = contour(title, labels, colour, Stroke::Thin);
+    Panel { title, contours: truth.into_iter().chain([last]).collect() }
 }
 
 impl Overlay<'_> {

@@ -25,7 +25,7 @@ pub(super) fn section(overview: &Overview, pictures: &Pictures) -> Option<Sectio
         let data = BASE64_STANDARD.encode(&picture.png);
         let alt = format!("{}. {}", words(overview, case), picture.description);
         let image = format!(
-            "<img loading=\"lazy\" width=\"{}\" height=\"{}\" alt=\"{}\" src=\"data:image/png;base64,{data}\">",
+            "<img decoding=\"async\" width=\"{}\" height=\"{}\" alt=\"{}\" src=\"data:image/png;base64,{data}\">",
             picture.width,
             picture.height,
             Text(&alt)
@@ -35,14 +35,20 @@ pub(super) fn section(overview: &Overview, pictures: &Pictures) -> Option<Sectio
     }
     body += "</div>\n";
     if missing > 0 {
-        let listed = cases.iter().filter(|case| pictures.get(case).is_none());
-        let items = listed.map(|case| format!("<li>{}</li>", caption(overview, case)));
-        let items: String = items.collect();
-        body += &format!(
-            "<p>Without a picture, as their volumes were not at hand:</p><ul>{items}</ul>\n"
-        );
+        body += &without_picture(overview, pictures, &cases);
     }
     Some(Section { id: "cases", short: "Cases", title: "Worst five and best", body })
+}
+
+fn without_picture(overview: &Overview, pictures: &Pictures, cases: &[Case]) -> String {
+    let reason = |case: &Case| {
+        let found = pictures.missing().find(|(missing, _)| missing.is_same(case));
+        found.map_or_else(String::new, |(_, error)| format!(" {}.", Text(&error.to_string())))
+    };
+    let listed = cases.iter().filter(|case| pictures.get(case).is_none());
+    let items = listed.map(|case| format!("<li>{}{}</li>", caption(overview, case), reason(case)));
+    let items: String = items.collect();
+    format!("<p>Without a picture, as their volumes were not at hand:</p><ul>{items}</ul>\n")
 }
 
 fn rank(case: &Case) -> String {

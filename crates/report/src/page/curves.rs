@@ -1,5 +1,5 @@
 //! Courses of the adaptations: loss, what the stop rule watches, and the true score where it was measured.
-use udas_record::{MethodKind, Outcome, Phase};
+use udas_record::{EpochRecord, MethodKind, Outcome};
 
 use super::{Section, folded};
 use crate::Overview;
@@ -59,8 +59,10 @@ pub(crate) fn course_plots(overview: &Overview, pair: (&str, &str)) -> Vec<Svg> 
     drawable.map(|(title, series)| lines(&title, "epoch", &series)).collect()
 }
 
-fn epochs(outcome: &Outcome) -> impl Iterator<Item = &udas_record::EpochRecord> {
-    outcome.epochs.iter().filter(|epoch| epoch.phase == Phase::Adapt)
+/// Epochs of the run's last training: where a head was trained first, those of the adaptation.
+fn epochs(outcome: &Outcome) -> impl Iterator<Item = &EpochRecord> {
+    let last = outcome.epochs.last().map(|epoch| epoch.phase);
+    outcome.epochs.iter().filter(move |epoch| Some(epoch.phase) == last)
 }
 
 fn series(
@@ -97,7 +99,8 @@ fn costs(overview: &Overview) -> String {
             runs.iter().filter_map(|o| o.stop).map(|s| s.explanation()).collect();
         reasons.sort_unstable();
         let reasons = reasons.chunk_by(|a, b| a == b);
-        let reasons = reasons.map(|same| format!("{} ({})", same[0], same.len()));
+        let reasons =
+            reasons.map(|same| format!("{} ({})", same.first().unwrap_or(&""), same.len()));
         let reasons = reasons.collect::<Vec<_>>().join("; ");
         let epochs = crate::analysis::mean(runs.iter().map(|o| epochs(o).count() as f64));
         rows += &format!(

@@ -20,19 +20,29 @@ pub(super) fn section(overview: &Overview) -> Option<Section> {
             " Published figures stand below in italics; they are from other runs and other code."
         }
     );
-    for source in overview.sources() {
-        body += &table(overview, source);
-    }
+    let tables: String =
+        overview.sources().into_iter().map(|source| table(overview, source)).collect();
+    // Of many tables the overview comes first.
+    let parts = if overview.sources().len() > 1 {
+        [glance(overview), tables]
+    } else {
+        [tables, glance(overview)]
+    };
+    body += &parts.concat();
     body += &references(&overview.experiment.published);
-    if let Some(svg) = changes(overview) {
-        let caption = "The same changes at a glance, blue better and orange worse, full colour at the largest.";
-        let content = format!(
-            "<div class=\"wide-plot\" tabindex=\"0\" role=\"region\" aria-label=\"Changes at a glance\">{}</div>",
-            svg.inline()
-        );
-        body += &figure(&content, caption);
-    }
     Some(Section { id: "methods", short: "Methods", title: "Methods by targets", body })
+}
+
+fn glance(overview: &Overview) -> String {
+    let Some(svg) = changes(overview) else { return String::new() };
+    let content = format!(
+        "<div class=\"wide-plot\" tabindex=\"0\" role=\"region\" aria-label=\"Changes at a glance\">{}</div>",
+        svg.inline()
+    );
+    figure(
+        &content,
+        "The changes at a glance, blue better and orange worse, full colour at the largest.",
+    )
 }
 
 fn table(overview: &Overview, source: &str) -> String {

@@ -93,7 +93,7 @@ impl Section {
     fn html(&self) -> String {
         let Self { id, title, body, .. } = self;
         format!(
-            "\n<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n{body}</section>\n"
+            "\n<section id=\"{id}\" aria-label=\"{title}\">\n<h2>{title}</h2>\n{body}</section>\n"
         )
     }
 }

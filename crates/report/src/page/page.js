@@ -1,5 +1,6 @@
 // Sorting and filtering of tables. Without this script the tables are plain and whole.
 "use strict";
+const collator = new Intl.Collator(undefined, {numeric: true});
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   const order = [...body.rows];
@@ -18,18 +19,18 @@ for (const table of document.querySelectorAll("table.sortable")) {
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", falling ? "descending" : "ascending");
       const sign = falling ? -1 : 1;
-      const keys = new Map(order.map(row => [row, texts.get(row)[column] ?? ""]));
-      const numeric = order.some(row => !isNaN(number(keys.get(row))));
+      const keys = order.map(row => texts.get(row)[column] ?? ""), numbers = keys.map(number);
+      const numeric = numbers.some(value => !isNaN(value));
+      const missing = index => numeric ? isNaN(numbers[index]) : keys[index] === "";
       const compare = numeric
-        ? (a, b) => number(keys.get(a)) - number(keys.get(b))
-        : (a, b) => keys.get(a).localeCompare(keys.get(b), undefined, {numeric: true});
-      const missing = row => numeric ? isNaN(number(keys.get(row))) : keys.get(row) === "";
-      const sorted = [...order].sort((a, b) =>
-        missing(a) - missing(b) || (missing(a) ? 0 : sign * compare(a, b)));
+        ? (a, b) => numbers[a] - numbers[b]
+        : (a, b) => collator.compare(keys[a], keys[b]);
+      const sorted = [...order.keys()].sort((a, b) =>
+        missing(a) - missing(b) || (missing(a) ? 0 : sign * compare(a, b))).map(index => order[index]);
       body.append(...sorted);
     });
   });
-  if (order.length < 5) continue;
+  if (order.length < 12) continue;
   const tools = document.createElement("div"), status = document.createElement("output");
   tools.className = "tools";
   const name = table.caption ? table.caption.textContent : "table";
@@ -38,7 +39,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     control.setAttribute("aria-label", text + ", " + name);
     label.append(text, control);
     tools.append(label);
-    control.addEventListener("input", apply);
+    // Some browsers tell of a choice by one of these only.
+    for (const event of ["input", "change"]) control.addEventListener(event, apply);
     return control;
   };
   const search = document.createElement("input");

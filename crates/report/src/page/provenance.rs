@@ -36,7 +36,11 @@ pub(super) fn section(overview: &Overview) -> Section {
     } else {
         format!("<h3>Commands</h3>\n<pre tabindex=\"0\"><code>{commands}</code></pre>\n")
     };
-    let body = format!("<dl>{rows}</dl>\n{commands}{}", inputs(overview));
+    let configuration = provenance.configuration.as_ref().map_or_else(String::new, |text| {
+        let text = format!("<pre tabindex=\"0\"><code>{}</code></pre>", Text(text));
+        super::folded("Configuration", &text, false)
+    });
+    let body = format!("<dl>{rows}</dl>\n{commands}{configuration}{}", inputs(overview));
     Section { id: "provenance", short: "Provenance", title: "Provenance", body }
 }
 

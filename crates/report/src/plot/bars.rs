@@ -4,8 +4,9 @@ use udas_record::Histogram;
 
 /// Shares of voxels over intensity; the first histogram is the source.
 pub(crate) fn histograms(title: &str, shown: &[&Histogram]) -> Svg {
-    let (width, left, right, bottom) = (420.0, 44.0, 412.0, 176.0);
+    let (width, left, right) = (520.0, 44.0, 512.0);
     let top = 10.0 + 16.0 * shown.len() as f64;
+    let bottom = top + 170.0;
     let description = shown.iter().map(|h| words(h)).collect::<Vec<_>>().join("; ");
     let mut svg = Svg::new(width, bottom + 40.0, title, &description);
     let x = Scale::between(range(shown), [left, right]);

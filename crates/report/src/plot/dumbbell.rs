@@ -56,10 +56,10 @@ pub(crate) fn dumbbells(
 
 /// A small plot with a line a subject from before to after, on a given axis so that many can be compared.
 pub(crate) fn slopes(title: &str, pairs: &[Paired], range: [f64; 2], decimals: usize) -> Svg {
-    let (width, top, bottom, left, right) = (150.0, 22.0, 128.0, 42.0, 136.0);
+    let (width, top, bottom, left, right) = (196.0, 22.0, 128.0, 42.0, 180.0);
     let mut svg = Svg::new(width, bottom + 18.0, title, &description(pairs, decimals));
     let y = Scale::over(range, [bottom, top]);
-    svg.text("h", [0.0, 11.0], Anchor::Start, &shortened(title, width + 14.0));
+    svg.text("h", [0.0, 11.0], Anchor::Start, &shortened(title, 0.94 * width));
     for (value, text) in y.ticks(3) {
         svg.line("g", [left, y.at(value)], [right, y.at(value)]);
         svg.text("k", [left - 5.0, y.at(value) + 4.0], Anchor::End, &text);

@@ -12,14 +12,22 @@ pub(crate) fn heat(
     direction: f64,
     decimals: usize,
 ) -> Svg {
-    let (cell_width, cell_height, top) = (78.0, 26.0, 34.0);
+    let (cell_width, cell_height, top) = (112.0, 26.0, 42.0);
     let left = rows.iter().map(|row| text_width(row)).fold(40.0, f64::max).min(240.0) + 12.0;
     let width = left + cell_width * columns.len() as f64 + 4.0;
     let height = top + cell_height * rows.len() as f64 + 4.0;
     let mut svg = Svg::new(width, height, title, &description(rows, columns, cells, decimals));
     for (index, column) in columns.iter().enumerate() {
         let x = left + cell_width * (index as f64 + 0.5);
-        svg.text("k", [x, top - 10.0], Anchor::Middle, &shortened(column, cell_width + 4.0));
+        let [first, second] = two_lines(column, cell_width);
+        let lines: &[_] = if second.is_empty() {
+            &[(first, top - 10.0)]
+        } else {
+            &[(first, top - 23.0), (second, top - 10.0)]
+        };
+        for (line, y) in lines {
+            svg.text("k", [x, *y], Anchor::Middle, line);
+        }
     }
     let changes = || cells.iter().flatten().flatten();
     let largest = changes().map(|change| change.abs()).fold(1e-9, f64::max);
@@ -43,6 +51,22 @@ pub(crate) fn heat(
     svg
 }
 
+/// A name in at most two lines of about `pixels`, broken between words.
+fn two_lines(name: &str, pixels: f64) -> [String; 2] {
+    let mut first = String::new();
+    let mut words = name.split(' ').peekable();
+    while let Some(word) = words.peek() {
+        let longer = if first.is_empty() { (*word).to_owned() } else { format!("{first} {word}") };
+        if !first.is_empty() && text_width(&longer) > pixels {
+            break;
+        }
+        first = longer;
+        words.next();
+    }
+    let second = words.collect::<Vec<_>>().join(" ");
+    [shortened(&first, pixels + 6.0), shortened(&second, pixels + 6.0)]
+}
+
 fn description(
     rows: &[String],
     columns: &[String],
@@ -56,4 +80,17 @@ fn description(
         format!("{name}: {}", known.collect::<Vec<_>>().join(", "))
     };
     rows.iter().zip(cells).map(row).collect::<Vec<_>>().join(". ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_take_two_lines_and_no_more() {
+        assert_eq!(two_lines("TENT", 92.0), ["TENT", ""]);
+        assert_eq!(two_lines("Early features, level 0", 92.0), ["Early", "features, le…"]);
+        assert_eq!(two_lines("Early features, level 0", 112.0), ["Early features,", "level 0"]);
+        assert_eq!(two_lines("", 92.0), ["", ""]);
+    }
 }

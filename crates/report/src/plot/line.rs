@@ -12,7 +12,11 @@ pub(crate) struct Series {
 
 /// Class of a style: eight colours, then the same with dashes, then with dots.
 fn style(index: usize) -> String {
-    let dashes = ["", " d1", " d2"][index / 8 % 3];
+    let dashes = match index / 8 % 3 {
+        0 => "",
+        1 => " d1",
+        _ => " d2",
+    };
     format!("s{}{dashes}", index % 8)
 }
 

@@ -23,6 +23,9 @@ use crate::markup::Text;
 /// Style of the plots, for the page and for files.
 pub(crate) const STYLE: &str = include_str!("plot.css");
 
+/// Width of a letter at 12 px type in pixels, with room for wide fonts and capitals.
+const LETTER: f64 = 7.1;
+
 /// Where a text is tied to its position.
 #[derive(Clone, Copy)]
 pub(crate) enum Anchor {
@@ -149,7 +152,7 @@ impl Display for Tip<'_> {
 
 /// A text cut to what fits in about `pixels`, at 12 px type.
 pub(crate) fn shortened(text: &str, pixels: f64) -> String {
-    let fits = (pixels / 6.4).max(2.0) as usize;
+    let fits = (pixels / LETTER).max(2.0) as usize;
     if text.chars().count() <= fits {
         return text.to_owned();
     }
@@ -159,5 +162,5 @@ pub(crate) fn shortened(text: &str, pixels: f64) -> String {
 
 /// About how wide a text is at 12 px type.
 pub(crate) fn text_width(text: &str) -> f64 {
-    text.chars().count() as f64 * 6.4
+    text.chars().count() as f64 * LETTER
 }

@@ -221,6 +221,7 @@ fn outcome(
         stop: trains.then_some(StopReason::Converged),
         verdict: (method == "early-features-0").then(|| verdict(&scores, target)),
         warnings: Vec::new(),
+        volumes: Vec::new(),
     }
 }
 
@@ -317,6 +318,7 @@ fn provenance() -> Provenance {
             sha256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".into(),
         }],
         commands: vec!["cargo run -p udas-report --example sample_page -- sample-page".into()],
+        configuration: Some("method = \"early-features\"\nlevel = 0\nlr = 1e-3\n".into()),
         settings: vec![("Preprocessing".into(), "min-max per volume, sagittal slices".into())],
     }
 }

@@ -1,0 +1,59 @@
+//! A second network that teaches the first: as it was at the start, or an average of its student over past
+//! steps (Tarvainen and Valpola 2017, equation 3).
+use crate::TeacherKind;
+use candle_core::{Device, Tensor};
+use udas_nn::{NormMode, Parameters, Result, StateDict};
+use udas_unet::UNet;
+
+/// A fixed copy or an exponential average of a network: weights and batch-norm statistics alike.
+pub(crate) struct Teacher {
+    kind: TeacherKind,
+    unet: UNet,
+    decay: f64,
+}
+
+impl Teacher {
+    /// Begins as its student.
+    pub fn of(student: &UNet, kind: TeacherKind, decay: f64, device: &Device) -> Result<Self> {
+        let unet = UNet::from_state(&student.parameters().state()?, device)?;
+        Ok(Self { kind, unet, decay })
+    }
+
+    /// Whether it is what comes of the training.
+    pub fn is_kept(&self) -> bool {
+        self.kind == TeacherKind::Averaged
+    }
+
+    /// The teaching network.
+    pub fn unet(&self) -> &UNet {
+        &self.unet
+    }
+
+    /// Final logits in evaluation mode; no gradient flows.
+    pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        self.unet.forward(images, NormMode::Running)
+    }
+
+    /// teacher <- decay * teacher + (1 - decay) * student, counts are copied; a fixed one stays.
+    pub fn follow(&self, student: &Parameters) -> Result<()> {
+        if self.kind == TeacherKind::Fixed {
+            return Ok(());
+        }
+        for (name, _) in student.names() {
+            let own = self.unet.parameters().var(name)?;
+            let other = student.value(name)?.detach();
+            if own.dtype().is_float() {
+                // As own + (1 - decay) (other - own), so that equal values stay equal.
+                let step = ((other - own.as_tensor())? * (1.0 - self.decay))?;
+                own.set(&(own.as_tensor() + step)?.detach())?;
+            } else {
+                own.set(&other.copy()?)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn restore(&self, state: &StateDict) -> Result<()> {
+        self.unet.parameters().set_state(state)
+    }
+}

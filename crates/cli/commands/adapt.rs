@@ -1,0 +1,392 @@
+//! `udas adapt`: a network to unlabelled volumes of a new scanner.
+use crate::args::word;
+use crate::commands::head::model_path;
+use crate::console::Console;
+use crate::method_flags::MethodFlags;
+use crate::observer::Watch;
+use crate::run_folder::{RunFolder, Start};
+use crate::selection::{self, Images};
+use crate::training::{self, LabelledSet, OrderName, What};
+use crate::{failure, head_search, intensity, interrupt, settings};
+use anyhow::Result;
+use clap::{ArgMatches, Args};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::path::PathBuf;
+use udas_adapt::{
+    Adapted, Method, Model, Options, OracleBatches, Patch, Requirement, Run, TargetBatch,
+    TargetBatches,
+};
+use udas_data::{Augment, Plane, Subject, Unlabelled};
+use udas_model::{HeadFile, ModelFile, Provenance};
+use udas_record::{Event, Phase, StopReason};
+use udas_train::{Batches, LabelledBatch, Snapshot, StopRule, Task};
+
+/// Adapts a network to unlabelled volumes of a new scanner
+///
+/// Example: udas adapt --model runs/source --images new_scanner/*.nii.gz --method early-features --out runs/adapted
+///
+/// `udas methods` lists the methods. The source model is never edited.
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AdaptArgs {
+    /// The source network: a run folder, .safetensors or .pth
+    #[arg(long, required_unless_present_any = ["config", "resume"], default_value = "", hide_default_value = true)]
+    pub model: PathBuf,
+    /// The early head [default: looked for beside the model]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub target: Images,
+    /// Method, as `udas methods` lists them
+    #[arg(long, value_name = "NAME", default_value = "early-features")]
+    pub method: String,
+    /// Folder of the run
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub options: MethodFlags,
+    /// Labelled source data, for methods that need it: a data set
+    #[arg(long, value_name = "DIR", requires = "source_domain")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_data: Option<PathBuf>,
+    /// Its domains
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    #[serde(default)]
+    pub source_domain: Vec<String>,
+    /// Which of its subjects, as by --subjects [default: all]
+    #[arg(long, value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_subjects: Option<String>,
+    /// Order of slices: shuffled or sequential
+    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
+    pub order: OrderName,
+    /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
+    #[arg(long, value_parser = word::<Plane>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plane: Option<Plane>,
+    /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
+    /// percentile:LOW,HIGH or z-score
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intensity: Option<String>,
+    /// Memory for decoded volumes in GiB
+    #[arg(long, default_value_t = 4.0)]
+    pub cache_gib: f64,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Go on with a run that was cut off
+    #[arg(long)]
+    #[serde(skip)]
+    pub resume: bool,
+    /// Show what would be done
+    #[arg(long)]
+    #[serde(skip)]
+    pub dry_run: bool,
+    /// Settings from a file; flags override them
+    #[arg(long, value_name = "FILE.toml")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
+    let start = Start::of(given.resume);
+    let file = given
+        .config
+        .clone()
+        .or_else(|| (start == Start::Resume).then(|| RunFolder::config(&given.out)));
+    let (dry_run, asked_epochs) = (given.dry_run, given.options.epochs.is_some());
+    let mut args = match file {
+        Some(file) => settings::with_file(given, flags, &file)?,
+        None => given,
+    };
+    let job = Job::prepare(&mut args, console)?;
+    job.describe(&args, console);
+    if dry_run {
+        return Ok(());
+    }
+    let mut folder = RunFolder::open(&args.out, start, console)?;
+    if folder.is_finished() {
+        console.say(format!("{} is done already", args.out.display()));
+        return Ok(());
+    }
+    let mut files = vec![("model", model_path(&args.model))];
+    files.extend(args.head.as_deref().map(|head| ("head", model_path(head))));
+    let files: Vec<_> = files.iter().map(|(role, path)| (*role, path.as_path())).collect();
+    let (source, target) = (job.source_name(), args.target.name());
+    let what = What {
+        command: "adapt",
+        method: Some(job.method.name()),
+        source: Some(&source),
+        target: Some(&target),
+    };
+    let record = training::start_record(what, args.seed, &files, &[&job.subjects], console)?;
+    let resume = folder.begin(&args, record, Phase::Adapt)?;
+    let adapted = match job.adapt(&args, &mut folder, resume, console) {
+        Ok(adapted) => adapted,
+        Err(error) => {
+            keep_last_good(&job, &args, &folder, console);
+            return Err(error);
+        }
+    };
+    finish(&job, &args, adapted, asked_epochs, &mut folder, console)
+}
+
+/// What changed against the source model, in a run folder.
+pub const PATCH_FILE: &str = "patch.safetensors";
+
+/// An adaptation with all it needs at hand.
+pub struct Job {
+    method: &'static dyn Method,
+    options: Options,
+    model: ModelFile,
+    head: Option<HeadFile>,
+    subjects: Vec<Subject>,
+    target: Unlabelled,
+}
+
+impl Job {
+    /// Opens everything, and writes into `args` what was found out, so that the settings are complete.
+    pub fn prepare(args: &mut AdaptArgs, console: &Console) -> Result<Self> {
+        let method = udas_adapt::find(&args.method).ok_or_else(|| {
+            let names: Vec<_> = udas_adapt::METHODS.iter().map(|method| method.name()).collect();
+            let text =
+                format!("there is no method {:?}; there are {}", args.method, names.join(", "));
+            failure::usage(&text)
+        })?;
+        let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
+        let mut model = ModelFile::load(&args.model, Some(suggestion))?;
+        intensity::replace(&mut model, args.intensity.as_deref())?;
+        let needs = method.about().needs;
+        let head = if needs.contains(&Requirement::EarlyHead) {
+            let level = args.options.level;
+            let found = head_search::find(args.head.as_deref(), &args.model, level, &model)?;
+            let (path, head) = found.ok_or(udas_adapt::Error::NoHead {
+                method: method.name(),
+                level: level.unwrap_or(0),
+            })?;
+            console.say(format!("early head: {}", path.display()));
+            if !head.info.base.is_empty() && head.info.base != model.hash()? {
+                console.warn(format!("{}: was trained on another network", path.display()));
+            }
+            args.head = Some(path);
+            args.options.level.get_or_insert(head.info.level);
+            Some(head)
+        } else {
+            None
+        };
+        let options = args.options.resolve(method);
+        options.check()?;
+        args.options = MethodFlags::of(&options);
+        let subjects = args.target.subjects(console)?;
+        let cache = training::cache_bytes(args.cache_gib)?;
+        let target = training::unlabelled(&subjects, &model.info.preprocessing, cache)?;
+        Ok(Self { method, options, model, head, subjects, target })
+    }
+
+    fn describe(&self, args: &AdaptArgs, console: &Console) {
+        let about = self.method.about();
+        console.say(format!("{}: {}", self.method.name(), about.idea));
+        let [height, width] = self.target.size();
+        console.say(format!(
+            "target: {} subjects, {} slices of {height}x{width}; batches of {}, seed {}",
+            self.subjects.len(),
+            self.target.len(),
+            self.options.batch_size,
+            args.seed
+        ));
+        console.say(format!("known failure: {}", about.failure));
+        console.detail(format!("options: {:?}", self.options));
+    }
+
+    /// Runs the method.
+    pub fn adapt(
+        &self,
+        args: &AdaptArgs,
+        folder: &mut RunFolder,
+        resume: Option<Snapshot>,
+        console: &Console,
+    ) -> Result<Adapted> {
+        let device = console.device();
+        let needs = self.method.about().needs;
+        let plan = args.order.plan(args.seed, self.options.batch_size);
+        let in_order = OrderName::Sequential.plan(args.seed, self.options.batch_size);
+        let check = TargetBatches::new(
+            training::unlabelled_batches(&self.target, in_order)?,
+            device.clone(),
+        );
+        let target: Box<dyn Batches<TargetBatch>> = if needs.contains(&Requirement::TargetLabels) {
+            let set = self.labelled(self.subjects.clone(), args)?;
+            Box::new(OracleBatches(set.batches(plan, Augment::Off, console)?))
+        } else {
+            let batches = training::unlabelled_batches(&self.target, plan)?;
+            Box::new(TargetBatches::new(batches, device.clone()))
+        };
+        let source = if needs.contains(&Requirement::SourceData) {
+            let subjects = self.source_subjects(args, console)?;
+            Some(self.labelled(subjects, args)?.batches(plan, Augment::Off, console)?)
+        } else {
+            None
+        };
+        let model = Model {
+            unet: self.model.state.clone(),
+            head: self.head.as_ref().map(|head| head.state.clone()),
+        };
+        let class_ratio = self.model.info.class_ratio.clone();
+        let score = if self.head.is_some() { "agreement" } else { "confidence" };
+        let mut watch = Watch::new(folder, console, Phase::Adapt, score, self.options.epochs);
+        let run = Run {
+            target: &*target,
+            check: &check,
+            source: source.as_ref().map(|source| source as &dyn Batches<LabelledBatch>),
+            class_ratio: (!class_ratio.is_empty()).then_some(class_ratio),
+            device: device.clone(),
+            seed: args.seed,
+            observer: &mut watch,
+            interrupt: interrupt::flag(),
+            resume,
+        };
+        Ok(self.method.adapt(&model, &self.options, run)?)
+    }
+
+    /// The domains that the model was trained on.
+    fn source_name(&self) -> String {
+        match self.model.info.provenance.domains.as_slice() {
+            [] => "source".into(),
+            domains => domains.join("+"),
+        }
+    }
+
+    fn labelled(&self, subjects: Vec<Subject>, args: &AdaptArgs) -> Result<LabelledSet> {
+        let task = Task::of(self.model.info.architecture.outputs);
+        let cache = training::cache_bytes(args.cache_gib)?;
+        LabelledSet::open(subjects, &self.model.info.preprocessing, task, cache)
+    }
+
+    fn source_subjects(&self, args: &AdaptArgs, console: &Console) -> Result<Vec<Subject>> {
+        let Some(root) = &args.source_data else {
+            let what = "labelled source data: give --source-data DIR --source-domain NAME";
+            return Err(udas_adapt::Error::Missing { method: self.method.name(), what }.into());
+        };
+        let subjects = selection::domains(root, &args.source_domain, console)?;
+        selection::choose(subjects, args.source_subjects.as_deref())
+    }
+
+    /// The adapted network as a model file.
+    fn model_file(
+        &self,
+        state: udas_nn::StateDict,
+        epochs: usize,
+        args: &AdaptArgs,
+    ) -> Result<ModelFile> {
+        let mut info = self.model.info.clone();
+        let mut domains = info.provenance.domains.clone();
+        domains.push(args.target.name());
+        info.provenance = Provenance {
+            version: env!("CARGO_PKG_VERSION").into(),
+            command: "adapt".into(),
+            domains,
+            subjects: self.subjects.len(),
+            seed: args.seed,
+            epochs,
+            method: Some(self.method.name().into()),
+            base: Some(self.model.hash()?),
+        };
+        Ok(ModelFile { state, info })
+    }
+}
+
+/// A training that diverged leaves the weights of its last good epoch behind.
+fn keep_last_good(job: &Job, args: &AdaptArgs, folder: &RunFolder, console: &Console) {
+    let Some(state) = folder.last_state() else { return };
+    let names = job.model.state.keys();
+    let network: udas_nn::StateDict =
+        names.filter_map(|name| Some((name.clone(), state.objective.get(name)?.clone()))).collect();
+    if network.len() != job.model.state.len() {
+        return;
+    }
+    let path = folder.path().join("last-good.safetensors");
+    let saved = job
+        .model_file(network, state.history.epochs.len(), args)
+        .and_then(|model| Ok(model.save(&path)?));
+    match saved {
+        Ok(()) => console.say(format!("the last good epoch is kept in {}", path.display())),
+        Err(error) => console.warn(format!("the last good epoch could not be kept: {error:#}")),
+    }
+}
+
+fn finish(
+    job: &Job,
+    args: &AdaptArgs,
+    adapted: Adapted,
+    asked_epochs: bool,
+    folder: &mut RunFolder,
+    console: &Console,
+) -> Result<()> {
+    let summary = adapted.summary.as_ref();
+    if let Some(summary) = summary {
+        training::report_stop(summary, folder, console)?;
+    }
+    let moved: usize = adapted
+        .moved
+        .iter()
+        .filter_map(|name| adapted.unet.get(name))
+        .map(|tensor| tensor.elem_count())
+        .sum();
+    console.say(format!(
+        "moved: {} ({moved} weights in {} tensors)",
+        job.method.recipe().moves.words(),
+        adapted.moved.len()
+    ));
+    let epochs = summary.map_or(0, |summary| summary.epochs.len());
+    let collapse = adapted.collapse();
+    let model = job.model_file(adapted.unet, epochs, args)?;
+    let mut patch = Patch::between(&job.model.state, &model.state)?;
+    patch.notes = Some(serde_json::to_string(&model.info)?);
+    patch.save(&folder.path().join(PATCH_FILE))?;
+    model.save(&folder.model())?;
+    let stop = match summary {
+        Some(summary) => training::stop_event(Phase::Adapt, summary),
+        None => Event::Stop(udas_record::StopRecord {
+            phase: Phase::Adapt,
+            reason: StopReason::NothingToTrain,
+            epochs: 0,
+            seconds: 0.0,
+        }),
+    };
+    folder.finish(stop)?;
+    let path = folder.model();
+    let last = summary.and_then(|summary| summary.epochs.last()).and_then(|epoch| epoch.score);
+    let value = json!({
+        "model": path,
+        "method": job.method.name(),
+        "moved-weights": moved,
+        "moved-tensors": adapted.moved,
+        "epochs": epochs,
+        "stopped": summary.map(|summary| summary.reason),
+        "score-before": summary.and_then(|summary| summary.before),
+        "score-after": last,
+    });
+    console.result(path.display().to_string(), &value)?;
+    if let Some(collapse) = collapse {
+        let text = format!("{collapse}; the adapted model should not be used");
+        return Err(failure::rejected(text).into());
+    }
+    let out_of_epochs = summary.is_some_and(|summary| summary.reason == StopReason::EpochsDone);
+    if out_of_epochs && job.options.stop != StopRule::Never {
+        let text = format!("not converged after {epochs} epochs: the score still changed");
+        if asked_epochs {
+            console.warn(text);
+        } else {
+            return Err(failure::rejected(
+                text + "; give more --epochs, or --epochs N to accept N",
+            )
+            .into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,283 @@
+//! `udas doctor`: what is wrong with files, before hours are spent on them.
+use crate::console::Console;
+use crate::failure;
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use udas_data::{DataSet, Frames, Subject, expand};
+use udas_volume::{Probe, Volume, probe, read_frames, read_label_frames};
+
+/// Says what is wrong or risky in a set of files, before hours are spent on them
+///
+/// Example: udas doctor new_scanner --source brains/scanner_a/images
+///
+/// Exit code 3 when a file cannot be used.
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// Image files, folders, patterns, or a data set
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Images of the source scanner, to compare intensities with
+    #[arg(long, num_args = 1.., value_name = "PATH")]
+    source: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Severity {
+    Remark,
+    Risk,
+    Error,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    severity: Severity,
+    file: String,
+    problem: String,
+}
+
+#[derive(Default, Serialize)]
+struct Diagnosis {
+    files: usize,
+    orientations: BTreeMap<String, usize>,
+    spacings_mm: BTreeMap<String, usize>,
+    /// Mean distance of the intensity quantiles from the source's, after min-max; 0 is equal.
+    intensity_distance: Option<f64>,
+    findings: Vec<Finding>,
+    #[serde(skip)]
+    digests: BTreeMap<String, String>,
+    #[serde(skip)]
+    quantiles: Vec<Vec<f64>>,
+}
+
+/// Share of voxels at the largest value beyond which a volume counts as clipped.
+const CLIPPED: f64 = 0.005;
+/// Distance of intensity quantiles beyond which a shift is worth saying.
+const SHIFTED: f64 = 0.05;
+const QUANTILES: usize = 21;
+
+pub fn run(args: &DoctorArgs, console: &Console) -> Result<()> {
+    let mut diagnosis = Diagnosis::default();
+    let subjects = subjects(&args.paths, console)?;
+    let mut progress = console.progress(subjects.len(), "files");
+    for subject in &subjects {
+        diagnosis.examine(subject);
+        progress.advance(&subject.id);
+    }
+    progress.finish();
+    diagnosis.look_at_the_set();
+    if !args.source.is_empty() {
+        let mut source = Diagnosis::default();
+        self::subjects(&args.source, console)?.iter().for_each(|subject| source.examine(subject));
+        diagnosis.compare(&source);
+    }
+    console.result(diagnosis.text(), &diagnosis)?;
+    let errors = diagnosis.findings.iter().filter(|f| f.severity == Severity::Error).count();
+    if errors > 0 {
+        return Err(failure::input(format!("{errors} files cannot be used as they are")).into());
+    }
+    Ok(())
+}
+
+fn subjects(paths: &[PathBuf], console: &Console) -> Result<Vec<Subject>> {
+    let mut subjects = Vec::new();
+    for path in paths {
+        match DataSet::open(path) {
+            Ok(set) if path.is_dir() => {
+                set.notes().iter().for_each(|note| console.warn(note));
+                for domain in set.domains() {
+                    subjects.extend(set.subjects(&domain)?);
+                }
+            }
+            _ => subjects.extend(expand(std::slice::from_ref(path), "")?),
+        }
+    }
+    Ok(subjects)
+}
+
+impl Diagnosis {
+    fn find(&mut self, severity: Severity, file: &Path, problem: impl Into<String>) {
+        let (file, problem) = (file.display().to_string(), problem.into());
+        self.findings.push(Finding { severity, file, problem });
+    }
+
+    fn examine(&mut self, subject: &Subject) {
+        self.files += 1;
+        let path = &subject.image;
+        let probe = match probe(path) {
+            Ok(probe) => probe,
+            Err(error) => return self.find(Severity::Error, path, error.to_string()),
+        };
+        self.geometry(path, &probe);
+        let frames = match &subject.frames {
+            Frames::Single => vec![0],
+            Frames::Chosen(frames) => frames.clone(),
+        };
+        if probe.frames > 1 && subject.frames == Frames::Single {
+            let problem = format!("holds {} frames; split it, or choose one", probe.frames);
+            return self.find(Severity::Error, path, problem);
+        }
+        match read_frames(path, &frames) {
+            Ok(volumes) => volumes.iter().for_each(|volume| self.intensities(path, volume)),
+            Err(error) => return self.find(Severity::Error, path, error.to_string()),
+        }
+        if let Some(labels) = &subject.labels {
+            self.mask(path, &probe, labels, &frames);
+        }
+    }
+
+    fn geometry(&mut self, path: &Path, probe: &Probe) {
+        *self.orientations.entry(probe.grid.affine.codes()).or_default() += 1;
+        let spacing = probe.grid.affine.spacing();
+        *self.spacings_mm.entry(spacing.map(|mm| format!("{mm:.2}")).join(" x ")).or_default() += 1;
+        for warning in probe.header.warnings() {
+            self.find(Severity::Risk, path, warning.to_string());
+        }
+        let (min, max) =
+            spacing.iter().fold((f64::INFINITY, 0.0f64), |(a, b), &mm| (a.min(mm), b.max(mm)));
+        if max > 8.0 * min {
+            let problem = format!("voxels of {min:.2} to {max:.2} mm: check the plane of slices");
+            self.find(Severity::Remark, path, problem);
+        }
+    }
+
+    fn intensities(&mut self, path: &Path, volume: &Volume) {
+        let bad = volume.not_finite();
+        if bad > 0 {
+            let problem =
+                format!("{bad} voxels are NaN or infinite; replace them, for example by zero");
+            return self.find(Severity::Error, path, problem);
+        }
+        let mut values = volume.data().to_vec();
+        values.sort_unstable_by(f32::total_cmp);
+        let (Some(&min), Some(&max)) = (values.first(), values.last()) else { return };
+        if min == max {
+            return self.find(
+                Severity::Error,
+                path,
+                format!("every voxel is {min}: nothing to see"),
+            );
+        }
+        let at_top = values.iter().rev().take_while(|&&value| value == max).count();
+        if at_top as f64 > CLIPPED * values.len() as f64 {
+            let share = 100.0 * at_top as f64 / values.len() as f64;
+            self.find(
+                Severity::Risk,
+                path,
+                format!("{share:.1}% of voxels have the largest value: clipped?"),
+            );
+        }
+        let quantile = |k: usize| {
+            let value =
+                values.get(k * (values.len() - 1) / (QUANTILES - 1)).copied().unwrap_or(min);
+            f64::from((value - min) / (max - min))
+        };
+        self.quantiles.push((0..QUANTILES).map(quantile).collect());
+        let bytes: Vec<u8> = volume.data().iter().flat_map(|value| value.to_le_bytes()).collect();
+        let digest: String =
+            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let shown = path.display().to_string();
+        if let Some(other) = self.digests.insert(digest, shown.clone())
+            && other != shown
+        {
+            self.find(Severity::Risk, path, format!("has the same voxels as {other}"));
+        }
+    }
+
+    fn mask(&mut self, image: &Path, probed: &Probe, labels: &Path, frames: &[usize]) {
+        let grid = match probe(labels) {
+            Ok(mask) => mask.grid,
+            Err(error) => return self.find(Severity::Error, labels, error.to_string()),
+        };
+        if let Err(error) = probed.grid.check_same(image, &grid, labels) {
+            return self.find(Severity::Error, labels, error.to_string());
+        }
+        match read_label_frames(labels, frames) {
+            Ok(masks) if masks.iter().all(|mask| mask.data().iter().all(|&label| label == 0)) => {
+                self.find(Severity::Risk, labels, "marks nothing");
+            }
+            Ok(_) => {}
+            Err(error) => self.find(Severity::Error, labels, error.to_string()),
+        }
+    }
+
+    fn look_at_the_set(&mut self) {
+        for (what, seen) in
+            [("orientations", &self.orientations), ("voxel sizes", &self.spacings_mm)]
+        {
+            if seen.len() > 3 {
+                let problem = format!("{} different {what} among {} files", seen.len(), self.files);
+                let file = "all files".into();
+                self.findings.push(Finding { severity: Severity::Remark, file, problem });
+            }
+        }
+    }
+
+    fn mean_quantiles(&self) -> Option<Vec<f64>> {
+        let count = self.quantiles.len();
+        (count > 0).then(|| {
+            let mean =
+                |k| self.quantiles.iter().filter_map(|q| q.get(k)).sum::<f64>() / count as f64;
+            (0..QUANTILES).map(mean).collect()
+        })
+    }
+
+    fn compare(&mut self, source: &Self) {
+        let (Some(ours), Some(theirs)) = (self.mean_quantiles(), source.mean_quantiles()) else {
+            return;
+        };
+        let total: f64 = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).sum();
+        let distance = total / QUANTILES as f64;
+        self.intensity_distance = Some(distance);
+        if distance > SHIFTED {
+            let problem = format!(
+                "intensities lie {distance:.3} of the range from the source's: expect a loss of accuracy; \
+                 try --intensity percentile and training with --augment intensity first"
+            );
+            self.findings.push(Finding {
+                severity: Severity::Risk,
+                file: "all files".into(),
+                problem,
+            });
+        }
+    }
+
+    fn text(&self) -> String {
+        let list = |seen: &BTreeMap<String, usize>| {
+            let items: Vec<_> =
+                seen.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+            items.join(", ")
+        };
+        let mut text = format!(
+            "{} files\norientations: {}\nvoxels in mm: {}\n",
+            self.files,
+            list(&self.orientations),
+            list(&self.spacings_mm)
+        );
+        if let Some(distance) = self.intensity_distance {
+            text +=
+                &format!("distance of intensities from the source's: {distance:.3} of the range\n");
+        }
+        for severity in [Severity::Error, Severity::Risk, Severity::Remark] {
+            for finding in self.findings.iter().filter(|finding| finding.severity == severity) {
+                let word = match severity {
+                    Severity::Error => "error",
+                    Severity::Risk => "risk",
+                    Severity::Remark => "remark",
+                };
+                let Finding { file, problem, .. } = finding;
+                // Errors of the readers begin with the file's name already.
+                let problem = problem.strip_prefix(&format!("{file}: ")).unwrap_or(problem);
+                text += &format!("{word:<7} {file}: {problem}\n");
+            }
+        }
+        if self.findings.is_empty() {
+            text += "nothing is wrong\n";
+        }
+        text
+    }
+}

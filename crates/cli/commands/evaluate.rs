@@ -1,0 +1,250 @@
+//! `udas evaluate`: predictions against labels, subject by subject.
+use crate::commands::predict::output_names;
+use crate::commands::report::masks;
+use crate::console::Console;
+use crate::selection::{self, OptionalSet};
+use crate::{failure, interrupt};
+use anyhow::{Context, Result};
+use clap::Args;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use udas_data::{Frames, Subject};
+use udas_metrics::{
+    Config, Connectivity, Grid, Metric, MetricSummary, Score, SubjectScores, Summary, score_labels,
+};
+use udas_nn::write_whole;
+use udas_record::Evaluation;
+use udas_report::record_scores;
+use udas_volume::{Labels, read_label_frames, read_labels, stem};
+
+/// Scores predictions against labels: Dice, surface Dice, Hausdorff and more, in 3-D, per subject
+///
+/// Example: udas evaluate --predictions masks --labels new_scanner/masks --out scores.json
+///
+/// Writes FILE and, beside it, the same scores as CSV.
+#[derive(Args)]
+pub struct EvaluateArgs {
+    /// Folder of predictions
+    #[arg(long, value_name = "DIR")]
+    predictions: PathBuf,
+    /// Folder of labels of the same names (NAME, NAME_ss, NAME_gt, NAME_mask or NAME_seg)
+    #[arg(long, value_name = "DIR", required_unless_present = "data", conflicts_with = "data")]
+    labels: Option<PathBuf>,
+    #[command(flatten)]
+    set: OptionalSet,
+    /// Scores as JSON; the CSV lies beside it
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Tolerances of surface Dice in mm
+    #[arg(long, num_args = 1.., default_values_t = [1.0, 2.0])]
+    tolerance_mm: Vec<f64>,
+    /// Percentiles of the Hausdorff distance
+    #[arg(long, num_args = 1.., default_values_t = [95.0])]
+    percentile: Vec<f64>,
+}
+
+/// A prediction and its truth.
+struct Pair {
+    subject: String,
+    prediction: PathBuf,
+    truth: PathBuf,
+    /// The frame of the truth; none for a 3-D file.
+    frame: Option<usize>,
+}
+
+pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
+    let config =
+        Config::new(args.tolerance_mm.clone(), args.percentile.clone(), Connectivity::Corners)?;
+    let pairs = match (&args.labels, &args.set.data) {
+        (Some(labels), _) => pairs_by_name(&args.predictions, labels, console)?,
+        (None, Some(root)) => {
+            let subjects = selection::domains(root, &args.set.domain, console)?;
+            let subjects = selection::choose(subjects, args.set.subjects.as_deref())?;
+            pairs_of(&args.predictions, &subjects)?
+        }
+        (None, None) => {
+            return Err(failure::usage("give --labels DIR, or --data and --domain").into());
+        }
+    };
+    interrupt::flag();
+    let mut rows: Vec<(String, SubjectScores)> = Vec::new();
+    let mut progress = console.progress(pairs.len(), "subjects");
+    for pair in &pairs {
+        anyhow::ensure!(!interrupt::asked(), "interrupted; nothing is written");
+        rows.push((pair.subject.clone(), score(pair, &config)?));
+        progress.advance(&pair.subject);
+    }
+    progress.finish();
+    complete_classes(&mut rows, &config)?;
+    write(args, &rows)?;
+    let mut summary = Summary::new();
+    rows.iter().for_each(|(_, scores)| summary.push(scores));
+    let table = summary.rows();
+    console.result(format_table(&table, rows.len()), &table)
+}
+
+/// Predictions and labels of one name; every prediction needs a label.
+fn pairs_by_name(predictions: &Path, labels: &Path, console: &Console) -> Result<Vec<Pair>> {
+    let images = |folder: &Path| udas_data::expand(&[folder.to_owned()], "");
+    let truths: BTreeMap<String, PathBuf> =
+        images(labels)?.into_iter().map(|subject| (subject.id, subject.image)).collect();
+    let mut pairs = Vec::new();
+    let mut used = BTreeSet::new();
+    images(predictions)?;
+    for subject in masks(predictions)? {
+        let names = ["", "_ss", "_gt", "_mask", "_seg"].map(|end| format!("{}{end}", subject.id));
+        let Some((name, truth)) = names.iter().find_map(|name| truths.get_key_value(name)) else {
+            let text = format!(
+                "{}: {} has no label of that name; add one, or move the prediction away",
+                subject.image.display(),
+                labels.display()
+            );
+            return Err(failure::input(text).into());
+        };
+        used.insert(name.clone());
+        let truth = truth.clone();
+        pairs.push(Pair { subject: subject.id, prediction: subject.image, truth, frame: None });
+    }
+    let left = truths.len() - used.len();
+    if left > 0 {
+        console.say(format!("{left} labels have no prediction and are left out"));
+    }
+    Ok(pairs)
+}
+
+/// The predictions of a data set's subjects, named as `predict` names them.
+fn pairs_of(predictions: &Path, subjects: &[Subject]) -> Result<Vec<Pair>> {
+    let mut pairs = Vec::new();
+    for subject in subjects {
+        let Some(truth) = &subject.labels else {
+            let text = format!("{}: has no label to score against", subject.image.display());
+            return Err(failure::input(text).into());
+        };
+        let frames = match &subject.frames {
+            Frames::Single => vec![None],
+            Frames::Chosen(frames) => frames.iter().copied().map(Some).collect(),
+        };
+        for (name, frame) in output_names(subject).into_iter().zip(frames) {
+            let prediction = predictions.join(&name);
+            if !prediction.exists() {
+                let text = format!("{}: is missing; predict it first", prediction.display());
+                return Err(failure::input(text).into());
+            }
+            let subject = stem(Path::new(&name));
+            pairs.push(Pair { subject, prediction, truth: truth.clone(), frame });
+        }
+    }
+    Ok(pairs)
+}
+
+fn score(pair: &Pair, config: &Config) -> Result<SubjectScores> {
+    let prediction = read_labels(&pair.prediction)?;
+    let truth = match pair.frame {
+        None => read_labels(&pair.truth)?,
+        Some(frame) => read_label_frames(&pair.truth, &[frame])?
+            .pop()
+            .with_context(|| format!("{}: frame {frame} is missing", pair.truth.display()))?,
+    };
+    prediction.grid().check_same(&pair.prediction, truth.grid(), &pair.truth)?;
+    let grid = Grid::new(truth.shape(), truth.spacing())
+        .map_err(|error| failure::input(format!("{}: {error}", pair.truth.display())))?;
+    let classes = classes_in(&[&prediction, &truth]);
+    Ok(score_labels(prediction.data(), truth.data(), &grid, &classes, config)?)
+}
+
+/// Labels other than background.
+fn classes_in(masks: &[&Labels]) -> Vec<u8> {
+    let mut present = [false; 256];
+    masks.iter().flat_map(|mask| mask.data()).for_each(|&label| present[usize::from(label)] = true);
+    (1..=255).filter(|&label| present[usize::from(label)]).collect()
+}
+
+/// Gives every subject every class: one that neither truth nor prediction has is undefined, not absent.
+fn complete_classes(rows: &mut [(String, SubjectScores)], config: &Config) -> Result<()> {
+    let of =
+        |scores: &SubjectScores| -> Vec<u8> { scores.classes.iter().map(|c| c.class).collect() };
+    let mut all: BTreeSet<u8> = rows.iter().flat_map(|(_, scores)| of(scores)).collect();
+    if all.is_empty() {
+        all.insert(1);
+    }
+    let grid = Grid::new([1, 1, 1], [1.0; 3])?;
+    for (_, scores) in rows {
+        let missing: Vec<u8> =
+            all.iter().copied().filter(|class| !of(scores).contains(class)).collect();
+        scores.classes.extend(score_labels(&[0], &[0], &grid, &missing, config)?.classes);
+        scores.classes.sort_by_key(|class| class.class);
+    }
+    Ok(())
+}
+
+fn write(args: &EvaluateArgs, rows: &[(String, SubjectScores)]) -> Result<()> {
+    let labels = args.labels.as_ref().or(args.set.data.as_ref());
+    let evaluation = Evaluation {
+        predictions: args.predictions.display().to_string(),
+        labels: labels.map(|path| path.display().to_string()).unwrap_or_default(),
+        tolerances_mm: args.tolerance_mm.clone(),
+        subjects: rows.iter().map(|(subject, scores)| record_scores(subject, scores)).collect(),
+    };
+    write_whole(&args.out, serde_json::to_string_pretty(&evaluation)?.as_bytes())?;
+    let csv = args.out.with_extension("csv");
+    write_whole(&csv, &table_as_csv(rows)?)?;
+    Ok(())
+}
+
+fn table_as_csv(rows: &[(String, SubjectScores)]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let classes = || rows.iter().flat_map(|(_, scores)| &scores.classes);
+    let mut header = vec!["subject".to_owned(), "class".to_owned()];
+    if let Some(first) = classes().next() {
+        header.extend(first.columns().into_iter().map(|(metric, _)| metric.to_string()));
+    }
+    writer.write_record(&header)?;
+    for (subject, scores) in rows {
+        for class in &scores.classes {
+            let mut row = vec![subject.clone(), class.class.to_string()];
+            row.extend(class.columns().into_iter().map(|(_, score)| match score {
+                Score::Finite(value) => value.to_string(),
+                Score::Infinite => "inf".into(),
+                Score::Undefined => String::new(),
+            }));
+            writer.write_record(&row)?;
+        }
+    }
+    Ok(writer.into_inner()?)
+}
+
+/// The scores that a first look asks for.
+fn is_shown(metric: &Metric) -> bool {
+    matches!(
+        metric,
+        Metric::Dice
+            | Metric::SurfaceDice { .. }
+            | Metric::Hausdorff { .. }
+            | Metric::AverageSymmetric
+            | Metric::VolumeDifference
+    )
+}
+
+fn format_table(rows: &[MetricSummary], subjects: usize) -> String {
+    let mut text = format!(
+        "{subjects} subjects\n{:<7}{:<40}{:>9}{:>9}{:>9}{:>11}{:>10}\n",
+        "class", "score", "mean", "sd", "median", "undefined", "infinite"
+    );
+    for row in rows.iter().filter(|row| is_shown(&row.metric)) {
+        let figures = match &row.finite {
+            Some(d) => {
+                let sd = d.sd.map_or("-".into(), |sd| format!("{sd:.4}"));
+                format!("{:>9.4}{:>9}{:>9.4}", d.mean, sd, d.median)
+            }
+            None => format!("{:>9}{:>9}{:>9}", "n/a", "-", "n/a"),
+        };
+        text += &format!(
+            "{:<7}{:<40}{figures}{:>11}{:>10}\n",
+            row.class,
+            row.metric.to_string(),
+            row.undefined,
+            row.infinite
+        );
+    }
+    text
+}

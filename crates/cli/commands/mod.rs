@@ -1,0 +1,12 @@
+//! The commands, a file each.
+pub mod adapt;
+pub mod convert;
+pub mod doctor;
+pub mod evaluate;
+pub mod head;
+pub mod methods;
+pub mod phantom;
+pub mod predict;
+pub mod report;
+pub mod train;
+pub mod verify;

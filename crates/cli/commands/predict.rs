@@ -1,0 +1,272 @@
+//! `udas predict`: masks on the grids of the input files.
+use crate::args::word;
+use crate::console::Console;
+use crate::selection::{self, Images};
+use crate::{failure, intensity, interrupt};
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use udas_data::{Frames, LabelUse, Plane, Preprocessing, Subject, VolumeSlices};
+use udas_model::{ModelFile, Predictor, probability_volumes};
+use udas_nn::write_whole;
+use udas_report::{Choice, Colour, Contour, Crop, Overlay, Panel, Stroke};
+use udas_volume::{FileKind, Labels, Volume, write_labels, write_rgb_png, write_volume};
+
+/// Segments volumes; each mask comes on its volume's own grid
+///
+/// Example: udas predict --model runs/adapted --images new_scanner/*.nii.gz --out masks
+///
+/// One bad file does not stop the others: it is named at the end (exit code 3). Running the command again
+/// goes on with what is missing.
+#[derive(Args)]
+pub struct PredictArgs {
+    /// The network: a run folder, .safetensors or .pth
+    #[arg(long)]
+    model: PathBuf,
+    #[command(flatten)]
+    images: Images,
+    /// Folder for the masks
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Write the foreground's probabilities too, as float32 NAME_prob.nii.gz (a file each class)
+    #[arg(long)]
+    probabilities: bool,
+    /// Write a picture of each mask's contour on its largest slice, NAME_overlay.png
+    #[arg(long)]
+    overlays: bool,
+    /// Replace predictions that are there already
+    #[arg(long)]
+    overwrite: bool,
+    /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
+    #[arg(long, value_parser = word::<Plane>)]
+    plane: Option<Plane>,
+    /// What an adaptation changed (RUN/patch.safetensors), applied to the model it was made from
+    #[arg(long, value_name = "FILE")]
+    patch: Option<PathBuf>,
+    /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
+    /// percentile:LOW,HIGH or z-score
+    #[arg(long)]
+    intensity: Option<String>,
+    #[arg(long, hide = true)]
+    config: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    resume: bool,
+}
+
+/// Which model a folder of predictions is from.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct MadeBy {
+    model: String,
+    hash: String,
+    preprocessing: Preprocessing,
+    version: String,
+}
+
+const MADE_BY: &str = "predictions.json";
+
+pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
+    let suggestion = selection::in_plane(args.images.preprocessing()?, args.plane);
+    let mut model = ModelFile::load(&args.model, Some(suggestion))?;
+    if let Some(patch) = &args.patch {
+        patched(&mut model, patch)?;
+    }
+    intensity::replace(&mut model, args.intensity.as_deref())?;
+    if let Some(plane) = args.plane
+        && plane != model.info.preprocessing.plane
+    {
+        let text = "--plane differs from the plane that the model was trained on; leave it out";
+        return Err(failure::usage(text).into());
+    }
+    let subjects = args.images.subjects(console)?;
+    mark_folder(args, &model)?;
+    let predictor = Predictor::new(&model.state, console.device())?;
+    interrupt::flag();
+    let mut progress = console.progress(subjects.len(), "volumes");
+    let (mut written, mut skipped, mut failed) = (Vec::new(), 0, Vec::new());
+    for subject in &subjects {
+        if interrupt::asked() {
+            break;
+        }
+        let names = output_names(subject);
+        if !args.overwrite && names.iter().all(|name| args.out.join(name).exists()) {
+            skipped += 1;
+        } else {
+            match predict(args, &model, &predictor, subject) {
+                Ok(paths) => written.extend(paths),
+                Err(error) => {
+                    console.warn(format!("{error:#}"));
+                    failed.push(subject.image.display().to_string());
+                }
+            }
+        }
+        progress.advance(&subject.id);
+    }
+    progress.finish();
+    let text = format!(
+        "{}: {} masks written, {skipped} were there, {} volumes failed",
+        args.out.display(),
+        written.len(),
+        failed.len()
+    );
+    let value = serde_json::json!({ "written": written, "skipped": skipped, "failed": failed });
+    console.result(text, &value)?;
+    if interrupt::asked() {
+        anyhow::bail!("interrupted; the same command goes on with what is missing");
+    }
+    if !failed.is_empty() {
+        let text =
+            format!("{} of {} volumes failed: {}", failed.len(), subjects.len(), failed.join(", "));
+        return Err(failure::input(text).into());
+    }
+    Ok(())
+}
+
+/// Applies a patch to the model that it was made from; what is done to volumes is the adapted model's.
+pub fn patched(model: &mut ModelFile, path: &Path) -> Result<()> {
+    let patch = udas_adapt::Patch::load(path)?;
+    model.state = patch.apply(&model.state).with_context(|| path.display().to_string())?;
+    if let Some(notes) = &patch.notes {
+        model.info = serde_json::from_str(notes)
+            .map_err(|error| failure::input(format!("{}: {error}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// Refuses to mix the predictions of two models in one folder.
+fn mark_folder(args: &PredictArgs, model: &ModelFile) -> Result<()> {
+    let (shown, path) = (args.out.display(), args.out.join(MADE_BY));
+    std::fs::create_dir_all(&args.out)
+        .map_err(|error| failure::input(format!("{shown}: {error}; choose another --out")))?;
+    let made_by = MadeBy {
+        model: args.model.display().to_string(),
+        hash: model.hash()?,
+        preprocessing: model.info.preprocessing.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    let earlier = std::fs::read(&path).ok();
+    let earlier = earlier.and_then(|text| serde_json::from_slice::<MadeBy>(&text).ok());
+    if let Some(earlier) = earlier
+        && !args.overwrite
+        && (&earlier.hash, &earlier.preprocessing) != (&made_by.hash, &made_by.preprocessing)
+    {
+        let text = format!(
+            "{shown} holds predictions of another model ({}); choose another --out, or --overwrite",
+            earlier.model
+        );
+        return Err(failure::usage(&text).into());
+    }
+    write_whole(&path, serde_json::to_string_pretty(&made_by)?.as_bytes())?;
+    Ok(())
+}
+
+/// File names of a subject's masks; one a frame.
+pub fn output_names(subject: &Subject) -> Vec<String> {
+    let picture = udas_volume::is_supported(&subject.image) && !is_nifti(&subject.image);
+    let ending = if picture { "png" } else { "nii.gz" };
+    match &subject.frames {
+        Frames::Single => vec![format!("{}.{ending}", subject.id)],
+        Frames::Chosen(frames) => {
+            frames.iter().map(|frame| format!("{}_frame{frame:02}.{ending}", subject.id)).collect()
+        }
+    }
+}
+
+fn is_nifti(path: &Path) -> bool {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    [".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz"].iter().any(|end| name.ends_with(end))
+}
+
+fn predict(
+    args: &PredictArgs,
+    model: &ModelFile,
+    predictor: &Predictor,
+    subject: &Subject,
+) -> Result<Vec<PathBuf>> {
+    // A cache of this one volume; nothing is kept from one subject to the next.
+    let slices = VolumeSlices::new(
+        vec![subject.without_labels()],
+        model.info.preprocessing.clone(),
+        LabelUse::Ignore,
+        usize::MAX,
+    )?;
+    let (labels, classes) = if args.probabilities {
+        predictor.labels_and_probabilities(&slices, 0)?
+    } else {
+        (predictor.labels(&slices, 0)?, Vec::new())
+    };
+    let names = output_names(subject);
+    let count = classes.len();
+    for (class, stack) in classes.iter().enumerate() {
+        for (name, volume) in names.iter().zip(probability_volumes(&slices, 0, stack)?) {
+            let class = (count > 1).then(|| (class + 1).to_string()).unwrap_or_default();
+            write_volume(&args.out.join(format!("{}_prob{class}.nii.gz", stem(name))), &volume)?;
+        }
+    }
+    let mut written = Vec::new();
+    for (index, (name, labels)) in names.iter().zip(&labels).enumerate() {
+        if args.overlays {
+            let image = read_frame(subject, index)?;
+            let path = args.out.join(format!("{}_overlay.png", stem(name)));
+            draw(&path, &image, labels, model.info.preprocessing.plane)?;
+        }
+        // Last, since this file says that the subject is done.
+        let path = args.out.join(name);
+        write_labels(&path, &for_viewers(labels, predictor))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+/// A binary mask as a picture is 0 and 255, so that people see it; it is read back as 0 and 1.
+fn for_viewers(labels: &Labels, predictor: &Predictor) -> Labels {
+    let binary = predictor.task().outputs() == 1;
+    match labels.header().kind() {
+        FileKind::Picture if binary => labels.map(|label| label * 255),
+        _ => labels.clone(),
+    }
+}
+
+fn stem(name: &str) -> String {
+    udas_volume::stem(Path::new(name))
+}
+
+fn read_frame(subject: &Subject, index: usize) -> Result<Volume> {
+    Ok(match &subject.frames {
+        Frames::Single => udas_volume::read(&subject.image)?,
+        Frames::Chosen(frames) => {
+            let frame = frames.get(index).copied().unwrap_or(0);
+            let mut volumes = udas_volume::read_frames(&subject.image, &[frame])?;
+            volumes.pop().ok_or_else(|| failure::input("a frame is missing"))?
+        }
+    })
+}
+
+/// The plane of pictures that shows a model's slices.
+pub fn plane_of(plane: Plane) -> udas_report::Plane {
+    match plane {
+        Plane::Sagittal => udas_report::Plane::Sagittal,
+        Plane::Coronal => udas_report::Plane::Coronal,
+        Plane::Axial | Plane::Stored => udas_report::Plane::Axial,
+    }
+}
+
+fn draw(path: &Path, image: &Volume, labels: &Labels, plane: Plane) -> Result<()> {
+    let nothing = labels.map(|_| 0);
+    let contour =
+        Contour { name: "prediction", labels, colour: Colour::AFTER, stroke: Stroke::Thin };
+    let overlay = Overlay {
+        image,
+        plane: plane_of(plane),
+        slice: Choice::MostDifferent(&nothing, labels),
+        crop: Crop::Whole,
+        panel_pixels: 400,
+        panels: vec![
+            Panel { title: "slice", contours: Vec::new() },
+            Panel { title: "prediction", contours: vec![contour] },
+        ],
+    };
+    let picture = overlay.draw()?;
+    write_rgb_png(path, picture.rgb(), picture.width(), picture.height())?;
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! `udas verify`: an adaptation made again from its record, and compared to the bit.
+use crate::commands::adapt::{AdaptArgs, Job};
+use crate::console::Console;
+use crate::failure;
+use crate::run_folder::{RunFolder, Start};
+use crate::training;
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use udas_model::ModelFile;
+use udas_record::{Event, Phase, StartRecord, read_events};
+
+/// Repeats an adaptation from its record and says whether the result is the same
+///
+/// Example: udas verify runs/adapted
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// Folder of an adaptation that is done
+    run: PathBuf,
+}
+
+pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
+    let config = RunFolder::config(&args.run);
+    let shown = config.display();
+    let text = std::fs::read_to_string(&config).map_err(|error| {
+        failure::input(format!("{shown}: {error}; is this the folder of a run?"))
+    })?;
+    let mut settings: AdaptArgs = toml::from_str(&text).map_err(|error| {
+        failure::input(format!("{shown}: not the settings of an adaptation ({error})"))
+    })?;
+    let start = read_events(&args.run)?.into_iter().find_map(|event| match event {
+        Event::Start(start) => Some(start),
+        _ => None,
+    });
+    let start = start
+        .ok_or_else(|| failure::input(format!("{}: has no start event", args.run.display())))?;
+    let recorded = ModelFile::load(&args.run, None)?;
+    let mut differences = differences(&start, console)?;
+    let inputs_changed = differences.iter().any(|difference| difference.contains("has changed"));
+    let changed = if inputs_changed {
+        console.warn("inputs have changed: the adaptation is not repeated");
+        Vec::new()
+    } else {
+        let folder = tempfile::tempdir()?;
+        let mut run = RunFolder::open(folder.path(), Start::Fresh, console)?;
+        let job = Job::prepare(&mut settings, console)?;
+        let resume = run.begin(&settings, start.clone(), Phase::Adapt)?;
+        let again = job.adapt(&settings, &mut run, resume, console)?;
+        entries_that_differ(&recorded, &again.unet)?
+    };
+    let same = !inputs_changed && changed.is_empty();
+    if !changed.is_empty() {
+        let some = changed.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        differences.push(format!(
+            "{} of {} entries differ, such as {some}",
+            changed.len(),
+            recorded.state.len()
+        ));
+    }
+    let verdict = if same { "the same, to the bit" } else { "not the same" };
+    let mut text = format!("{}: {verdict}", args.run.display());
+    differences.iter().for_each(|difference| text += &format!("\n  {difference}"));
+    console.result(text, &serde_json::json!({ "same": same, "differences": differences }))?;
+    if same { Ok(()) } else { Err(failure::rejected("the run could not be reproduced").into()) }
+}
+
+/// What is not as it was: files, version, machine.
+fn differences(start: &StartRecord, console: &Console) -> Result<Vec<String>> {
+    let mut differences = Vec::new();
+    for input in &start.inputs {
+        match training::hashed(&input.role, input.path.as_ref()) {
+            Ok(now) if now.sha256 == input.sha256 => {}
+            Ok(_) => differences.push(format!("{} ({}) has changed", input.path, input.role)),
+            Err(error) => {
+                differences.push(format!("{error:#}: it is gone, which has changed the inputs"))
+            }
+        }
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    if start.version != version {
+        differences.push(format!("version {} then, {version} now", start.version));
+    }
+    let machine = training::machine(console);
+    if start.machine != machine {
+        differences.push(format!("machine {:?} then, {machine:?} now", start.machine));
+    }
+    Ok(differences)
+}
+
+fn entries_that_differ(recorded: &ModelFile, again: &udas_nn::StateDict) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (name, tensor) in &recorded.state {
+        let of = |tensor: &candle_core::Tensor| -> candle_core::Result<Vec<u64>> {
+            let values =
+                tensor.to_dtype(candle_core::DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+            Ok(values.into_iter().map(f64::to_bits).collect())
+        };
+        let same = match again.get(name) {
+            Some(other) => of(tensor)? == of(other)?,
+            None => false,
+        };
+        if !same {
+            names.push(name.clone());
+        }
+    }
+    Ok(names)
+}

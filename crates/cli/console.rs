@@ -1,0 +1,149 @@
+//! Talk on standard error, results on standard output, and progress that fits the terminal.
+use crate::args::Common;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How much is said.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Talk {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Results {
+    Text,
+    Json,
+}
+
+/// Where the program speaks.
+pub struct Console {
+    talk: Talk,
+    results: Results,
+    device: candle_core::Device,
+    log: Mutex<Option<File>>,
+}
+
+impl Console {
+    pub fn new(common: &Common) -> Self {
+        let talk = match (common.quiet, common.verbose) {
+            (true, _) => Talk::Quiet,
+            (_, true) => Talk::Verbose,
+            _ => Talk::Normal,
+        };
+        let results = if common.json { Results::Json } else { Results::Text };
+        let device = common.device().unwrap_or(candle_core::Device::Cpu);
+        Self { talk, results, device, log: Mutex::new(None) }
+    }
+
+    pub fn device(&self) -> &candle_core::Device {
+        &self.device
+    }
+
+    /// From now on, what is said is written to `log` too.
+    pub fn keep_log(&self, log: File) {
+        if let Ok(mut kept) = self.log.lock() {
+            *kept = Some(log);
+        }
+    }
+
+    /// Something the user should see.
+    pub fn say(&self, text: impl AsRef<str>) {
+        self.speak(Talk::Normal, text.as_ref());
+    }
+
+    /// Something for those who asked for more.
+    pub fn detail(&self, text: impl AsRef<str>) {
+        self.speak(Talk::Verbose, text.as_ref());
+    }
+
+    pub fn warn(&self, text: impl AsRef<str>) {
+        self.speak(Talk::Normal, &format!("warning: {}", text.as_ref()));
+    }
+
+    pub fn error(&self, error: &anyhow::Error) {
+        self.speak(Talk::Quiet, &format!("error: {error:#}"));
+    }
+
+    fn speak(&self, from: Talk, text: &str) {
+        if self.talk >= from {
+            eprintln!("{text}");
+        }
+        if let Ok(mut log) = self.log.lock()
+            && let Some(log) = log.as_mut()
+        {
+            // The log is a convenience: a full disk is reported where it loses something.
+            let _ = writeln!(log, "{text}");
+        }
+    }
+
+    /// A result: `text` for people, or `value` as JSON for scripts.
+    pub fn result(&self, text: impl AsRef<str>, value: &impl Serialize) -> anyhow::Result<()> {
+        match self.results {
+            Results::Text => println!("{}", text.as_ref().trim_end()),
+            Results::Json => println!("{}", serde_json::to_string_pretty(value)?),
+        }
+        Ok(())
+    }
+
+    /// Progress over `total` items: a bar with the time left on a terminal, else a line now and then.
+    pub fn progress(&self, total: usize, what: &str) -> Progress<'_> {
+        let shown = self.talk > Talk::Quiet && std::io::stderr().is_terminal();
+        let bar = ProgressBar::with_draw_target(
+            Some(total as u64),
+            if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+        );
+        let style = "{prefix} [{bar:30}] {pos}/{len}, {eta} left {msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(what.to_owned());
+        Progress {
+            console: self,
+            bar,
+            what: what.to_owned(),
+            shown,
+            started: Instant::now(),
+            said: None,
+        }
+    }
+}
+
+/// Between two lines of progress where there is no terminal.
+const QUIET_SPELL: Duration = Duration::from_secs(30);
+
+/// Progress of one long work.
+pub struct Progress<'a> {
+    console: &'a Console,
+    bar: ProgressBar,
+    what: String,
+    shown: bool,
+    started: Instant,
+    said: Option<Instant>,
+}
+
+impl Progress<'_> {
+    /// One more item is done; `note` says what about it.
+    pub fn advance(&mut self, note: &str) {
+        self.bar.set_message(note.to_owned());
+        self.bar.inc(1);
+        let since = self.said.unwrap_or(self.started).elapsed();
+        if !self.shown && since > QUIET_SPELL {
+            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            let left = self.started.elapsed().as_secs_f64() / done.max(1) as f64
+                * total.saturating_sub(done) as f64;
+            self.console.say(format!("{} {done}/{total}, {left:.0} s left {note}", self.what));
+            self.said = Some(Instant::now());
+        }
+    }
+
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,92 @@
+//! From an error to the exit code: 2 usage, 3 bad input, 4 rejected or not converged, 1 anything else.
+use std::process::ExitCode;
+
+/// What decides an exit code other than 1.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line asks for something impossible.
+    #[error("{0}")]
+    Usage(String),
+    /// A file is not what it should be.
+    #[error("{0}")]
+    Input(String),
+    /// The adaptation was not accepted.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+pub fn usage(text: &str) -> Failure {
+    Failure::Usage(text.to_owned())
+}
+
+pub fn input(text: impl Into<String>) -> Failure {
+    Failure::Input(text.into())
+}
+
+pub fn rejected(text: impl Into<String>) -> Failure {
+    Failure::Rejected(text.into())
+}
+
+/// The code for an error, by the first cause that says something.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::from(error.chain().find_map(code).unwrap_or(1))
+}
+
+fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(failure) = cause.downcast_ref::<Failure>() {
+        return Some(match failure {
+            Failure::Usage(_) => 2,
+            Failure::Input(_) => 3,
+            Failure::Rejected(_) => 4,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<udas_train::Error>() {
+        return of_training(error);
+    }
+    if let Some(error) = cause.downcast_ref::<udas_adapt::Error>() {
+        return match error {
+            udas_adapt::Error::Train(error) => of_training(error),
+            udas_adapt::Error::Option { .. } | udas_adapt::Error::Missing { .. } => Some(2),
+            _ => Some(3),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<udas_model::Error>() {
+        return match error {
+            udas_model::Error::Network(error) => of_network(error),
+            _ => Some(3),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<udas_nn::Error>() {
+        return of_network(error);
+    }
+    let is_input = cause.is::<udas_data::Error>()
+        || cause.is::<udas_volume::Error>()
+        || cause.is::<udas_metrics::Error>()
+        || cause.is::<udas_record::Error>()
+        || cause.is::<udas_record::ResultsError>();
+    if is_input {
+        return Some(3);
+    }
+    cause.downcast_ref::<udas_phantom::Error>().map(|error| match error {
+        udas_phantom::Error::Write { .. } | udas_phantom::Error::Volume(_) => 1,
+        _ => 2,
+    })
+}
+
+fn of_training(error: &udas_train::Error) -> Option<u8> {
+    match error {
+        udas_train::Error::Data(_)
+        | udas_train::Error::NoBatches { .. }
+        | udas_train::Error::Snapshot(_) => Some(3),
+        udas_train::Error::Diverged { .. } => Some(4),
+        udas_train::Error::Network(error) => of_network(error),
+        _ => None,
+    }
+}
+
+fn of_network(error: &udas_nn::Error) -> Option<u8> {
+    match error {
+        udas_nn::Error::Tensor(_) | udas_nn::Error::NoParameter(_) => None,
+        _ => Some(3),
+    }
+}

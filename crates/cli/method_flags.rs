@@ -1,0 +1,122 @@
+//! The methods' options as flags; what is not given is the method's own default.
+use crate::args::word;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use udas_adapt::{Labels, Method, NormChoice, Options, PseudoLabel};
+use udas_train::{Keep, StopRule};
+
+/// Named sets of options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// The published code's.
+    Paper,
+}
+
+/// Options of the methods.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct MethodFlags {
+    /// Options as published: paper [default: the method's own]
+    #[arg(long, value_parser = word::<Preset>)]
+    #[serde(skip)]
+    pub preset: Option<Preset>,
+    /// Deepest early stage that moves, 0 to 3 [default: the head's]
+    #[arg(long)]
+    pub level: Option<usize>,
+    /// Gradient through the pseudo-label: attached or detached
+    #[arg(long, value_parser = word::<PseudoLabel>)]
+    pub pseudo_label: Option<PseudoLabel>,
+    /// Pseudo-labels: soft or hard
+    #[arg(long, value_parser = word::<Labels>)]
+    pub labels: Option<Labels>,
+    /// Least probability of a pixel's class for the pixel to count
+    #[arg(long)]
+    pub confidence: Option<f64>,
+    /// Batch norm: batch, running or re-estimated
+    #[arg(long, value_parser = word::<NormChoice>)]
+    pub norm: Option<NormChoice>,
+    /// Step size of Adam
+    #[arg(long)]
+    pub lr: Option<f64>,
+    /// At most this many epochs
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Slices a step
+    #[arg(long)]
+    pub batch_size: Option<usize>,
+    /// Stop when the score changes by less; 0 never stops
+    #[arg(long)]
+    pub stop_change: Option<f64>,
+    /// Weights to end with: last or best-score
+    #[arg(long, value_parser = word::<Keep>)]
+    pub keep: Option<Keep>,
+    /// Rank of low-rank adapters
+    #[arg(long)]
+    pub rank: Option<usize>,
+    /// Decay of an averaged teacher, a step
+    #[arg(long)]
+    pub teacher_decay: Option<f64>,
+    /// Weight of a consistency or prior term
+    #[arg(long)]
+    pub weight: Option<f64>,
+    /// Share of the target in re-estimated statistics, above 0 to 1
+    #[arg(long)]
+    pub target_share: Option<f64>,
+}
+
+impl MethodFlags {
+    /// The options a method runs with.
+    pub fn resolve(&self, method: &dyn Method) -> Options {
+        let base = match self.preset {
+            // Of the methods only the paper's has published code; the others' defaults are their papers'.
+            Some(Preset::Paper) if method.name() == "early-features" => Options::paper(),
+            _ => method.options(),
+        };
+        let stop = match self.stop_change {
+            None => base.stop,
+            Some(change) if change > 0.0 => StopRule::ScoreChangeBelow(change),
+            Some(_) => StopRule::Never,
+        };
+        Options {
+            level: self.level.unwrap_or(base.level),
+            pseudo_label: self.pseudo_label.unwrap_or(base.pseudo_label),
+            labels: self.labels.unwrap_or(base.labels),
+            confidence: self.confidence.unwrap_or(base.confidence),
+            norm: self.norm.unwrap_or(base.norm),
+            learning_rate: self.lr.unwrap_or(base.learning_rate),
+            epochs: self.epochs.unwrap_or(base.epochs),
+            batch_size: self.batch_size.unwrap_or(base.batch_size),
+            stop,
+            keep: self.keep.unwrap_or(base.keep),
+            rank: self.rank.unwrap_or(base.rank),
+            teacher_decay: self.teacher_decay.unwrap_or(base.teacher_decay),
+            weight: self.weight.unwrap_or(base.weight),
+            target_share: self.target_share.unwrap_or(base.target_share),
+        }
+    }
+
+    /// Flags that say all of some options.
+    pub fn of(options: &Options) -> Self {
+        Self {
+            preset: None,
+            level: Some(options.level),
+            pseudo_label: Some(options.pseudo_label),
+            labels: Some(options.labels),
+            confidence: Some(options.confidence),
+            norm: Some(options.norm),
+            lr: Some(options.learning_rate),
+            epochs: Some(options.epochs),
+            batch_size: Some(options.batch_size),
+            stop_change: Some(match options.stop {
+                StopRule::Never => 0.0,
+                StopRule::ScoreChangeBelow(change) => change,
+            }),
+            keep: Some(options.keep),
+            rank: Some(options.rank),
+            teacher_decay: Some(options.teacher_decay),
+            weight: Some(options.weight),
+            target_share: Some(options.target_share),
+        }
+    }
+}

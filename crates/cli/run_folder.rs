@@ -1,0 +1,157 @@
+//! The folder of a run: locked while it is written, every file whole or absent, a state to go on from.
+use crate::console::Console;
+use crate::{failure, settings};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use udas_model::MODEL_FILE;
+use udas_nn::write_whole;
+use udas_record::{EVENTS_FILE, Event, EventLog, Phase, Progress, StartRecord, read_events};
+use udas_train::Snapshot;
+
+const CONFIG_FILE: &str = "config.toml";
+const STATE_FILE: &str = "state.safetensors";
+const LOG_FILE: &str = "log.txt";
+const LOCK_FILE: &str = ".lock";
+
+/// Whether a run begins or goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    Fresh,
+    Resume,
+}
+
+impl Start {
+    pub fn of(resume: bool) -> Self {
+        if resume { Self::Resume } else { Self::Fresh }
+    }
+}
+
+/// A run folder that this process alone writes to.
+pub struct RunFolder {
+    path: PathBuf,
+    log: Option<EventLog>,
+    start: Start,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// The configuration of a run that is to go on.
+    pub fn config(path: &Path) -> PathBuf {
+        path.join(CONFIG_FILE)
+    }
+
+    /// Makes or opens the folder and locks it.
+    pub fn open(path: &Path, start: Start, console: &Console) -> Result<Self> {
+        let shown = path.display();
+        std::fs::create_dir_all(path)
+            .map_err(|error| failure::input(format!("{shown}: {error}; choose another --out")))?;
+        let lock = lock(path)?;
+        if start == Start::Fresh && Self::config(path).exists() {
+            let text = format!(
+                "{shown} holds a run already; go on with it by --resume, or choose another --out"
+            );
+            return Err(failure::usage(&text).into());
+        }
+        let log = OpenOptions::new().create(true).append(true).open(path.join(LOG_FILE));
+        console.keep_log(log.with_context(|| format!("{shown}: the log cannot be written"))?);
+        Ok(Self { path: path.to_owned(), log: None, start, _lock: lock })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn model(&self) -> PathBuf {
+        self.path.join(MODEL_FILE)
+    }
+
+    /// Writes the settings and the start of the events. Gives the state to go on from, with which the
+    /// events of a run that was cut off are brought into agreement.
+    pub fn begin(
+        &mut self,
+        settings: &impl Serialize,
+        start: StartRecord,
+        phase: Phase,
+    ) -> Result<Option<Snapshot>> {
+        write_whole(&Self::config(&self.path), settings::to_text(settings)?.as_bytes())?;
+        let snapshot = match self.start {
+            Start::Resume if self.path.join(STATE_FILE).exists() => {
+                Some(Snapshot::load(&self.path.join(STATE_FILE))?)
+            }
+            _ => None,
+        };
+        if self.path.join(EVENTS_FILE).exists() {
+            let history = snapshot.as_ref().map(|snapshot| &snapshot.history);
+            let progress = Progress {
+                phase,
+                before: history.and_then(|history| history.before),
+                epochs: history.map_or(&[], |history| &history.epochs),
+            };
+            self.log = Some(EventLog::resume(&self.path, progress)?);
+            self.record(Event::Resume(start))?;
+        } else {
+            self.log = Some(EventLog::create(&self.path)?);
+            self.record(Event::Start(start))?;
+        }
+        Ok(snapshot)
+    }
+
+    /// Saves the state after an epoch, then the record of it: a run killed in between adds the record from
+    /// the state.
+    pub fn save_state(&mut self, snapshot: &Snapshot, event: Event) -> Result<()> {
+        snapshot.save(&self.path.join(STATE_FILE))?;
+        self.record(event)
+    }
+
+    /// The last state that was saved.
+    pub fn last_state(&self) -> Option<Snapshot> {
+        Snapshot::load(&self.path.join(STATE_FILE)).ok()
+    }
+
+    /// Adds an event.
+    pub fn record(&mut self, event: Event) -> Result<()> {
+        match &mut self.log {
+            Some(log) => Ok(log.append(&event)?),
+            None => anyhow::bail!("{}: the run has not begun", self.path.display()),
+        }
+    }
+
+    /// The run is done: its state is needed no more, and TensorBoard can show its curves.
+    pub fn finish(&mut self, stop: Event) -> Result<()> {
+        self.record(stop)?;
+        udas_report::tensorboard::write_run(&self.path, &read_events(&self.path)?, &[])?;
+        match std::fs::remove_file(self.path.join(STATE_FILE)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the run has ended by itself.
+    pub fn is_finished(&self) -> bool {
+        let stopped = |event: &Event| matches!(event, Event::Stop(_));
+        self.start == Start::Resume
+            && self.model().exists()
+            && read_events(&self.path).is_ok_and(|events| events.iter().any(stopped))
+    }
+}
+
+/// Takes the folder for this process; the system gives it back however the process ends.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK_FILE);
+    let shown = folder.display();
+    let file = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| {
+        failure::input(format!("{shown}: cannot be written ({error}); choose another --out"))
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let text =
+                format!("{shown} is in use by another run; wait for it, or choose another --out");
+            Err(failure::usage(&text).into())
+        }
+        // Some network file systems have no locks; a single run is safe there all the same.
+        Err(TryLockError::Error(_)) => Ok(file),
+    }
+}

@@ -1,0 +1,190 @@
+//! Which subjects a command works on: paths, or domains of a data set, and a choice among them.
+use crate::console::Console;
+use crate::failure;
+use anyhow::Result;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
+use udas_unet::SIZE_MULTIPLE;
+
+/// Images by path, or a data set's domain.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Images {
+    /// Image files, folders or patterns
+    #[arg(long, num_args = 1.., value_name = "PATH", required_unless_present_any = ["data", "config", "resume"], conflicts_with = "data")]
+    pub images: Vec<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub set: OptionalSet,
+}
+
+/// A domain of a data set, where paths would do as well.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct OptionalSet {
+    /// A data set: domain folders, a CC-359 or an M&Ms tree
+    #[arg(long, value_name = "DIR", requires = "domain")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// Its domains, such as scanners
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    pub domain: Vec<String>,
+    /// Which subjects: names, or places in name order from 1, as 1-16,20 [default: all]
+    #[arg(long, value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<String>,
+}
+
+impl Images {
+    /// The subjects chosen.
+    pub fn subjects(&self, console: &Console) -> Result<Vec<Subject>> {
+        let subjects = match &self.set.data {
+            Some(root) => domains(root, &self.set.domain, console)?,
+            None => expand(&self.images, "target")?,
+        };
+        choose(subjects, self.set.subjects.as_deref())
+    }
+
+    /// The preprocessing that the layout suggests, for models that say nothing of it.
+    pub fn preprocessing(&self) -> Result<Preprocessing> {
+        Ok(match &self.set.data {
+            Some(root) => preprocessing_of(DataSet::open(root)?.layout()),
+            None => Preprocessing::upright(Plane::Sagittal),
+        })
+    }
+
+    /// What the images are called in records.
+    pub fn name(&self) -> String {
+        if self.set.data.is_some() { self.set.domain.join("+") } else { "target".into() }
+    }
+}
+
+/// All subjects of some domains, with the data set's remarks said.
+pub fn domains(
+    root: &std::path::Path,
+    names: &[String],
+    console: &Console,
+) -> Result<Vec<Subject>> {
+    let set = DataSet::open(root)?;
+    set.notes().iter().for_each(|note| console.warn(note));
+    let mut subjects = Vec::new();
+    for name in names {
+        subjects.extend(set.subjects(name)?);
+    }
+    Ok(subjects)
+}
+
+/// The preprocessing that a layout suggests; slices come in sizes that the network takes.
+pub fn preprocessing_of(layout: Layout) -> Preprocessing {
+    match layout {
+        Layout::DomainFolders => Preprocessing::upright(Plane::Sagittal),
+        Layout::Cc359 => Preprocessing {
+            padding: Padding::Square { multiple: SIZE_MULTIPLE },
+            ..Preprocessing::CC359
+        },
+        Layout::Mnms => Preprocessing::MNMS,
+    }
+}
+
+/// A preprocessing with the plane that a flag names in place of the suggestion's.
+pub fn in_plane(suggestion: Preprocessing, plane: Option<Plane>) -> Preprocessing {
+    let plane = plane.unwrap_or(suggestion.plane);
+    Preprocessing { plane, ..suggestion }
+}
+
+/// The subjects that a list names: by id, or by place in name order from 1.
+pub fn choose(subjects: Vec<Subject>, list: Option<&str>) -> Result<Vec<Subject>> {
+    let Some(list) = list else { return Ok(subjects) };
+    let mut chosen: Vec<usize> = Vec::new();
+    for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        match subjects.iter().position(|subject| subject.id == item) {
+            Some(index) => chosen.push(index),
+            None => chosen.extend(places(item, &subjects)?),
+        }
+    }
+    if chosen.is_empty() {
+        return Err(
+            failure::usage("--subjects names nobody; give names or places such as 1-16").into()
+        );
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen.into_iter().filter_map(|index| subjects.get(index).cloned()).collect())
+}
+
+/// The subjects less those of a fold, given as `0/3`: what a cross-validation trains on.
+pub fn without_fold(subjects: Vec<Subject>, fold: Option<&str>) -> Result<Vec<Subject>> {
+    let Some(text) = fold else { return Ok(subjects) };
+    let numbers = text.split_once('/').and_then(|(fold, folds)| {
+        Some((fold.trim().parse().ok()?, folds.trim().parse().ok()?))
+    });
+    let Some((fold, folds)) = numbers else {
+        let text = format!("--fold {text}: give a fold and their number, such as 0/3");
+        return Err(failure::usage(&text).into());
+    };
+    Ok(udas_data::fold(&subjects, folds, fold)?.train)
+}
+
+fn places(item: &str, subjects: &[Subject]) -> Result<std::ops::Range<usize>> {
+    let (first, last) = item.split_once('-').unwrap_or((item, item));
+    if let (Ok(first), Ok(last)) = (first.trim().parse::<usize>(), last.trim().parse::<usize>())
+        && (1..=last).contains(&first)
+        && last <= subjects.len()
+    {
+        return Ok(first - 1..last);
+    }
+    let names: Vec<_> = subjects.iter().map(|subject| subject.id.as_str()).collect();
+    let text = format!(
+        "there is no subject {item:?}: give a place from 1 to {} or a name of {}",
+        names.len(),
+        names.join(", ")
+    );
+    Err(failure::input(text).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use udas_data::Frames;
+
+    fn all() -> Vec<Subject> {
+        let subject = |n: usize| Subject {
+            id: format!("s{n}"),
+            domain: "d".into(),
+            image: PathBuf::from(format!("s{n}.nii")),
+            labels: None,
+            frames: Frames::Single,
+            part: None,
+        };
+        (1..=5).map(subject).collect()
+    }
+
+    fn ids(list: Option<&str>) -> Result<Vec<String>> {
+        Ok(choose(all(), list)?.into_iter().map(|subject| subject.id).collect())
+    }
+
+    #[test]
+    fn a_fold_is_left_out() {
+        let kept = |fold| -> Result<Vec<String>> {
+            Ok(without_fold(all(), fold)?.into_iter().map(|subject| subject.id).collect())
+        };
+        assert_eq!(kept(None).unwrap().len(), 5);
+        assert_eq!(kept(Some("0/2")).unwrap(), ["s4", "s5"]);
+        assert_eq!(kept(Some("1/2")).unwrap(), ["s1", "s2", "s3"]);
+        for bad in ["", "0", "2/2", "0/9", "a/b", "0/0"] {
+            assert!(kept(Some(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_and_places_are_understood() {
+        assert_eq!(ids(None).unwrap().len(), 5);
+        assert_eq!(ids(Some("2-3, s5,2")).unwrap(), ["s2", "s3", "s5"]);
+        for bad in ["", "0-2", "4-6", "s9", "3-2"] {
+            assert!(ids(Some(bad)).is_err(), "{bad}");
+        }
+        assert!(ids(Some("s9")).unwrap_err().to_string().contains("s1, s2"));
+    }
+}

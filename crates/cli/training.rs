@@ -1,0 +1,204 @@
+//! What the trainings share: their flags, batches of a domain, the record of their start.
+use crate::console::Console;
+use crate::run_folder::RunFolder;
+use crate::{failure, interrupt};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use udas_data::{
+    Augment, BatchPlan, LabelUse, Labelled, LabelledBatches, LastBatch, Order, Preprocessing,
+    SliceSource, Subject, Unlabelled, UnlabelledBatches, VolumeSlices,
+};
+use udas_kernels::InstructionSet;
+use udas_record::{Event, Input, Machine, Phase, StartRecord, StopReason, StopRecord};
+use udas_train::{FitSummary, SourceBatches, Task};
+
+/// The order of slices, as a flag names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderName {
+    Shuffled,
+    Sequential,
+}
+
+impl OrderName {
+    pub fn plan(self, seed: u64, batch_size: usize) -> BatchPlan {
+        let order = match self {
+            Self::Shuffled => Order::Shuffled { seed },
+            Self::Sequential => Order::Sequential,
+        };
+        BatchPlan { order, batch_size, last: LastBatch::Drop }
+    }
+}
+
+/// Bytes from a flag in gibibytes.
+pub fn cache_bytes(gib: f64) -> Result<usize> {
+    if !(gib >= 0.0 && gib < 1e6) {
+        return Err(failure::usage(&format!("--cache-gib {gib}: give the memory to use")).into());
+    }
+    Ok((gib * (1u64 << 30) as f64) as usize)
+}
+
+/// Labelled slices of subjects, and their batches.
+pub struct LabelledSet {
+    pub slices: Arc<VolumeSlices>,
+    pub task: Task,
+}
+
+impl LabelledSet {
+    pub fn open(
+        subjects: Vec<Subject>,
+        preprocessing: &Preprocessing,
+        task: Task,
+        cache: usize,
+    ) -> Result<Self> {
+        let classes = task.outputs().max(2) as u8;
+        let labels = LabelUse::Require { classes };
+        let slices = VolumeSlices::new(subjects, preprocessing.clone(), labels, cache)?;
+        Ok(Self { slices: Arc::new(slices), task })
+    }
+
+    pub fn batches(
+        &self,
+        plan: BatchPlan,
+        augment: Augment,
+        console: &Console,
+    ) -> Result<SourceBatches> {
+        let batches = LabelledBatches::new(Labelled::new(self.slices.clone()), plan)?;
+        let batches = batches.with_augmentation(augment);
+        Ok(SourceBatches::new(batches, self.task, console.device().clone()))
+    }
+
+    /// Mean of each output channel's target over all pixels within the slices' windows.
+    pub fn class_ratio(&self) -> Result<Vec<f64>> {
+        let mut counts = [0u64; 256];
+        for index in 0..self.slices.len() {
+            let labels = self.slices.read(index)?.labels.unwrap_or_default();
+            labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+        }
+        let total = counts.iter().sum::<u64>().max(1) as f64;
+        let ratio = |class: usize| counts.get(class).map_or(0.0, |&count| count as f64 / total);
+        Ok(match self.task {
+            Task::Binary => vec![1.0 - ratio(0)],
+            Task::MultiClass { classes } => (0..classes).map(ratio).collect(),
+        })
+    }
+}
+
+/// Unlabelled slices of subjects.
+pub fn unlabelled(
+    subjects: &[Subject],
+    preprocessing: &Preprocessing,
+    cache: usize,
+) -> Result<Unlabelled> {
+    let subjects = subjects.iter().map(Subject::without_labels).collect();
+    let slices = VolumeSlices::new(subjects, preprocessing.clone(), LabelUse::Ignore, cache)?;
+    Ok(Unlabelled::new(Arc::new(slices)))
+}
+
+pub fn unlabelled_batches(slices: &Unlabelled, plan: BatchPlan) -> Result<UnlabelledBatches> {
+    Ok(UnlabelledBatches::new(slices.clone(), plan)?)
+}
+
+/// What a run is, for its record.
+#[derive(Clone, Copy, Default)]
+pub struct What<'a> {
+    pub command: &'a str,
+    pub method: Option<&'a str>,
+    pub source: Option<&'a str>,
+    pub target: Option<&'a str>,
+}
+
+/// The record of a start, with the hashes of all files read.
+pub fn start_record(
+    what: What,
+    seed: u64,
+    files: &[(&str, &Path)],
+    subjects: &[&[Subject]],
+    console: &Console,
+) -> Result<StartRecord> {
+    let mut inputs = Vec::new();
+    for (role, path) in files {
+        inputs.push(hashed(role, path)?);
+    }
+    let subjects: Vec<&Subject> = subjects.iter().flat_map(|subjects| subjects.iter()).collect();
+    let mut progress = console.progress(subjects.len(), "hashing");
+    for subject in subjects {
+        inputs.push(hashed("image", &subject.image)?);
+        if let Some(labels) = &subject.labels {
+            inputs.push(hashed("label", labels)?);
+        }
+        progress.advance("");
+    }
+    progress.finish();
+    Ok(StartRecord {
+        command: what.command.into(),
+        method: what.method.map(str::to_owned),
+        source: what.source.map(str::to_owned),
+        target: what.target.map(str::to_owned),
+        version: env!("CARGO_PKG_VERSION").into(),
+        started_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+        seed,
+        inputs,
+        machine: machine(console),
+    })
+}
+
+pub fn machine(console: &Console) -> Machine {
+    let device = console.device();
+    Machine {
+        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+        instruction_set: InstructionSet::current().name().into(),
+        threads: rayon::current_num_threads(),
+        device: if device.is_cuda() {
+            "cuda".into()
+        } else if device.is_metal() {
+            "metal".into()
+        } else {
+            "cpu".into()
+        },
+    }
+}
+
+/// A file with the hash of its bytes.
+pub fn hashed(role: &str, path: &Path) -> Result<Input> {
+    let wrong = |error| failure::input(format!("{}: {error}; check the path", path.display()));
+    let mut file = std::fs::File::open(path).map_err(wrong)?;
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut buffer).map_err(wrong)? {
+            0 => break,
+            count => hasher.update(buffer.get(..count).unwrap_or_default()),
+        }
+    }
+    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Input { role: role.into(), path: path.display().to_string(), sha256 })
+}
+
+/// The last event of a training.
+pub fn stop_event(phase: Phase, summary: &FitSummary) -> Event {
+    let epochs = summary.epochs.len();
+    let seconds = summary.epochs.iter().map(|epoch| epoch.seconds).sum();
+    Event::Stop(StopRecord { phase, reason: summary.reason, epochs, seconds })
+}
+
+/// Says why a training ended; an interrupted one is an error that says how to go on.
+pub fn report_stop(summary: &FitSummary, folder: &RunFolder, console: &Console) -> Result<()> {
+    if summary.reason == StopReason::Interrupted || interrupt::asked() {
+        anyhow::bail!(
+            "interrupted after {} epochs; go on with the same command and --resume ({})",
+            summary.epochs.len(),
+            folder.path().display()
+        );
+    }
+    console.say(format!(
+        "stopped after {} epochs: {}",
+        summary.epochs.len(),
+        summary.reason.explanation()
+    ));
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! What can be wrong with a model file or a prediction.
+use std::path::{Path, PathBuf};
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The network, its checkpoint or a tensor operation.
+    #[error(transparent)]
+    Network(#[from] udas_nn::Error),
+    /// A volume or a data set.
+    #[error(transparent)]
+    Data(#[from] udas_data::Error),
+    /// A file that is no model of this program or does not fit.
+    #[error("{path}: {problem}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        problem: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn file(path: &Path, problem: impl Into<String>) -> Self {
+        Self::File { path: path.into(), problem: problem.into() }
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Network(error.into())
+    }
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;

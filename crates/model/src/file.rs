@@ -1,0 +1,216 @@
+//! Reading and writing of models and heads; a run folder stands for the model in it.
+use crate::info::FORMAT;
+use crate::{Error, HeadInfo, ModelInfo, Provenance, Result};
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use udas_data::Preprocessing;
+use udas_nn::{Checkpoint, StateDict};
+use udas_unet::{Architecture, EarlyHead, UNet};
+
+/// Name of the model in a run folder.
+pub const MODEL_FILE: &str = "model.safetensors";
+
+/// A network with its description.
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    /// The tensors.
+    pub state: StateDict,
+    /// What prediction needs.
+    pub info: ModelInfo,
+}
+
+/// An early head with its description.
+#[derive(Clone, Debug)]
+pub struct HeadFile {
+    /// The tensors.
+    pub state: StateDict,
+    /// Its level, and the network that it belongs to.
+    pub info: HeadInfo,
+}
+
+impl ModelFile {
+    /// Reads a model, checking that it is whole. `path` may be a run folder.
+    ///
+    /// Files of other makers say nothing of preprocessing: `preprocessing` then stands in.
+    ///
+    /// # Errors
+    /// [`Error::Network`] names missing, unexpected and misshapen entries; [`Error::File`] what else is
+    /// wrong.
+    pub fn load(path: &Path, preprocessing: Option<Preprocessing>) -> Result<Self> {
+        let path = &in_run_folder(path);
+        let Checkpoint { tensors, metadata } = Checkpoint::load(path)?;
+        check_network(path, &tensors)?;
+        let architecture = Architecture::from_state(&tensors)?;
+        let info = match metadata {
+            Some(text) => {
+                let info: ModelInfo = parse(path, &text, "a model")?;
+                check_format(path, info.format)?;
+                if info.architecture != architecture {
+                    let problem = "its description and its tensors differ; train it again";
+                    return Err(Error::file(path, problem));
+                }
+                info
+            }
+            None => {
+                let default = Preprocessing::upright(udas_data::Plane::Sagittal);
+                let preprocessing = preprocessing.unwrap_or(default);
+                ModelInfo::new(architecture, preprocessing, Provenance::default())
+            }
+        };
+        Ok(Self { state: tensors, info })
+    }
+
+    /// Writes the model whole or not at all. In a `.pth` file the description is lost.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        save(path, &self.state, &self.info)
+    }
+
+    /// Hash of the tensors, whatever file they came from.
+    ///
+    /// # Errors
+    /// When a tensor has a type that is not stored.
+    pub fn hash(&self) -> Result<String> {
+        hash(&self.state)
+    }
+}
+
+impl HeadFile {
+    /// Reads a head for a network. `path` may be a run folder.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it belongs to no level of the network or to another class count.
+    pub fn load(path: &Path, unet: Architecture) -> Result<Self> {
+        let path = &in_run_folder(path);
+        let Checkpoint { tensors, metadata } = Checkpoint::load(path)?;
+        let misfit =
+            |error: udas_nn::Error| Error::file(path, format!("as an early head, {error}"));
+        let level = EarlyHead::level_of(&tensors, unet).map_err(misfit)?;
+        EarlyHead::from_state(&tensors, unet, level, &candle_core::Device::Cpu).map_err(misfit)?;
+        let info = match metadata {
+            Some(text) => {
+                let info: HeadInfo = parse(path, &text, "an early head")?;
+                check_format(path, info.format)?;
+                info
+            }
+            None => HeadInfo::new(unet, level, String::new(), Provenance::default()),
+        };
+        Ok(Self { state: tensors, info })
+    }
+
+    /// Writes the head whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        save(path, &self.state, &self.info)
+    }
+}
+
+fn in_run_folder(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() }
+}
+
+fn check_network(path: &Path, state: &StateDict) -> Result<()> {
+    if state.contains_key("conv1.weight") && !state.contains_key("init_path.0.weight") {
+        let problem = "holds an early head, not a network; pass it by --head";
+        return Err(Error::file(path, problem));
+    }
+    match UNet::from_state(state, &candle_core::Device::Cpu) {
+        Ok(_) => Ok(()),
+        Err(udas_nn::Error::Mismatch(mismatch)) => Err(Error::file(
+            path,
+            format!(
+                "its entries are not those of the network: {mismatch}; give a checkpoint of this network"
+            ),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn check_format(path: &Path, format: u32) -> Result<()> {
+    if format > FORMAT {
+        let problem = format!("was written by a later version (format {format}); update udas");
+        return Err(Error::file(path, problem));
+    }
+    Ok(())
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &str, what: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        Error::file(path, format!("its description is not that of {what} ({error}); give {what}"))
+    })
+}
+
+fn save<T: serde::Serialize>(path: &Path, state: &StateDict, info: &T) -> Result<()> {
+    let metadata = serde_json::to_string(info)
+        .map_err(|error| Error::file(path, format!("cannot be described: {error}")))?;
+    Ok(Checkpoint { tensors: state.clone(), metadata: Some(metadata) }.save(path)?)
+}
+
+fn hash(state: &StateDict) -> Result<String> {
+    Ok(Checkpoint { tensors: state.clone(), metadata: None }.hash()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+    use udas_data::Plane;
+
+    fn model() -> ModelFile {
+        let unet = UNet::random(Architecture { filters: 2, outputs: 4 }, 3, &Device::Cpu).unwrap();
+        let preprocessing = Preprocessing::upright(Plane::Coronal);
+        let info = ModelInfo::new(unet.architecture(), preprocessing, Provenance::default());
+        ModelFile { state: unet.parameters().state().unwrap(), info }
+    }
+
+    #[test]
+    fn a_model_comes_back_from_its_file_and_from_its_run_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, model) = (folder.path().join(MODEL_FILE), model());
+        model.save(&path).unwrap();
+        for path in [path.as_path(), folder.path()] {
+            let back = ModelFile::load(path, None).unwrap();
+            assert_eq!(back.info, model.info);
+            assert_eq!(back.hash().unwrap(), model.hash().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_pth_file_takes_the_preprocessing_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.pth");
+        model().save(&path).unwrap();
+        let wanted = Preprocessing::upright(Plane::Axial);
+        let back = ModelFile::load(&path, Some(wanted.clone())).unwrap();
+        assert_eq!(back.info.preprocessing, wanted);
+        assert_eq!(back.hash().unwrap(), model().hash().unwrap());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("broken.safetensors");
+        let mut broken = model();
+        broken.state.remove("up2.4.weight");
+        broken.state.insert("extra".into(), broken.state["up3.4.weight"].clone());
+        broken.save(&path).unwrap();
+        let error = ModelFile::load(&path, None).unwrap_err().to_string();
+        for part in ["broken.safetensors", "1 missing (up2.4.weight)", "1 unexpected (extra)"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let architecture = Architecture { filters: 2, outputs: 4 };
+        let head = EarlyHead::random(architecture, 1, 0, &Device::Cpu).unwrap();
+        let info = HeadInfo::new(architecture, 1, String::new(), Provenance::default());
+        let head = HeadFile { state: head.parameters().state().unwrap(), info };
+        head.save(&path).unwrap();
+        assert!(ModelFile::load(&path, None).unwrap_err().to_string().contains("--head"));
+        assert_eq!(HeadFile::load(&path, architecture).unwrap().info.level, 1);
+        let other = Architecture { filters: 2, outputs: 1 };
+        let error = HeadFile::load(&path, other).unwrap_err().to_string();
+        assert!(error.contains("conv3.weight"), "{error}");
+    }
+}

@@ -1,0 +1,97 @@
+//! What a model file says beside its tensors.
+use serde::{Deserialize, Serialize};
+use udas_data::{Landmarks, Preprocessing};
+use udas_unet::Architecture;
+
+/// Version of the metadata; readers refuse later ones.
+pub(crate) const FORMAT: u32 = 1;
+
+/// All that prediction needs, and where the model comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ModelInfo {
+    /// Version of this description.
+    pub format: u32,
+    /// The network's shape.
+    pub architecture: Architecture,
+    /// What is done to a volume before the network sees it.
+    pub preprocessing: Preprocessing,
+    /// Mean of each output channel's target over the source's pixels; empty where it is not known.
+    #[serde(default)]
+    pub class_ratio: Vec<f64>,
+    /// The source's histogram after preprocessing, so that a new scanner's volumes can be matched to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_histogram: Option<Landmarks>,
+    /// Where it comes from.
+    pub provenance: Provenance,
+}
+
+/// What an early head's file says beside its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HeadInfo {
+    /// Version of this description.
+    pub format: u32,
+    /// The network that it was trained on.
+    pub architecture: Architecture,
+    /// The stage it sits on.
+    pub level: usize,
+    /// Hash of that network's tensors.
+    pub base: String,
+    /// Where it comes from.
+    pub provenance: Provenance,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Provenance {
+    /// Version of the program.
+    pub version: String,
+    /// `train`, `head` or `adapt`.
+    pub command: String,
+    /// Domains whose images it learned from, the source first.
+    pub domains: Vec<String>,
+    /// How many subjects it learned from.
+    pub subjects: usize,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Epochs done.
+    pub epochs: usize,
+    /// The method of adaptation, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Hash of the tensors of the model that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+}
+
+impl ModelInfo {
+    /// The description of a model of this version.
+    pub fn new(
+        architecture: Architecture,
+        preprocessing: Preprocessing,
+        provenance: Provenance,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            architecture,
+            preprocessing,
+            class_ratio: Vec::new(),
+            source_histogram: None,
+            provenance,
+        }
+    }
+}
+
+impl HeadInfo {
+    /// The description of a head of this version.
+    pub fn new(
+        architecture: Architecture,
+        level: usize,
+        base: String,
+        provenance: Provenance,
+    ) -> Self {
+        Self { format: FORMAT, architecture, level, base, provenance }
+    }
+}

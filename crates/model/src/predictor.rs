@@ -1,0 +1,140 @@
+//! From the slices of a volume to probabilities and labels on the volume's own grid.
+use crate::Result;
+use candle_core::{Device, Tensor};
+use udas_data::{SliceSource, VolumeSlices};
+use udas_nn::{NormMode, StateDict};
+use udas_train::Task;
+use udas_unet::UNet;
+use udas_volume::{Labels, Volume};
+
+/// Slices that go through the network together: as many as keep both cores busy, few enough that memory
+/// stays small at 512 x 512.
+const SLICES: usize = 4;
+
+/// A network that predicts.
+pub struct Predictor {
+    unet: UNet,
+    task: Task,
+    device: Device,
+}
+
+impl Predictor {
+    /// A predictor with the weights of `state`, in evaluation mode.
+    ///
+    /// # Errors
+    /// When the entries are not those of the network.
+    pub fn new(state: &StateDict, device: &Device) -> Result<Self> {
+        let unet = UNet::from_state(state, device)?;
+        let task = Task::of(unet.architecture().outputs);
+        Ok(Self { unet, task, device: device.clone() })
+    }
+
+    /// What the output channels mean.
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
+    /// Probabilities `[N, C, H, W]` of slices `[N, 1, H, W]`.
+    ///
+    /// # Errors
+    /// When a size is no multiple of 8 or a tensor operation fails.
+    pub fn forward(&self, slices: &Tensor) -> Result<Tensor> {
+        let logits = self.unet.forward(slices, NormMode::Running)?;
+        Ok(self.task.probabilities(&logits)?)
+    }
+
+    /// Calls `visit` with the probabilities `[C, H, W]` of each slice of a subject, in order.
+    ///
+    /// # Errors
+    /// When the volume cannot be read or a tensor operation fails.
+    pub fn for_each_slice(
+        &self,
+        slices: &VolumeSlices,
+        subject: usize,
+        mut visit: impl FnMut(&[f32]),
+    ) -> Result<()> {
+        let [height, width] = slices.size();
+        let outputs = self.task.outputs();
+        let mut indices = slices.indices(subject).peekable();
+        while indices.peek().is_some() {
+            let mut images = Vec::with_capacity(SLICES * height * width);
+            for index in indices.by_ref().take(SLICES) {
+                images.extend(slices.read(index)?.image);
+            }
+            let count = images.len() / (height * width);
+            let images = Tensor::from_vec(images, (count, 1, height, width), &self.device)?;
+            let values = self.forward(&images)?.flatten_all()?.to_vec1::<f32>()?;
+            values.chunks_exact(outputs * height * width).for_each(&mut visit);
+        }
+        Ok(())
+    }
+
+    /// The most probable class of every voxel, on the grid of the subject's file; one a frame.
+    ///
+    /// # Errors
+    /// When the volume cannot be read or a tensor operation fails.
+    pub fn labels(&self, slices: &VolumeSlices, subject: usize) -> Result<Vec<Labels>> {
+        let mut stack = Vec::new();
+        self.for_each_slice(slices, subject, |slice| self.append_labels(slice, &mut stack))?;
+        Ok(slices.restore_labels(subject, &stack)?)
+    }
+
+    /// Labels and probabilities in one pass: the labels, one a frame, and the probabilities of each class
+    /// beyond background, a stack `[slices, H, W]` a class.
+    ///
+    /// # Errors
+    /// When the volume cannot be read or a tensor operation fails.
+    pub fn labels_and_probabilities(
+        &self,
+        slices: &VolumeSlices,
+        subject: usize,
+    ) -> Result<(Vec<Labels>, Vec<Vec<f32>>)> {
+        let first = self.first_foreground();
+        let mut stack = Vec::new();
+        let mut classes = vec![Vec::new(); self.task.outputs() - first];
+        let plane: usize = slices.size().iter().product();
+        self.for_each_slice(slices, subject, |slice| {
+            self.append_labels(slice, &mut stack);
+            let channels = slice.chunks_exact(plane).skip(first);
+            for (class, channel) in classes.iter_mut().zip(channels) {
+                class.extend_from_slice(channel);
+            }
+        })?;
+        Ok((slices.restore_labels(subject, &stack)?, classes))
+    }
+
+    /// The channel of the first class that is not background.
+    fn first_foreground(&self) -> usize {
+        match self.task {
+            Task::Binary => 0,
+            Task::MultiClass { .. } => 1,
+        }
+    }
+
+    /// The labels of one slice's probabilities `[C, H, W]`.
+    fn append_labels(&self, slice: &[f32], to: &mut Vec<u8>) {
+        let plane = slice.len() / self.task.outputs();
+        match self.task {
+            Task::Binary => to.extend(slice.iter().map(|&p| u8::from(p > 0.5))),
+            Task::MultiClass { .. } => to.extend((0..plane).map(|pixel| {
+                let channels = slice.iter().skip(pixel).step_by(plane).enumerate();
+                let best = channels.fold((0, f32::NEG_INFINITY), |best, (class, &p)| {
+                    if p > best.1 { (class, p) } else { best }
+                });
+                best.0 as u8
+            })),
+        }
+    }
+}
+
+/// Probabilities of one class as volumes on the file's grid, one a frame.
+///
+/// # Errors
+/// When the stack has not the subject's size.
+pub fn probability_volumes(
+    slices: &VolumeSlices,
+    subject: usize,
+    class: &[f32],
+) -> Result<Vec<Volume>> {
+    Ok(slices.restore_volume(subject, class)?)
+}

@@ -1,0 +1,75 @@
+//! Outcomes found by source, target and method, and a subject's scores before and after in them.
+use std::collections::BTreeMap;
+
+use udas_metrics::Score;
+use udas_record::{Experiment, MethodKind, Outcome, ScoreColumn};
+
+use crate::analysis::{Selection, mean_score};
+
+/// Outcomes by source, target and method.
+pub(crate) struct Index<'a> {
+    groups: BTreeMap<(&'a str, &'a str, &'a str), Vec<&'a Outcome>>,
+    baseline: Option<&'a str>,
+}
+
+impl<'a> Index<'a> {
+    pub(crate) fn new(experiment: &'a Experiment) -> Self {
+        let mut groups: BTreeMap<_, Vec<&Outcome>> = BTreeMap::new();
+        for outcome in &experiment.outcomes {
+            let key = (&*outcome.source, &*outcome.target, &*outcome.method);
+            groups.entry(key).or_default().push(outcome);
+        }
+        let baseline = experiment.methods.iter().find(|m| m.kind == MethodKind::Baseline);
+        Self { groups, baseline: baseline.map(|m| m.name.as_str()) }
+    }
+
+    /// The seeds of a method on a source and target.
+    pub(crate) fn seeds(
+        &self,
+        (source, target): (&'a str, &'a str),
+        method: &'a str,
+    ) -> &[&'a Outcome] {
+        self.groups.get(&(source, target, method)).map_or(&[], Vec::as_slice)
+    }
+
+    /// A subject's score before: the outcome's own, or the baseline's on the same source, target and seed.
+    fn before(&self, outcome: &'a Outcome, column: &'a ScoreColumn, index: usize) -> Option<f64> {
+        if let Some(before) = column.before.get(index) {
+            return *before;
+        }
+        let baseline = self.baseline?;
+        if outcome.method == baseline {
+            return column.after.get(index).copied().flatten();
+        }
+        let subject = outcome.subjects.get(index)?;
+        let same = self.seeds((&outcome.source, &outcome.target), baseline);
+        let reference = same.iter().find(|o| o.seed == outcome.seed)?;
+        let position = match reference.subjects.get(index) {
+            Some(name) if name == subject => index,
+            _ => reference.subjects.iter().position(|name| name == subject)?,
+        };
+        let column = reference.column(&column.class, &column.metric)?;
+        column.after.get(position).copied().flatten()
+    }
+
+    /// A subject's scores of one seed, averaged over the classes asked for.
+    pub(crate) fn subject(
+        &self,
+        outcome: &'a Outcome,
+        index: usize,
+        selection: Selection,
+    ) -> (Score, Score) {
+        let asked = |c: &&ScoreColumn| {
+            c.metric == selection.metric.name
+                && selection.class.is_none_or(|class| c.class == class)
+        };
+        let columns = outcome.scores.iter().filter(asked);
+        let value = |score: Option<f64>| score.map_or(Score::Undefined, Score::from);
+        let both = columns.map(|column| {
+            let after = column.after.get(index).copied().flatten();
+            (value(self.before(outcome, column, index)), value(after))
+        });
+        let (before, after): (Vec<_>, Vec<_>) = both.unzip();
+        (mean_score(&before), mean_score(&after))
+    }
+}

@@ -1,0 +1,173 @@
+//! The program from synthetic volumes to a report, and what it says to bad input.
+mod common;
+
+use common::Bench;
+use udas_volume::{Affine, Labels, Volume, read, read_labels, write_labels, write_volume};
+
+const TINY: &str = "--filters 2 --batch-size 8 --epochs 1";
+
+/// A phantom of two scanners, and a network and a head trained on one.
+fn trained() -> Bench {
+    let bench = Bench::new();
+    bench.succeed("phantom --task head --out ph --domain GE_3 Siemens_15 --subjects 2 --matrix 32");
+    bench.succeed(&format!("train --data ph --domain GE_3 {TINY} --out src"));
+    bench.succeed(
+        "head --model src --data ph --domain GE_3 --batch-size 8 --epochs 1 --out src/head0",
+    );
+    bench
+}
+
+#[test]
+fn from_a_phantom_to_a_report() {
+    let bench = trained();
+    bench.succeed(
+        "adapt --model src --data ph --domain Siemens_15 --batch-size 8 --epochs 1 --out ad",
+    );
+    let models = [("src", "before", "scores_before"), ("ad", "after", "scores")];
+    for (model, name, scores) in models {
+        bench.succeed(&format!(
+            "predict --model {model} --data ph --domain Siemens_15 --out ad/{name} --overlays"
+        ));
+        let table = bench.succeed(&format!(
+            "evaluate --predictions ad/{name} --data ph --domain Siemens_15 --out ad/{scores}.json"
+        ));
+        assert!(table.contains("surface_dice_1mm"), "{table}");
+        assert!(bench.path(&format!("ad/{scores}.csv")).is_file());
+    }
+    bench.succeed("report ad --out rep --figures");
+    let page = std::fs::read_to_string(bench.path("rep/index.html")).unwrap();
+    assert!(page.contains("early-features") || page.contains("early features"));
+    assert!(bench.path("rep/results.csv").is_file());
+    let verdict = bench.succeed("verify ad");
+    assert!(verdict.contains("the same, to the bit"), "{verdict}");
+    let events = std::fs::read_to_string(bench.path("ad/events.jsonl")).unwrap();
+    let kinds: Vec<_> = events.lines().map(|line| &line[..line.find(',').unwrap()]).collect();
+    let expected =
+        ["start", "before", "epoch", "stop"].map(|kind| format!("{{\"event\":\"{kind}\""));
+    assert_eq!(kinds, expected);
+}
+
+#[test]
+fn every_order_size_and_kind_comes_back_on_its_own_grid() {
+    let bench = trained();
+    std::fs::create_dir_all(bench.path("images")).unwrap();
+    let size = [19, 21, 13];
+    for codes in ["RAS", "PSR", "LPS"] {
+        let affine =
+            Affine::from_codes(codes, [2.0, 2.0, 2.0]).unwrap().with_origin([5.0, -3.0, 7.0]);
+        let values = (0..size.iter().product()).map(|v: usize| (v % 97) as f32).collect();
+        let volume = Volume::new(values, size, affine).unwrap();
+        write_volume(&bench.path(&format!("images/{codes}.nii.gz")), &volume).unwrap();
+    }
+    bench.succeed("predict --model src --images images --out out --probabilities");
+    for codes in ["RAS", "PSR", "LPS"] {
+        let image = read(&bench.path(&format!("images/{codes}.nii.gz"))).unwrap();
+        let mask = read_labels(&bench.path(&format!("out/{codes}.nii.gz"))).unwrap();
+        assert_eq!(image.grid().difference(mask.grid()), None);
+        let probabilities = read(&bench.path(&format!("out/{codes}_prob.nii.gz"))).unwrap();
+        for (label, p) in mask.data().iter().zip(probabilities.data()) {
+            assert_eq!(*label == 1, *p > 0.5);
+        }
+    }
+    // Again: everything is there.
+    let again = bench.succeed("predict --model src --images images --out out");
+    assert!(again.contains("3 were there"), "{again}");
+    bench.fail("predict --model src/head0 --images images --out out2", 3, &["early head"]);
+}
+
+#[test]
+fn folders_of_pictures_are_predicted_as_pictures() {
+    let bench = trained();
+    std::fs::create_dir_all(bench.path("png")).unwrap();
+    for name in ["a", "b"] {
+        let affine = Affine::from_codes("RPS", [1.0; 3]).unwrap();
+        let grey =
+            Labels::new((0..20 * 30).map(|v| (v % 251) as u8).collect(), [20, 30, 1], affine)
+                .unwrap();
+        write_labels(&bench.path(&format!("png/{name}.png")), &grey).unwrap();
+    }
+    bench.succeed("predict --model src --images png --out out");
+    let mask = read_labels(&bench.path("out/a.png")).unwrap();
+    assert_eq!(mask.shape(), [20, 30, 1]);
+}
+
+#[test]
+fn bad_input_is_named_with_its_remedy() {
+    let bench = trained();
+    bench.fail("train --data ph --domain GE_7 --out x", 3, &["GE_7", "GE_3, Siemens_15"]);
+    std::fs::create_dir_all(bench.path("empty")).unwrap();
+    bench.fail("train --data empty --domain a --out x", 3, &["empty", "holds no images"]);
+    bench.fail("predict --model src --images empty --out x", 3, &["empty", "holds no images"]);
+    bench.fail("predict --model gone --images ph --out x", 3, &["gone"]);
+    bench.fail(
+        "adapt --model src --data ph --domain Siemens_15 --level 2 --out x",
+        3,
+        &["udas head", "--level 2"],
+    );
+    bench.fail(
+        "adapt --model src --head src/head0 --data ph --domain Siemens_15 --level 1 --out x",
+        3,
+        &["level 0", "--level 0"],
+    );
+    bench.fail(
+        "adapt --model src --data ph --domain Siemens_15 --method magic --out x",
+        2,
+        &["magic", "early-features"],
+    );
+    bench.fail(&format!("train --data ph --domain GE_3 {TINY} --out src"), 2, &["--resume"]);
+    bench.fail("train --data ph --domain GE_3 --subjects 1-9 --out x", 3, &["1-9", "1 to 2"]);
+
+    // A volume with NaN among good ones: the others are predicted, it is named.
+    std::fs::create_dir_all(bench.path("images")).unwrap();
+    let volume = |value: f32| {
+        let mut values: Vec<f32> = (0..480).map(|v| v as f32).collect();
+        values[77] = value;
+        Volume::new(values, [6, 8, 10], Affine::from_spacing([1.0; 3])).unwrap()
+    };
+    write_volume(&bench.path("images/good.nii.gz"), &volume(1.0)).unwrap();
+    write_volume(&bench.path("images/nan.nii.gz"), &volume(f32::NAN)).unwrap();
+    bench.fail("predict --model src --images images --out out", 3, &["nan.nii.gz", "NaN"]);
+    assert!(bench.path("out/good.nii.gz").is_file());
+
+    // A mask on another grid, and labels outside the classes.
+    for folder in ["set/a/images", "set/a/masks", "masks"] {
+        std::fs::create_dir_all(bench.path(folder)).unwrap();
+    }
+    write_volume(&bench.path("set/a/images/s.nii.gz"), &volume(1.0)).unwrap();
+    let mask = volume(1.0).map(|value| u8::from(value > 200.0));
+    let moved =
+        Labels::new(mask.data().to_vec(), [6, 10, 8], Affine::from_spacing([1.0; 3])).unwrap();
+    write_labels(&bench.path("set/a/masks/s.nii.gz"), &moved).unwrap();
+    bench.fail("train --data set --domain a --out x", 3, &["s.nii.gz", "6x8x10", "6x10x8"]);
+    write_labels(&bench.path("set/a/masks/s.nii.gz"), &mask.map(|label| 7 * label)).unwrap();
+    bench.fail(
+        "train --data set --domain a --filters 2 --batch-size 4 --out x2",
+        3,
+        &["label 7", "0 to 1"],
+    );
+    write_labels(&bench.path("masks/good.nii.gz"), &moved).unwrap();
+    bench.fail(
+        "evaluate --predictions out --labels masks --out e.json",
+        3,
+        &["good.nii.gz", "different grids"],
+    );
+    write_volume(&bench.path("images/good.nii"), &volume(1.0)).unwrap();
+    bench.fail(
+        "predict --model src --images images --out out3",
+        3,
+        &["good.nii", "good.nii.gz", "rename"],
+    );
+}
+
+#[test]
+fn help_shows_an_example_of_every_command() {
+    let bench = Bench::new();
+    for command in [
+        "phantom", "doctor", "train", "head", "adapt", "predict", "evaluate", "convert", "methods",
+        "verify", "report",
+    ] {
+        let help = bench.succeed(&format!("{command} --help"));
+        assert!(help.contains(&format!("udas {command}")), "{command}: {help}");
+    }
+    assert!(bench.succeed("methods").lines().count() >= 5);
+}

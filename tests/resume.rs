@@ -1,0 +1,112 @@
+//! A run killed at any moment goes on to the same bits, with every epoch once.
+mod common;
+
+use common::Bench;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use udas_nn::Checkpoint;
+use udas_record::{Event, read_events};
+
+/// Kills of each command; `UDAS_KILLS` asks for more.
+fn kills() -> u32 {
+    std::env::var("UDAS_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+}
+
+/// Runs `line` undisturbed into `whole`, then into `cut` with kills at times spread over its length, and
+/// compares.
+fn survives_kills(bench: &Bench, line: &str, name: &str) {
+    let started = Instant::now();
+    bench.succeed(&format!("{line} --out {name}_whole"));
+    let length = started.elapsed();
+    let cut = format!("{name}_cut");
+    let mut killed = 0;
+    for kill in 0..kills() {
+        // Multiples of the golden section fall everywhere, and in no order that a run could depend on.
+        let moment = length.mul_f64((f64::from(kill + 1) * 0.618_033_988_75).fract());
+        let begun = bench.path(&cut).join("config.toml").exists();
+        let resume = if begun { "--resume" } else { "" };
+        let mut child = bench
+            .command(&format!("{line} --out {cut} {resume}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(moment.max(Duration::from_millis(5)));
+        killed += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(killed > 0, "no run of {length:?} lived long enough to be killed");
+    let resume = if bench.path(&cut).join("config.toml").exists() { "--resume" } else { "" };
+    bench.succeed(&format!("{line} --out {cut} {resume}"));
+    let hash = |run: &str| {
+        let model = Checkpoint::load(bench.path(run).join("model.safetensors")).unwrap();
+        Checkpoint { metadata: None, ..model }.hash().unwrap()
+    };
+    assert_eq!(hash(&format!("{name}_whole")), hash(&cut), "{name}: other weights");
+    let course = |run: &str| -> Vec<(usize, u64, Option<u64>)> {
+        let events = read_events(&bench.path(run)).unwrap();
+        let of = |event: Event| match event {
+            Event::Before { score, .. } => Some((0, 0, Some(score.to_bits()))),
+            Event::Epoch(e) => Some((e.epoch, e.loss.to_bits(), e.score.map(f64::to_bits))),
+            _ => None,
+        };
+        events.into_iter().filter_map(of).collect()
+    };
+    assert_eq!(course(&format!("{name}_whole")), course(&cut), "{name}: other records");
+}
+
+#[test]
+fn train_head_and_adapt_go_on_to_the_same_bits() {
+    let bench = Bench::new();
+    bench.succeed("phantom --task head --out ph --domain GE_3 Siemens_15 --subjects 2 --matrix 32");
+    let tiny = "--batch-size 8 --epochs 3";
+    survives_kills(&bench, &format!("train --data ph --domain GE_3 --filters 2 {tiny}"), "src");
+    survives_kills(
+        &bench,
+        &format!("head --model src_whole --data ph --domain GE_3 {tiny}"),
+        "head",
+    );
+    survives_kills(
+        &bench,
+        &format!(
+            "adapt --model src_whole --head head_whole --data ph --domain Siemens_15 {tiny} --stop-change 0"
+        ),
+        "ad",
+    );
+}
+
+#[test]
+fn a_folder_in_use_is_refused() {
+    let bench = Bench::new();
+    bench.succeed("phantom --task head --out ph --domain GE_3 --subjects 2 --matrix 48");
+    let line = "train --data ph --domain GE_3 --filters 4 --batch-size 8 --epochs 500 --out run";
+    let mut first =
+        bench.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !bench.path("run/config.toml").exists() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    bench.fail(&format!("{line} --resume"), 2, &["in use by another run"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let bench = Bench::new();
+    bench.succeed("phantom --task head --out ph --domain GE_3 --subjects 1 --matrix 48");
+    let hash = |threads: usize| {
+        bench.succeed(&format!(
+            "train --data ph --domain GE_3 --filters 4 --batch-size 8 --epochs 1 --threads {threads} --out t{threads}"
+        ));
+        Checkpoint::load(bench.path(&format!("t{threads}/model.safetensors")))
+            .unwrap()
+            .hash()
+            .unwrap()
+    };
+    let one = hash(1);
+    for threads in [2, 4, 8] {
+        assert_eq!(one, hash(threads), "{threads} threads");
+    }
+}

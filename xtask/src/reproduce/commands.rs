@@ -1,0 +1,148 @@
+//! The command lines of the program `udas` that jobs consist of: the only place that knows its options.
+
+use super::definition::{Definition, Method, Phantom, Preset};
+use super::plan::{Resume, Step};
+
+/// How much of a target domain an adaptation sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All its subjects, without labels.
+    Domain,
+    /// One subject, without its labels: the one at this place in name order, from 1.
+    OneSubject(usize),
+}
+
+/// `udas adapt` ends with this code when the method does not converge or says that it should not be used.
+/// Its model is written all the same, and an experiment reports what it is worth.
+const NOT_CONVERGED: i32 = 4;
+
+fn step(resume: Resume, words: &[&str], more: &[&[String]]) -> Step {
+    let words = words.iter().map(|word| word.to_string());
+    let arguments = words.chain(more.iter().flat_map(|list| list.iter().cloned())).collect();
+    Step { arguments, resume, tolerated: Vec::new() }
+}
+
+/// Makes the phantom.
+pub fn phantom(definition: &Definition, size: &Phantom, out: &str) -> Step {
+    let (subjects, matrix) = (size.subjects.to_string(), size.matrix.to_string());
+    let task = definition.task.name();
+    let words =
+        ["phantom", "--task", task, "--out", out, "--subjects", &subjects, "--matrix", &matrix];
+    step(Resume::StartOver, &words, &[])
+}
+
+/// Trains a source model.
+pub fn train(definition: &Definition, preset: &Preset, data: &str, seed: u64, out: &str) -> Step {
+    let seed_text = seed.to_string();
+    let words = [
+        "train",
+        "--data",
+        data,
+        "--domain",
+        &definition.source,
+        "--out",
+        out,
+        "--seed",
+        &seed_text,
+    ];
+    let fold = preset.folds.map(|folds| ["--fold".into(), format!("{}/{folds}", seed % folds)]);
+    let fold = fold.as_ref().map_or(&[][..], |fold| fold);
+    step(Resume::Continue, &words, &[fold, &preset.options.train])
+}
+
+/// Trains an early head for a source model, on the subjects it was trained on.
+pub fn head(
+    definition: &Definition,
+    preset: &Preset,
+    [data, model]: [&str; 2],
+    (level, seed): (usize, u64),
+    out: &str,
+) -> Step {
+    let (level, seed_text) = (level.to_string(), seed.to_string());
+    let words = [
+        "head",
+        "--model",
+        model,
+        "--data",
+        data,
+        "--domain",
+        &definition.source,
+        "--level",
+        &level,
+        "--out",
+        out,
+        "--seed",
+        &seed_text,
+    ];
+    let fold = preset.folds.map(|folds| ["--fold".into(), format!("{}/{folds}", seed % folds)]);
+    let fold = fold.as_ref().map_or(&[][..], |fold| fold);
+    step(Resume::Continue, &words, &[fold, &preset.options.head])
+}
+
+/// What an adaptation starts from.
+#[derive(Debug, Clone, Copy)]
+pub struct Adaptation<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The source model's run.
+    pub model: &'a str,
+    /// The early head's run, if the method has one.
+    pub head: Option<&'a str>,
+    /// The data set.
+    pub data: &'a str,
+    /// The target.
+    pub target: &'a str,
+    /// How much of it is seen; all of it, or the subject at a place in name order, from 1.
+    pub scope: Scope,
+    /// Seed of the source model, and of this.
+    pub seed: u64,
+}
+
+/// Adapts a model to a target.
+pub fn adapt(preset: &Preset, from: &Adaptation, out: &str) -> Step {
+    let seed = from.seed.to_string();
+    let words = [
+        "adapt",
+        "--model",
+        from.model,
+        "--data",
+        from.data,
+        "--domain",
+        from.target,
+        "--out",
+        out,
+        "--seed",
+        &seed,
+    ];
+    let head = from.head.map(|head| ["--head".to_string(), head.to_string()]);
+    let head = head.as_ref().map_or(&[][..], |head| head);
+    let one = match from.scope {
+        Scope::Domain => None,
+        Scope::OneSubject(place) => Some(["--subjects".to_string(), place.to_string()]),
+    };
+    let one = one.as_ref().map_or(&[][..], |one| one);
+    let more = [head, one, &preset.options.adapt, &from.method.options];
+    Step { tolerated: vec![NOT_CONVERGED], ..step(Resume::Continue, &words, &more) }
+}
+
+/// Predicts every subject of a domain.
+pub fn predict(model: &str, data: &str, domain: &str, out: &str) -> Step {
+    let words = ["predict", "--model", model, "--data", data, "--domain", domain, "--out", out];
+    step(Resume::StartOver, &words, &[])
+}
+
+/// Compares predictions with the labels of a domain.
+pub fn evaluate(predictions: &str, data: &str, domain: &str, out: &str) -> Step {
+    let words = [
+        "evaluate",
+        "--predictions",
+        predictions,
+        "--data",
+        data,
+        "--domain",
+        domain,
+        "--out",
+        out,
+    ];
+    step(Resume::StartOver, &words, &[])
+}

@@ -1,0 +1,292 @@
+//! Experiment files: what is compared on what, with which settings, and what the literature found.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use udas_record::{Class, MethodDescription, MethodKind, MetricDescription};
+
+/// One `xtask/experiments/NAME.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// The file's name without its ending; not written in the file.
+    #[serde(skip)]
+    pub name: String,
+    /// Heading of the report.
+    pub title: String,
+    /// The question, with its question mark.
+    pub question: String,
+    /// The real data set's name.
+    pub data_set: String,
+    /// What the phantom makes in its place.
+    pub task: Task,
+    /// Foreground classes.
+    pub classes: Vec<Class>,
+    /// Scores to show; the first answers the question.
+    pub metrics: Vec<MetricDescription>,
+    /// The domain with labels.
+    pub source: String,
+    /// The domains to adapt to.
+    pub targets: Vec<String>,
+    /// The method the question is about.
+    pub focus: String,
+    /// Everything that can be compared, in the order of the tables.
+    pub methods: Vec<Method>,
+    /// Sizes of the experiment by name, `quick` and `paper` among them.
+    pub presets: BTreeMap<String, Preset>,
+    /// Figures that the literature gives for the real data.
+    #[serde(default)]
+    pub published: Vec<PublishedRow>,
+}
+
+/// What the phantom makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Heads in CC-359's layout.
+    Head,
+    /// Hearts in M&Ms' layout.
+    Heart,
+}
+
+impl Task {
+    /// As `udas phantom --task` wants it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Heart => "heart",
+        }
+    }
+}
+
+/// One method with its options.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// Name in files and folders.
+    pub name: String,
+    /// For readers.
+    pub title: String,
+    /// What it may use.
+    pub kind: MethodKind,
+    /// The idea in a sentence.
+    pub idea: String,
+    /// The stage whose output its early head reads; none: it has no early head.
+    pub head: Option<usize>,
+    /// Options of `udas adapt`; empty: the source model as it is.
+    #[serde(default)]
+    pub options: Vec<String>,
+}
+
+impl Method {
+    /// As results describe it.
+    pub fn description(&self) -> MethodDescription {
+        let Self { name, title, kind, idea, .. } = self.clone();
+        MethodDescription { name, title, kind, idea }
+    }
+}
+
+/// How large an experiment is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// Names of the methods to run; empty: all.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// A source model each. With folds, seed `n` leaves out fold `n mod folds` of the source domain.
+    pub seeds: Vec<u64>,
+    /// Parts of the source domain, of which one is left out in training; none: all of it is used.
+    pub folds: Option<u64>,
+    /// Size of the phantom, where there are no real data.
+    pub phantom: Phantom,
+    /// Options of the program, by command.
+    #[serde(default)]
+    pub options: Options,
+    /// What a job takes.
+    pub cost: Cost,
+}
+
+/// Size of the phantom.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phantom {
+    /// Subjects of each domain.
+    pub subjects: usize,
+    /// In-plane size.
+    pub matrix: usize,
+}
+
+/// Options of the program, by command.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// For `udas train`.
+    pub train: Vec<String>,
+    /// For `udas head`.
+    pub head: Vec<String>,
+    /// For `udas adapt`, whatever the method.
+    pub adapt: Vec<String>,
+}
+
+/// What a job takes: for the plan's estimate and for executors.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Threads of a job.
+    pub threads: usize,
+    /// Memory of a job.
+    pub memory_mb: u64,
+    /// Seconds of a source training on one subject, all epochs.
+    pub train: f64,
+    /// Seconds of a head training on one subject, all epochs.
+    pub head: f64,
+    /// Seconds of an adaptation to one subject.
+    pub adapt: f64,
+    /// Seconds of prediction and evaluation of one subject.
+    pub score: f64,
+    /// Seconds of making one phantom subject.
+    pub phantom: f64,
+}
+
+/// Published figures of one target.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedRow {
+    /// The target.
+    pub target: String,
+    /// Figures by method name.
+    pub values: BTreeMap<String, f64>,
+    /// Metric they are given in.
+    pub metric: String,
+    /// Where they stand.
+    pub reference: String,
+}
+
+/// The folder of experiment files.
+pub fn folder() -> PathBuf {
+    crate::workspace::root().join("xtask/experiments")
+}
+
+/// Names of the experiment files in `folder`, sorted.
+pub fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml")
+            && let Some(stem) = path.file_stem()
+        {
+            names.push(stem.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Reads and checks one experiment file.
+pub fn load(folder: &Path, name: &str) -> Result<Definition> {
+    let path = folder.join(format!("{name}.toml"));
+    let text = fs::read_to_string(&path).with_context(|| {
+        let known = names(folder).unwrap_or_default().join(", ");
+        format!("no experiment `{name}` ({}); there are {known}", path.display())
+    })?;
+    let mut definition: Definition =
+        toml::from_str(&text).with_context(|| format!("{} is wrong", path.display()))?;
+    definition.name = name.to_string();
+    ensure!(
+        text.starts_with("# Gives: "),
+        "{} is wrong: its first line says what the experiment gives, after `# Gives: `",
+        path.display()
+    );
+    definition.check().with_context(|| format!("{} is wrong", path.display()))?;
+    Ok(definition)
+}
+
+impl Definition {
+    fn check(&self) -> Result<()> {
+        let method = |name: &String| self.methods.iter().any(|method| method.name == *name);
+        ensure!(method(&self.focus), "focus `{}` is no method", self.focus);
+        ensure!(!self.metrics.is_empty(), "it has no metric");
+        ensure!(!self.targets.contains(&self.source), "source {} is a target too", self.source);
+        for (name, preset) in &self.presets {
+            ensure!(!preset.seeds.is_empty(), "preset {name} has no seeds");
+            ensure!(preset.folds != Some(0) && preset.folds != Some(1), "preset {name}: folds < 2");
+            ensure!(preset.cost.threads > 0, "preset {name}: a job has at least one thread");
+            if let Some(unknown) = preset.methods.iter().find(|name| !method(name)) {
+                bail!("preset {name}: `{unknown}` is no method");
+            }
+        }
+        for name in [&self.name, &self.source]
+            .into_iter()
+            .chain(&self.targets)
+            .chain(self.methods.iter().map(|method| &method.name))
+        {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            let safe = name.chars().all(plain) && !name.starts_with('.') && !name.is_empty();
+            ensure!(safe, "`{name}` is not fit for a folder's name");
+        }
+        Ok(())
+    }
+
+    /// The preset of this name.
+    pub fn preset(&self, name: &str) -> Result<&Preset> {
+        self.presets.get(name).with_context(|| {
+            let known: Vec<_> = self.presets.keys().map(String::as_str).collect();
+            format!("{} has no preset `{name}`; it has {}", self.name, known.join(", "))
+        })
+    }
+
+    /// The methods that a preset compares, in the order of the tables.
+    pub fn methods_of(&self, preset: &Preset) -> Vec<&Method> {
+        let wanted =
+            |method: &&Method| preset.methods.is_empty() || preset.methods.contains(&method.name);
+        self.methods.iter().filter(wanted).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_experiments_in_the_repository_are_sound() {
+        let found = names(&folder()).unwrap();
+        assert_eq!(found, ["cc359", "mnms"]);
+        for name in found {
+            let definition = load(&folder(), &name).unwrap();
+            for preset in ["quick", "paper"] {
+                let preset = definition.preset(preset).unwrap();
+                let methods = definition.methods_of(preset);
+                assert!(methods.iter().any(|method| method.kind == MethodKind::Baseline));
+                assert!(methods.iter().any(|method| method.name == definition.focus));
+            }
+            let known =
+                |name: &String| definition.methods.iter().any(|method| method.name == *name);
+            for row in &definition.published {
+                assert!(definition.targets.contains(&row.target), "{}", row.target);
+                assert!(row.values.keys().all(known), "{:?}", row.values);
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let good = fs::read_to_string(folder().join("cc359.toml")).unwrap();
+        let check = |from: &str, to: &str, reason: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            assert!(good.contains(from), "{from}");
+            fs::write(folder.path().join("x.toml"), good.replacen(from, to, 1)).unwrap();
+            let error = format!("{:#}", load(folder.path(), "x").unwrap_err());
+            assert!(error.contains(reason) && error.contains("x.toml"), "{error}");
+        };
+        check("# Gives: ", "# ", "first line");
+        check("focus = \"", "focus = \"un", "is no method");
+        check("source = \"GE_3\"", "source = \"../GE_3\"", "not fit for a folder");
+        check("source = \"GE_3\"", "source = \"GE_15\"", "is a target too");
+        check("seeds = ", "sedes = ", "sedes");
+    }
+}

@@ -1,0 +1,118 @@
+//! Files written whole or not at all, and what sums up a file or a folder tree in a line.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+/// Writes beside the place and renames: a reader, or a killed writer, never sees half of it.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let context = || format!("cannot write {}", path.display());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).with_context(context)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
+    file.write_all(bytes).with_context(context)?;
+    file.as_file().sync_all().with_context(context)?;
+    file.persist(path).with_context(context)?;
+    Ok(())
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SHA-256 of a file's bytes.
+pub fn sha256(path: &Path) -> Result<String> {
+    let context = || format!("cannot read {}", path.display());
+    let mut file = File::open(path).with_context(context)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Ok(count) => hash.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).with_context(context),
+        }
+    }
+}
+
+/// A folder of images in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// Changes when a file appears, disappears, or changes its length or time.
+    pub fingerprint: String,
+    /// How many files there are.
+    pub files: usize,
+}
+
+/// Sums up the files below `root` by path, length and time of change; archives beside the tree do not count.
+pub fn tree(root: &Path) -> Result<Tree> {
+    let mut found = Vec::new();
+    list(root, &mut found).with_context(|| format!("cannot list {}", root.display()))?;
+    found.sort_unstable();
+    let mut hash = Sha256::new();
+    for (path, length, changed) in &found {
+        let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
+        hash.update(format!("{name}\0{length}\0{changed}\n"));
+    }
+    Ok(Tree { fingerprint: hex(&hash.finalize()), files: found.len() })
+}
+
+fn list(folder: &Path, found: &mut Vec<(PathBuf, u64, u128)>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        // Links count as what they lead to: data sets are often linked into place.
+        let about = fs::metadata(&path)?;
+        if about.is_dir() {
+            if entry.file_name() != "archives" {
+                list(&path, found)?;
+            }
+        } else {
+            let changed = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            found.push((path, about.len(), changed.as_nanos()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_changes_with_its_files_and_not_with_its_archives() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("a/x.nii", "1");
+        write("a/y.nii", "2");
+        let before = tree(folder.path()).unwrap();
+        assert_eq!((before.files, &before), (2, &tree(folder.path()).unwrap()));
+        write("archives/z.zip", "3");
+        assert_eq!(before, tree(folder.path()).unwrap());
+        write("a/x.nii", "11");
+        assert_ne!(before, tree(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/a");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1);
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        write_atomically(&path, b"abc").unwrap();
+        assert_eq!(sha256(&path).unwrap(), abc);
+    }
+}

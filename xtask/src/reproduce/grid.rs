@@ -1,0 +1,340 @@
+//! The grid of an experiment as jobs: source models by seed, heads by level, adaptations by method, target
+//! and seed, and the scores of each.
+
+use std::path::PathBuf;
+
+use super::commands::{self, Adaptation, Scope};
+use super::definition::{Cost, Definition, Method, Preset};
+use super::plan::{Builder, Demand, Job, Stage, Step};
+
+/// Where an experiment's images come from.
+#[derive(Debug, Clone)]
+pub enum Data {
+    /// Made by the phantom, as a job.
+    Phantom,
+    /// A folder of the user's.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds, in short.
+        fingerprint: String,
+        /// Subjects of a domain, about: for the estimate.
+        subjects: usize,
+    },
+}
+
+/// An experiment at a certain size.
+#[derive(Debug, Clone, Copy)]
+pub struct Grid<'a> {
+    /// What is compared.
+    pub definition: &'a Definition,
+    /// How large.
+    pub preset: &'a Preset,
+    /// On what.
+    pub data: &'a Data,
+    /// How much of a target a method sees.
+    pub shot: Shot,
+}
+
+/// How much of a target a method sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shot {
+    /// All its subjects.
+    All,
+    /// One subject, another one for every seed.
+    One,
+}
+
+/// Where the outcome of one target, method and seed is found.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// The target.
+    pub target: String,
+    /// The method's name.
+    pub method: String,
+    /// The seed.
+    pub seed: u64,
+    /// The adaptation's job; none for the source model as it is.
+    pub adapt: Option<usize>,
+    /// The score's job.
+    pub score: usize,
+}
+
+/// Name of the scores in a score job's folder.
+pub const SCORES: &str = "scores.json";
+/// Name of the predictions in a score job's folder.
+pub const PREDICTIONS: &str = "predictions";
+/// What a run of the program leaves in its folder.
+const MODEL: &str = "model.safetensors";
+
+impl Grid<'_> {
+    /// Adds the experiment's jobs to a plan; returns its cells in the order of targets, methods and seeds.
+    pub fn add_to(&self, plan: &mut Builder) -> Vec<Cell> {
+        let data = self.add_data(plan);
+        let methods = self.definition.methods_of(self.preset);
+        let mut cells = Vec::new();
+        // All of a stage before the next: the plan's order is the one in which a small machine works it off.
+        let sources: Vec<Made> =
+            self.preset.seeds.iter().map(|&seed| self.add_source(plan, &data, seed)).collect();
+        for target in &self.definition.targets {
+            for method in &methods {
+                for (&seed, source) in self.preset.seeds.iter().zip(&sources) {
+                    cells.push(self.add_cell(plan, &data, source, target, method, seed));
+                }
+            }
+        }
+        cells
+    }
+
+    fn id(&self, stage: Stage, parts: &[&str]) -> String {
+        [&[self.definition.name.as_str(), stage.name()], parts].concat().join("/")
+    }
+
+    fn add_data(&self, plan: &mut Builder) -> Made {
+        let (path, fingerprint) = match self.data {
+            Data::Folder { path, fingerprint, .. } => (path, fingerprint),
+            Data::Phantom => {
+                let id = self.id(Stage::Phantom, &[]);
+                let path = format!("{{out}}/{id}");
+                let size = &self.preset.phantom;
+                let domains = self.definition.targets.len() + 1;
+                let seconds = self.preset.cost.phantom * (size.subjects * domains) as f64;
+                let job = self.job(
+                    (id, Stage::Phantom),
+                    vec![commands::phantom(self.definition, size, &path)],
+                    &[],
+                    &["README.txt"],
+                    seconds,
+                );
+                let job = plan.add(job, "");
+                return Made { path, job: Some(job), fingerprint: String::new() };
+            }
+        };
+        let path = path.to_string_lossy().into_owned();
+        Made { path, job: None, fingerprint: fingerprint.clone() }
+    }
+
+    fn add_source(&self, plan: &mut Builder, data: &Made, seed: u64) -> Made {
+        let id = self.id(Stage::Source, &[&format!("seed-{seed}")]);
+        let path = format!("{{out}}/{id}");
+        let step = commands::train(self.definition, self.preset, &data.path, seed, &path);
+        let seconds = self.subjects() * self.trained_part() * self.preset.cost.train;
+        let job = self.job((id, Stage::Source), vec![step], &[data], &[MODEL], seconds);
+        let job = plan.add(job, &data.fingerprint);
+        Made { path, job: Some(job), fingerprint: String::new() }
+    }
+
+    fn add_head(&self, plan: &mut Builder, data: &Made, source: &Made, at: (usize, u64)) -> Made {
+        let (level, seed) = at;
+        let id = self.id(Stage::Head, &[&format!("level-{level}"), &format!("seed-{seed}")]);
+        let path = format!("{{out}}/{id}");
+        let from = [data.path.as_str(), source.path.as_str()];
+        let step = commands::head(self.definition, self.preset, from, at, &path);
+        let seconds = self.subjects() * self.trained_part() * self.preset.cost.head;
+        let job = self.job((id, Stage::Head), vec![step], &[data, source], &[], seconds);
+        let job = plan.add(job, &data.fingerprint);
+        Made { path, job: Some(job), fingerprint: String::new() }
+    }
+
+    fn add_cell(
+        &self,
+        plan: &mut Builder,
+        data: &Made,
+        source: &Made,
+        target: &str,
+        method: &Method,
+        seed: u64,
+    ) -> Cell {
+        let place = [method.name.as_str(), target, &format!("seed-{seed}")];
+        let adapted = (!method.options.is_empty()).then(|| {
+            let head = method.head.map(|level| self.add_head(plan, data, source, (level, seed)));
+            let id = self.id(Stage::Adapt, &place);
+            let path = format!("{{out}}/{id}");
+            let from = Adaptation {
+                method,
+                model: &source.path,
+                head: head.as_ref().map(|head| head.path.as_str()),
+                data: &data.path,
+                target,
+                scope: self.scope(seed),
+                seed,
+            };
+            let step = commands::adapt(self.preset, &from, &path);
+            let needs: Vec<&Made> = [data, source].into_iter().chain(&head).collect();
+            let seen = if self.shot == Shot::One { 1.0 } else { self.subjects() };
+            let seconds = seen * self.preset.cost.adapt;
+            let job = self.job((id, Stage::Adapt), vec![step], &needs, &[MODEL], seconds);
+            let job = plan.add(job, &data.fingerprint);
+            Made { path, job: Some(job), fingerprint: String::new() }
+        });
+        let model = adapted.as_ref().unwrap_or(source);
+        let id = self.id(Stage::Score, &place);
+        let predictions = format!("{{out}}/{id}/{PREDICTIONS}");
+        let scores = format!("{{out}}/{id}/{SCORES}");
+        let steps = vec![
+            commands::predict(&model.path, &data.path, target, &predictions),
+            commands::evaluate(&predictions, &data.path, target, &scores),
+        ];
+        let seconds = self.subjects() * self.preset.cost.score;
+        let job = self.job((id, Stage::Score), steps, &[data, model], &[SCORES], seconds);
+        let score = plan.add(job, &data.fingerprint);
+        let adapt = adapted.and_then(|made| made.job);
+        Cell { target: target.into(), method: method.name.clone(), seed, adapt, score }
+    }
+
+    fn job(
+        &self,
+        (id, stage): (String, Stage),
+        steps: Vec<Step>,
+        needs: &[&Made],
+        outputs: &[&str],
+        seconds: f64,
+    ) -> Job {
+        let Cost { threads, memory_mb, .. } = self.preset.cost;
+        Job {
+            outputs: outputs.iter().map(|name| format!("{{out}}/{id}/{name}")).collect(),
+            id,
+            stage,
+            steps,
+            inputs: needs.iter().map(|made| made.path.clone()).collect(),
+            needs: needs.iter().filter_map(|made| made.job).collect(),
+            hash: String::new(),
+            demand: Demand { seconds, threads, memory_mb },
+        }
+    }
+
+    /// Subjects of a domain, about.
+    fn subjects(&self) -> f64 {
+        match self.data {
+            Data::Phantom => self.preset.phantom.subjects as f64,
+            Data::Folder { subjects, .. } => *subjects as f64,
+        }
+    }
+
+    /// What an adaptation with this seed sees.
+    fn scope(&self, seed: u64) -> Scope {
+        match self.shot {
+            Shot::All => Scope::Domain,
+            Shot::One => Scope::OneSubject(1 + seed as usize % (self.subjects() as usize).max(1)),
+        }
+    }
+
+    /// The part of the source domain that is trained on.
+    fn trained_part(&self) -> f64 {
+        self.preset.folds.map_or(1.0, |folds| (folds - 1) as f64 / folds as f64)
+    }
+}
+
+/// Something a job reads: its path, and the job that makes it or the fingerprint of what is there.
+struct Made {
+    path: String,
+    job: Option<usize>,
+    fingerprint: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::definition;
+    use super::super::local::Capacity;
+    use super::super::state::State;
+    use super::super::{estimate, files};
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::time::Instant;
+
+    fn definition(name: &str) -> Definition {
+        definition::load(&definition::folder(), name).unwrap()
+    }
+
+    #[test]
+    fn the_grid_is_complete_and_in_order() {
+        for name in ["cc359", "mnms"] {
+            let definition = definition(name);
+            let preset = definition.preset("quick").unwrap();
+            let grid =
+                Grid { definition: &definition, preset, data: &Data::Phantom, shot: Shot::All };
+            let mut builder = Builder::new(String::new());
+            let cells = grid.add_to(&mut builder);
+            let plan = builder.finish("out".into(), "udas".into());
+            let methods = definition.methods_of(preset).len();
+            assert_eq!(cells.len(), definition.targets.len() * methods * preset.seeds.len());
+            for (place, job) in plan.jobs.iter().enumerate() {
+                assert!(job.needs.iter().all(|&need| need < place), "{}", job.id);
+                assert!(job.stage == Stage::Phantom || !job.needs.is_empty(), "{}", job.id);
+            }
+            let names: BTreeSet<&str> = plan.jobs.iter().map(|job| job.id.as_str()).collect();
+            assert_eq!(names.len(), plan.jobs.len());
+        }
+    }
+
+    #[test]
+    fn folds_go_round_with_the_seeds() {
+        let definition = definition("cc359");
+        let mut preset = definition.preset("paper").unwrap().clone();
+        (preset.folds, preset.seeds) = (Some(3), vec![4]);
+        let step = commands::train(&definition, &preset, "d", 4, "o");
+        let at = step.arguments.iter().position(|argument| argument == "--fold").unwrap();
+        assert_eq!(step.arguments[at + 1], "1/3");
+    }
+
+    #[test]
+    fn a_thousand_subjects_and_sixty_jobs_are_planned_in_less_than_a_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let definition = definition("cc359");
+        let domains: Vec<_> = definition.targets.iter().chain([&definition.source]).collect();
+        for (domain, number) in domains.iter().cycle().zip(0..1000) {
+            for (kind, ending) in [("Original", ""), ("Silver-standard", "_ss")] {
+                let site = folder.path().join(kind).join(domain);
+                fs::create_dir_all(&site).unwrap();
+                fs::write(site.join(format!("S{number}{ending}.nii.gz")), "").unwrap();
+            }
+        }
+        let mut preset = definition.preset("quick").unwrap().clone();
+        preset.seeds = vec![0, 1];
+        let start = Instant::now();
+        let tree = files::tree(folder.path()).unwrap();
+        assert_eq!(tree.files, 2000);
+        let data = Data::Folder {
+            path: folder.path().into(),
+            fingerprint: tree.fingerprint,
+            subjects: 1000 / domains.len(),
+        };
+        let grid = Grid { definition: &definition, preset: &preset, data: &data, shot: Shot::All };
+        let mut builder = Builder::new(String::new());
+        grid.add_to(&mut builder);
+        let plan = builder.finish(folder.path().join("out"), "udas".into());
+        let state = State::of(&plan.out);
+        let capacity = Capacity { threads: 2, memory_mb: 100_000, jobs: 9 };
+        let estimate = estimate::estimate(&plan, &state, capacity);
+        let seconds = start.elapsed().as_secs_f64();
+        assert!(plan.jobs.len() >= 60 && estimate.clock > 0.0, "{} jobs", plan.jobs.len());
+        assert!(seconds < 1.0, "planned in {seconds:.2} s");
+    }
+
+    /// Ten times the jobs must not take a hundred times as long; what is measured is bounded generously.
+    #[test]
+    fn planning_grows_with_the_number_of_jobs() {
+        let definition = definition("cc359");
+        let folder = tempfile::tempdir().unwrap();
+        let time = |seeds: u64| {
+            let mut preset = definition.preset("quick").unwrap().clone();
+            preset.seeds = (0..seeds).collect();
+            let grid = Grid {
+                definition: &definition,
+                preset: &preset,
+                data: &Data::Phantom,
+                shot: Shot::All,
+            };
+            let start = Instant::now();
+            let mut builder = Builder::new(String::new());
+            grid.add_to(&mut builder);
+            let plan = builder.finish(folder.path().into(), "udas".into());
+            let capacity = Capacity { threads: 2, memory_mb: 100_000, jobs: 9 };
+            estimate::estimate(&plan, &State::of(folder.path()), capacity);
+            start.elapsed().as_secs_f64()
+        };
+        let (small, large) = (time(30).max(1e-3), time(300));
+        assert!(large < 50.0 * small, "{small} s for 30 seeds, {large} s for 300");
+    }
+}

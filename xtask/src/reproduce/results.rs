@@ -1,0 +1,187 @@
+//! From the jobs' files to one experiment record: `results.json`, `results.csv`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use udas_record::{
+    DataSet, Evaluation, Experiment, Input, MethodKind, Origin, Outcome, Provenance, Published,
+    RESULTS_FILE, SubjectVolumes,
+};
+
+use super::files;
+use super::grid::{Cell, Data, Grid, PREDICTIONS, SCORES};
+use super::plan::{Job, Plan};
+use super::state::State;
+
+/// Gathers the outcomes of an experiment's finished cells.
+pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result<Experiment> {
+    let definition = grid.definition;
+    let folder = plan.out.join(&definition.name);
+    let methods = definition.methods_of(grid.preset);
+    let baseline = methods.iter().find(|method| method.kind == MethodKind::Baseline);
+    // Scores of the source model, which every other method's stand beside.
+    let mut before: BTreeMap<(&str, u64), (PathBuf, Evaluation)> = BTreeMap::new();
+    let mut outcomes = Vec::new();
+    let mut ordered: Vec<&Cell> = cells.iter().collect();
+    ordered.sort_by_key(|cell| baseline.is_none_or(|baseline| cell.method != baseline.name));
+    for cell in ordered {
+        let scored = plan.out.join(&plan.jobs[cell.score].id);
+        let after = Evaluation::read(&scored.join(SCORES))?;
+        let key = (cell.target.as_str(), cell.seed);
+        let source = before.get(&key);
+        let (mut outcome, inputs) = course(cell, plan)?;
+        outcome.source.clone_from(&definition.source);
+        outcome.target.clone_from(&cell.target);
+        outcome.method.clone_from(&cell.method);
+        outcome.seed = cell.seed;
+        outcome.set_scores(source.map(|(_, scores)| scores), &after);
+        if let Some((source, _)) = source {
+            let folders = [&folder, source, &scored].map(PathBuf::as_path);
+            outcome.volumes = volumes(&outcome, &inputs, folders);
+        }
+        outcomes.push(outcome);
+        if baseline.is_some_and(|baseline| cell.method == baseline.name) {
+            before.insert(key, (scored, after));
+        }
+    }
+    let experiment = Experiment {
+        title: definition.title.clone(),
+        question: definition.question.clone(),
+        focus: Some(definition.focus.clone()),
+        data: data_set(grid),
+        metrics: definition.metrics.clone(),
+        methods: methods.iter().map(|method| method.description()).collect(),
+        outcomes,
+        histograms: Vec::new(),
+        published: published(grid),
+        provenance: provenance(cells, plan, command),
+    };
+    experiment.check()?;
+    Ok(experiment)
+}
+
+/// The files of each subject that was scored, for the pictures of the report: paths below `folder` relative to
+/// it. Masks of single frames of a cine come without their image, which the report cannot read a frame of
+/// beside them.
+fn volumes(
+    outcome: &Outcome,
+    inputs: &[Input],
+    [folder, source, adapted]: [&Path; 3],
+) -> Vec<SubjectVolumes> {
+    let shown = |path: &Path| path.strip_prefix(folder).unwrap_or(path).display().to_string();
+    let input = |role: &str, subject: &str| {
+        let named = |input: &&Input| {
+            let name = Path::new(&input.path).file_name().unwrap_or_default().to_string_lossy();
+            let rest = name.strip_prefix(subject);
+            input.role == role && rest.is_some_and(|rest| rest.starts_with(['.', '_']))
+        };
+        inputs.iter().find(named).map(|input| shown(Path::new(&input.path)))
+    };
+    let mask = |scored: &Path, subject: &str| {
+        let path = scored.join(PREDICTIONS).join(format!("{subject}.nii.gz"));
+        path.is_file().then(|| shown(&path))
+    };
+    let files = |subject: &String| {
+        Some(SubjectVolumes {
+            subject: subject.clone(),
+            image: Some(input("image", subject)?),
+            truth: input("label", subject),
+            before: mask(source, subject),
+            after: mask(adapted, subject),
+            ..SubjectVolumes::default()
+        })
+    };
+    outcome.subjects.iter().filter_map(files).collect()
+}
+
+/// Writes `results.json` and `results.csv` below a folder.
+pub fn write(experiment: &Experiment, folder: &Path) -> Result<()> {
+    files::write_atomically(&folder.join(RESULTS_FILE), experiment.to_json().as_bytes())?;
+    let mut csv = Vec::new();
+    experiment.write_csv(&mut csv)?;
+    files::write_atomically(&folder.join("results.csv"), &csv)
+}
+
+/// The course of a cell's adaptation, and the files it read; nothing for the source model as it is.
+fn course(cell: &Cell, plan: &Plan) -> Result<(Outcome, Vec<Input>)> {
+    let Some(place) = cell.adapt else { return Ok((Outcome::default(), Vec::new())) };
+    let run = plan.out.join(&plan.jobs[place].id);
+    let (outcome, start) =
+        Outcome::from_run(&run).with_context(|| format!("{} is no run", run.display()))?;
+    Ok((outcome, start.map(|start| start.inputs).unwrap_or_default()))
+}
+
+fn data_set(grid: &Grid) -> DataSet {
+    let definition = grid.definition;
+    let (name, origin, description) = match grid.data {
+        Data::Phantom => (
+            format!("phantom in the layout of {}", definition.data_set),
+            Origin::Synthetic,
+            "Synthetic images from tissue constants and scanner protocols: they show whether a method copes \
+             with shifts of contrast, shading, noise, sharpness and voxel size, and cannot show how well it \
+             does on patients."
+                .into(),
+        ),
+        Data::Folder { path, .. } => {
+            // A phantom that the user has placed somewhere is a phantom still; it says so itself.
+            let note = std::fs::read_to_string(path.join("README.txt")).unwrap_or_default();
+            let origin =
+                if note.contains("Synthetic") { Origin::Synthetic } else { Origin::Real };
+            (definition.data_set.clone(), origin, String::new())
+        }
+    };
+    DataSet { name, origin, description, classes: definition.classes.clone() }
+}
+
+/// Figures from the literature say nothing about a phantom.
+fn published(grid: &Grid) -> Vec<Published> {
+    if data_set(grid).origin != Origin::Real {
+        return Vec::new();
+    }
+    let methods = grid.definition.methods_of(grid.preset);
+    let rows = grid.definition.published.iter();
+    rows.flat_map(|row| {
+        methods.iter().filter_map(|method| {
+            row.values.get(&method.name).map(|&value| Published {
+                source: grid.definition.source.clone(),
+                target: row.target.clone(),
+                method: method.name.clone(),
+                metric: row.metric.clone(),
+                value,
+                reference: row.reference.clone(),
+            })
+        })
+    })
+    .collect()
+}
+
+fn provenance(cells: &[Cell], plan: &Plan, command: &str) -> Provenance {
+    let state = State::of(&plan.out);
+    let finished = |cell: &Cell| state.finished(&plan.jobs[cell.score]);
+    let times = cells.iter().filter_map(finished).map(|finished| finished.finished_unix);
+    let example = |job: &Job| {
+        job.steps
+            .iter()
+            .map(|step| format!("udas {}", step.arguments.join(" ")))
+            .collect::<Vec<_>>()
+    };
+    let mut commands = vec![command.to_string()];
+    // One job of each stage shows how the others look.
+    let mut stages = std::collections::BTreeSet::new();
+    commands.extend(plan.jobs.iter().filter(|job| stages.insert(job.stage)).flat_map(example));
+    Provenance {
+        version: env!("CARGO_PKG_VERSION").into(),
+        commit: commit(),
+        finished_unix: times.max(),
+        commands,
+        ..Provenance::default()
+    }
+}
+
+fn commit() -> Option<String> {
+    let mut git = std::process::Command::new("git");
+    git.args(["rev-parse", "--short=12", "HEAD"]).current_dir(crate::workspace::root());
+    let output = git.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
+}

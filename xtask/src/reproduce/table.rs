@@ -1,0 +1,373 @@
+//! An experiment as the published table has it: targets by methods, mean and standard deviation over seeds,
+//! the literature's figures beside them, and paired tests below.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use udas_metrics::Score;
+use udas_metrics::statistics::{
+    Alternative, Bootstrap, Description, IntervalKind, Pairs, bootstrap_mean, holm,
+    wilcoxon_signed_rank,
+};
+use udas_record::{Class, Experiment, MethodDescription, MethodKind, Origin, Outcome};
+
+/// The whole text.
+pub fn text(experiment: &Experiment) -> String {
+    let mut text = String::new();
+    let Some(metric) = experiment.metrics.first() else { return text };
+    let classes = &experiment.data.classes;
+    let all: Vec<&Class> = classes.iter().collect();
+    let mut views = vec![(all, String::new())];
+    if classes.len() > 1 {
+        views[0].1 = ", mean of the classes".into();
+        views.extend(classes.iter().map(|class| (vec![class], format!(", {}", class.name))));
+    }
+    let _ = writeln!(text, "{}", experiment.title);
+    let _ = writeln!(text, "data: {}{}", experiment.data.name, origin(experiment));
+    for (classes, said) in views {
+        let view = View { experiment, metric: &metric.name, classes };
+        let _ = writeln!(text, "\n{}{said}: mean ± standard deviation over seeds", metric.title);
+        text.push_str(&view.table());
+    }
+    let all = View { experiment, metric: &metric.name, classes: classes.iter().collect() };
+    text.push_str(&all.tests());
+    text
+}
+
+fn origin(experiment: &Experiment) -> &'static str {
+    match experiment.data.origin {
+        Origin::Real => "",
+        Origin::Synthetic => " (synthetic: no figure here says anything about patients)",
+        Origin::Unknown => " (of unknown origin)",
+    }
+}
+
+/// One metric of some classes.
+struct View<'a> {
+    experiment: &'a Experiment,
+    metric: &'a str,
+    classes: Vec<&'a Class>,
+}
+
+/// Scores by target and subject.
+type Scores<'a> = BTreeMap<(&'a str, &'a str), f64>;
+
+impl View<'_> {
+    /// The outcomes' scores by subject: means over the classes; undefined ones are left out.
+    fn subjects<'o>(&self, outcome: &'o Outcome) -> Vec<(&'o str, f64)> {
+        let columns: Vec<_> = self
+            .classes
+            .iter()
+            .filter_map(|class| outcome.column(&class.label, self.metric))
+            .collect();
+        let score = |index: usize| {
+            let values: Vec<f64> = columns
+                .iter()
+                .filter_map(|column| column.after[index].filter(|value| value.is_finite()))
+                .collect();
+            Description::of(&values).ok().map(|description| description.mean)
+        };
+        let subjects = outcome.subjects.iter().enumerate();
+        subjects
+            .filter_map(|(index, subject)| score(index).map(|score| (subject.as_str(), score)))
+            .collect()
+    }
+
+    /// Mean over subjects of each seed, described over seeds.
+    fn cell(&self, target: &str, method: &str) -> Option<Description> {
+        let means: Vec<f64> = self
+            .experiment
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.target == target && outcome.method == method)
+            .filter_map(|outcome| {
+                let scores: Vec<f64> =
+                    self.subjects(outcome).into_iter().map(|(_, score)| score).collect();
+                Description::of(&scores).ok().map(|description| description.mean)
+            })
+            .collect();
+        Description::of(&means).ok()
+    }
+
+    fn targets(&self) -> Vec<&str> {
+        self.experiment.pairs().into_iter().map(|(_, target)| target).collect()
+    }
+
+    fn table(&self) -> String {
+        let methods = &self.experiment.methods;
+        let mut rows = vec![header(self.experiment, methods)];
+        for target in self.targets() {
+            let cells: Vec<Option<Description>> =
+                methods.iter().map(|method| self.cell(target, &method.name)).collect();
+            let shown = cells.iter().map(|cell| cell.as_ref().map_or("-".into(), shown));
+            rows.push(std::iter::once(target.to_string()).chain(shown).collect());
+            rows.extend(self.published(target));
+        }
+        align(&rows)
+    }
+
+    /// The literature's figures for a target, if there are any.
+    fn published(&self, target: &str) -> Option<Vec<String>> {
+        let figure = |method: &MethodDescription| {
+            self.experiment.published.iter().find(|figure| {
+                let Self { metric, .. } = self;
+                figure.target == target && figure.method == method.name && figure.metric == *metric
+            })
+        };
+        let figures: Vec<_> = self.experiment.methods.iter().map(figure).collect();
+        if figures.iter().all(Option::is_none) {
+            return None;
+        }
+        let shown = figures
+            .into_iter()
+            .map(|figure| figure.map_or(String::new(), |figure| format!("{:.3}", figure.value)));
+        Some(std::iter::once("  published".to_string()).chain(shown).collect())
+    }
+
+    /// Scores by target and subject, averaged over the seeds in which they are defined.
+    fn averaged(&self, method: &str) -> Scores<'_> {
+        let mut sums: BTreeMap<(&str, &str), (f64, usize)> = BTreeMap::new();
+        for outcome in self.experiment.outcomes.iter().filter(|o| o.method == method) {
+            for (subject, score) in self.subjects(outcome) {
+                let sum = sums.entry((outcome.target.as_str(), subject)).or_default();
+                *sum = (sum.0 + score, sum.1 + 1);
+            }
+        }
+        sums.into_iter().map(|(key, (sum, count))| (key, sum / count as f64)).collect()
+    }
+
+    /// Every method against the source model, and the others against the one in question.
+    fn tests(&self) -> String {
+        let methods = &self.experiment.methods;
+        let baseline = methods.iter().find(|method| method.kind == MethodKind::Baseline);
+        let focus = self.experiment.focus.as_deref();
+        let focus = methods.iter().find(|method| Some(method.name.as_str()) == focus);
+        let mut text = String::new();
+        let mut shown = Vec::new();
+        for reference in [baseline, focus].into_iter().flatten() {
+            // No pair of methods twice.
+            shown.push(&reference.name);
+            let others: Vec<_> =
+                methods.iter().filter(|method| !shown.contains(&&method.name)).collect();
+            text.push_str(&self.tests_against(reference, &others));
+        }
+        text
+    }
+
+    fn tests_against(
+        &self,
+        reference: &MethodDescription,
+        others: &[&MethodDescription],
+    ) -> String {
+        let before = self.averaged(&reference.name);
+        let compared: Vec<(&MethodDescription, Comparison)> = others
+            .iter()
+            .filter_map(|method| {
+                Comparison::of(&before, &self.averaged(&method.name)).map(|found| (*method, found))
+            })
+            .collect();
+        let raw: Vec<f64> = compared.iter().map(|(_, comparison)| comparison.p).collect();
+        // Wilcoxon's test gives probabilities, which is all that Holm's correction asks for.
+        let adjusted = holm(&raw).unwrap_or_default();
+        let mut rows = vec![
+            ["method", "change", "95 % interval", "higher / lower", "p (Holm)"]
+                .map(String::from)
+                .to_vec(),
+        ];
+        for ((method, comparison), p) in compared.iter().zip(adjusted) {
+            rows.push(comparison.row(&method.title, p));
+        }
+        if rows.len() == 1 {
+            return String::new();
+        }
+        let subjects = compared.iter().map(|(_, comparison)| comparison.pairs).max().unwrap_or(0);
+        format!(
+            "\nagainst {}, paired over {subjects} subjects of all targets (seeds averaged; Wilcoxon's \
+             signed-rank test):\n{}",
+            reference.title,
+            align(&rows)
+        )
+    }
+}
+
+/// A method's change against another, subject by subject.
+struct Comparison {
+    pairs: usize,
+    mean: f64,
+    interval: Option<(f64, f64)>,
+    higher: usize,
+    lower: usize,
+    p: f64,
+}
+
+impl Comparison {
+    fn of(before: &Scores, after: &Scores) -> Option<Self> {
+        let common = before.iter().filter_map(|(key, &old)| Some((old, *after.get(key)?)));
+        let (old, new): (Vec<Score>, Vec<Score>) =
+            common.map(|(old, new)| (Score::from(old), Score::from(new))).unzip();
+        let differences = Pairs::new(&old, &new).ok()?.differences;
+        let mean = Description::of(&differences).ok()?.mean;
+        let test = wilcoxon_signed_rank(&differences, Alternative::TwoSided, None).ok()?;
+        let settings =
+            Bootstrap { resamples: 10_000, level: 0.95, kind: IntervalKind::Percentile, seed: 0 };
+        let interval = bootstrap_mean(&differences, &settings).ok();
+        Some(Self {
+            pairs: differences.len(),
+            mean,
+            interval: interval.map(|interval| (interval.low, interval.high)),
+            higher: differences.iter().filter(|change| **change > 0.0).count(),
+            lower: differences.iter().filter(|change| **change < 0.0).count(),
+            p: test.p_value,
+        })
+    }
+
+    fn row(&self, title: &str, p: f64) -> Vec<String> {
+        let interval =
+            self.interval.map_or("-".into(), |(low, high)| format!("{low:+.4} to {high:+.4}"));
+        let sides = format!("{} / {}", self.higher, self.lower);
+        vec![title.into(), format!("{:+.4}", self.mean), interval, sides, format!("{p:.4}")]
+    }
+}
+
+fn header(experiment: &Experiment, methods: &[MethodDescription]) -> Vec<String> {
+    let source = experiment.outcomes.first().map_or("", |outcome| outcome.source.as_str());
+    let first = format!("{source} to");
+    std::iter::once(first).chain(methods.iter().map(|method| method.title.clone())).collect()
+}
+
+/// `0.8123 ± 0.0045`; a single seed has no deviation.
+fn shown(cell: &Description) -> String {
+    match cell.sd {
+        Some(sd) => format!("{:.4} ± {sd:.4}", cell.mean),
+        None => format!("{:.4}", cell.mean),
+    }
+}
+
+/// Columns of equal width, the first to the left, the others to the right.
+fn align(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, &width))| match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            })
+            .collect();
+        let _ = writeln!(text, "  {}", cells.join("  ").trim_end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use udas_record::{Better, DataSet, MetricDescription, Published, ScoreColumn};
+
+    fn outcome(target: &str, method: &str, seed: u64, scores: &[Option<f64>]) -> Outcome {
+        Outcome {
+            source: "S".into(),
+            target: target.into(),
+            method: method.into(),
+            seed,
+            subjects: (0..scores.len()).map(|index| format!("{target}{index}")).collect(),
+            scores: vec![ScoreColumn {
+                class: "1".into(),
+                metric: "dice".into(),
+                before: Vec::new(),
+                after: scores.to_vec(),
+            }],
+            ..Outcome::default()
+        }
+    }
+
+    fn experiment() -> Experiment {
+        let method = |name: &str, kind| MethodDescription {
+            name: name.into(),
+            title: name.into(),
+            kind,
+            idea: String::new(),
+        };
+        let base = [Some(0.5), Some(0.7), None];
+        let better = [Some(0.75), Some(0.9), Some(0.9)];
+        Experiment {
+            title: "T".into(),
+            focus: Some("tent".into()),
+            data: DataSet {
+                name: "D".into(),
+                origin: Origin::Real,
+                classes: vec![Class { label: "1".into(), name: "brain".into() }],
+                ..DataSet::default()
+            },
+            metrics: vec![MetricDescription {
+                name: "dice".into(),
+                title: "Dice".into(),
+                better: Better::Higher,
+                smallest_change: 0.01,
+                unit: String::new(),
+            }],
+            methods: vec![
+                method("source-only", MethodKind::Baseline),
+                method("tent", MethodKind::Adaptation),
+            ],
+            outcomes: vec![
+                outcome("A", "source-only", 0, &base),
+                outcome("A", "source-only", 1, &[Some(0.6), Some(0.8), None]),
+                outcome("A", "tent", 0, &better),
+                outcome("A", "tent", 1, &better),
+                outcome("B", "source-only", 0, &base),
+            ],
+            published: vec![Published {
+                source: "S".into(),
+                target: "A".into(),
+                method: "tent".into(),
+                metric: "dice".into(),
+                value: 0.8765,
+                reference: "r".into(),
+            }],
+            ..Experiment::default()
+        }
+    }
+
+    #[test]
+    fn means_and_deviations_over_seeds_stand_in_their_cells() {
+        let text = text(&experiment());
+        let line = |start: &str| {
+            let found = text.lines().find(|line| line.trim_start().starts_with(start));
+            found.unwrap_or_else(|| panic!("no line {start} in\n{text}")).to_string()
+        };
+        // Seeds' means 0.6 and 0.7: mean 0.65, deviation 0.1 / sqrt 2.
+        assert!(line("A ").contains("0.6500 ± 0.0707"), "{text}");
+        assert!(line("A ").contains("0.8500 ± 0.0000"), "{text}");
+        assert!(
+            line("published").ends_with("0.877") || line("published").ends_with("0.876"),
+            "{text}"
+        );
+        // One seed: no deviation; no outcome: a dash.
+        assert!(line("B ").contains("0.6000 ") && line("B ").ends_with('-'), "{text}");
+    }
+
+    #[test]
+    fn subjects_are_paired_and_averaged_over_seeds() {
+        let text = text(&experiment());
+        // Pairs: A0 0.55 to 0.75, A1 0.75 to 0.9; A2 has no score before, B none after.
+        assert!(text.contains("paired over 2 subjects"), "{text}");
+        assert!(text.contains("+0.1750") && text.contains("2 / 0"), "{text}");
+        // Exact two-sided p of two positive differences.
+        assert!(text.contains("0.5000"), "{text}");
+    }
+
+    #[test]
+    fn a_phantom_says_what_it_is() {
+        let mut experiment = experiment();
+        experiment.data.origin = Origin::Synthetic;
+        assert!(text(&experiment).contains("synthetic"));
+    }
+}

@@ -1,0 +1,172 @@
+//! `cargo xtask reproduce` with the real program on the smallest experiments: killed at random moments, on data
+//! of the user's, with one subject, planned only.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The program, as `cargo test --workspace` has built it beside this one; built now where it is not there.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
+        let mut build = Command::new(env!("CARGO"));
+        build.current_dir(env!("CARGO_MANIFEST_DIR"));
+        build.args(["build", "--quiet", "--package", "udas", "--bin", "udas", "--target-dir"]);
+        let built = build.arg(folder.parent().unwrap()).status().unwrap();
+        assert!(built.success(), "udas does not build");
+        folder.join("udas")
+    })
+}
+
+fn reproduce(experiment: &str, out: &Path, more: &[&str]) -> Command {
+    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/experiments");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["reproduce", "--experiment", experiment, "--preset", "tiny", "--experiments"]);
+    command.arg(experiments).arg("--program").arg(program()).arg("--out").arg(out).args(more);
+    command
+}
+
+fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+fn run_well(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}\n{}", said(&output));
+    said(&output)
+}
+
+fn read(out: &Path, experiment: &str, name: &str) -> String {
+    fs::read_to_string(out.join(experiment).join(name)).unwrap()
+}
+
+/// Moments that are random, and the same in every run of the test.
+struct Moments(u64);
+
+impl Moments {
+    /// Uniform below `bound`.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound.max(1)
+    }
+}
+
+/// Kills one process, or everything that it has started as well.
+fn kill(child: &mut Child, with_children: bool) {
+    let process = child.id().to_string();
+    let target = if with_children { format!("-{process}") } else { process };
+    let killed = Command::new("kill").args(["-KILL", "--", &target]).status().unwrap();
+    assert!(killed.success());
+    child.wait().unwrap();
+}
+
+#[test]
+fn killed_at_twenty_random_moments_it_comes_to_the_same_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = folder.path().join("undisturbed");
+    let start = Instant::now();
+    run_well(reproduce("tiny", &undisturbed, &[]));
+    let whole = start.elapsed();
+
+    let mut moments = Moments(1);
+    let mut kills = 0;
+    let mut round = 0;
+    while kills < 20 {
+        round += 1;
+        let out = folder.path().join(format!("disturbed-{round}"));
+        // Until a call ends before its kill: then the table is there, and the next round begins from nothing.
+        loop {
+            let mut command = reproduce("tiny", &out, &[]);
+            command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = command.spawn().unwrap();
+            sleep(Duration::from_millis(20 + moments.below(whole.as_millis() as u64 / 3)));
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            kill(&mut child, moments.below(2) == 0);
+            kills += 1;
+        }
+        run_well(reproduce("tiny", &out, &[]));
+        for name in ["table.txt", "results.csv"] {
+            assert_eq!(read(&out, "tiny", name), read(&undisturbed, "tiny", name), "{name}");
+        }
+    }
+    println!("{kills} kills in {round} runs of {:.1} s", whole.as_secs_f64());
+}
+
+#[test]
+fn nothing_is_run_twice_and_a_dry_run_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let plan = run_well(reproduce("tiny", &out, &["--dry-run"]));
+    assert!(plan.contains("to run") && plan.contains("udas train"), "{plan}");
+    assert!(!out.exists(), "a dry run wrote something");
+    let first = run_well(reproduce("tiny", &out, &[]));
+    assert!(first.contains("start  tiny/source/seed-0") && first.contains("± "), "{first}");
+    assert!(out.join("tiny/report/index.html").exists());
+    let again = run_well(reproduce("tiny", &out, &[]));
+    assert!(!again.contains("start "), "{again}");
+    let plan = run_well(reproduce("tiny", &out, &["--dry-run"]));
+    assert!(!plan.contains("to run"), "{plan}");
+}
+
+#[test]
+fn the_user_s_trees_run_through_in_both_layouts() {
+    let folder = tempfile::tempdir().unwrap();
+    for (experiment, task) in [("tiny", "head"), ("tiny-hearts", "heart")] {
+        let data = folder.path().join("data").join(experiment);
+        let mut phantom = Command::new(program());
+        phantom.args(["phantom", "--task", task, "--subjects", "2", "--matrix", "32", "--out"]);
+        phantom.arg(&data);
+        run_well(phantom);
+    }
+    let data = folder.path().join("data");
+    let out = folder.path().join("out");
+    run_well(reproduce("all", &out, &["--data", data.to_str().unwrap()]));
+    for experiment in ["tiny", "tiny-hearts"] {
+        assert!(read(&out, experiment, "results.json").contains("\"outcomes\""));
+    }
+    // One experiment's tree may be named itself; another tree is another plan.
+    let one = data.join("tiny");
+    let plan = run_well(reproduce("tiny", &out, &["--data", one.to_str().unwrap(), "--dry-run"]));
+    assert!(!plan.contains("to run"), "{plan}");
+    fs::write(one.join("note.txt"), "a file more").unwrap();
+    let plan = run_well(reproduce("tiny", &out, &["--data", one.to_str().unwrap(), "--dry-run"]));
+    assert!(plan.contains("to run"), "{plan}");
+}
+
+#[test]
+fn one_subject_is_enough_to_adapt() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let text = run_well(reproduce("tiny-hearts", &out, &["--one-shot"]));
+    assert!(text.contains("± standard deviation"), "{text}");
+    // All subjects are scored, whatever was seen.
+    let scores = read(&out, "tiny-hearts", "score/early-features-level-0/A/seed-0/scores.json");
+    assert_eq!(scores.matches("\"subject\"").count() % 2, 0, "{scores}");
+}
+
+#[test]
+fn mistakes_are_told_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for (experiment, more, reason) in [
+        ("none", &[][..], "no experiment `none`"),
+        ("all", &["--data", "."], "name one experiment"),
+        ("tiny", &["--preset", "huge"], "cannot be used multiple times"),
+        ("tiny", &["--data", "no/such/folder"], "no/such/folder"),
+    ] {
+        let output = reproduce(experiment, &out, more).output().unwrap();
+        let text = said(&output);
+        assert!(!output.status.success() && text.contains(reason), "{reason}: {text}");
+    }
+    assert!(!out.exists());
+}
