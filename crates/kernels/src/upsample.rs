@@ -31,10 +31,10 @@ pub fn upsample_bilinear(x: &[f32], shape: MapShape, factor: usize) -> Vec<f32> 
                 (at(row.0, column.0), at(row.0, column.1)),
                 (at(row.1, column.0), at(row.1, column.1)),
             );
-            for k in 0..c {
+            for (k, y) in y.iter_mut().enumerate() {
                 let upper = top.0[k] + (top.1[k] - top.0[k]) * column.2;
                 let lower = bottom.0[k] + (bottom.1[k] - bottom.0[k]) * column.2;
-                y[k] = upper + (lower - upper) * row.2;
+                *y = upper + (lower - upper) * row.2;
             }
         }
     });

@@ -77,22 +77,20 @@ fn files_cut_short_anywhere_are_refused() {
     }
 }
 
-/// Every byte of the small parts of a file set to every one of a few values: an error or another model, but
-/// never a panic.
+/// Each byte changed in one of three ways: an error or another model, but never a panic.
 #[test]
-fn flipped_bytes_do_not_panic() {
+fn changed_bytes_do_not_panic() {
     let folder = tempfile::tempdir().unwrap();
+    let tensors = StateDict::from([("w".into(), Tensor::new(&[1f32], &Device::Cpu).unwrap())]);
     for name in ["model.safetensors", "model.pth"] {
         let path = folder.path().join(name);
-        Checkpoint { tensors: tensors(), metadata: None }.save(&path).unwrap();
+        Checkpoint { tensors: tensors.clone(), metadata: None }.save(&path).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() {
-            for flip in [0x01, 0x80, 0xff] {
-                let mut bytes = whole.clone();
-                bytes[at] ^= flip;
-                std::fs::write(&path, &bytes).unwrap();
-                let _either = Checkpoint::load(&path);
-            }
+            let mut bytes = whole.clone();
+            bytes[at] ^= [0x01, 0x80, 0xff][at % 3];
+            std::fs::write(&path, &bytes).unwrap();
+            let _either = Checkpoint::load(&path);
         }
     }
 }

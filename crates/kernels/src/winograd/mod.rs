@@ -254,6 +254,7 @@ impl Tiles {
 ///
 /// # Safety
 /// `from` has six rows, `row_len` apart, of six vectors, [`PANEL`] apart; `to` 36 places, `stride` apart.
+#[allow(clippy::needless_range_loop, reason = "a column of the patch is a column of `half`")]
 #[inline(always)]
 unsafe fn transform_patch<L: Lanes>(from: *const f32, row_len: usize, to: *mut f32, stride: usize) {
     // SAFETY: passed on from the caller.
@@ -281,6 +282,7 @@ unsafe fn transform_patch<L: Lanes>(from: *const f32, row_len: usize, to: *mut f
 ///
 /// # Safety
 /// `from` has 36 vectors, `stride` apart.
+#[allow(clippy::needless_range_loop, reason = "a column of the patch is a column of `half`")]
 #[inline(always)]
 unsafe fn transform_products<L: Lanes>(from: *const f32, stride: usize) -> [L::V; TILE * TILE] {
     // SAFETY: passed on from the caller.

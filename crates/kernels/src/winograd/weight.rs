@@ -171,6 +171,7 @@ impl Tiles {
 ///
 /// # Safety
 /// `from` has four rows, `row_len` apart, of four vectors, [`PANEL`] apart; `to` 36 places, `stride` apart.
+#[allow(clippy::needless_range_loop, reason = "a column of the patch is a column of `half`")]
 #[inline(always)]
 unsafe fn transform_tile<L: Lanes>(from: *const f32, row_len: usize, to: *mut f32, stride: usize) {
     // SAFETY: passed on from the caller.
