@@ -172,7 +172,7 @@ def pictures():
     add("volume", "text.png", b"no picture at all", "neither PNG, TIFF nor JPEG")
     add("volume", "gif.png", b"GIF89a\1\0\1\0\0\0\0;", "neither PNG, TIFF nor JPEG")
     add("volume", "cut.png", whole[:50], "cut.png")
-    add("volume", "checksum.png", whole[:-20] + b"\0" + whole[-19:], "checksum.png", "a checksum is wrong")
+    add("volume", "checksum.png", whole[:-20] + bytes([whole[-20] ^ 4]) + whole[-19:], "checksum.png", "a checksum is wrong")
     add("volume", "no_pixels.png", png(0, 0, b""), "no_pixels.png")
     add("volume", "huge.png", png(2**31 - 1, 2**31 - 1, b""), "larger than 32768 pixels a side")
     add("volume", "bomb.png", png(32768, 32768, bytes(9_000)), "bomb.png")
@@ -308,7 +308,7 @@ def checkpoints():
     absolute = pickle_of(("a", b"FloatStorage", "/etc/hostname", [4], [1]))
     add("checkpoint", "absolute_storage.pth", pth(absolute), "etc/hostname")
     packed = archive({"archive/data.pkl": bytes(20_000_000), "archive/data/0": b""}, zipfile.ZIP_DEFLATED)
-    add("checkpoint", "bomb.pth", packed, "bomb.pth", "archive/data.pkl")
+    add("checkpoint", "bomb.pth", packed, "bomb.pth", "its pickle")
     add("checkpoint", "storage_missing.pth", archive({"archive/data.pkl": sound}), "archive/data/0")
     for name, shape, strides in (
         ("tensor_beyond_its_storage", [5], [1]), ("tensor_of_strides_beyond", [2, 2], [1, 3]), ("tensor_overflows", [2**40, 2**40], [1, 1]),
@@ -355,7 +355,7 @@ def descriptions():
 
     add("preprocessing", "cut.toml", sound[:20].encode(), "TOML parse error")
     add("preprocessing", "not_utf8.toml", sound.encode() + b"\xff", "UTF-8")
-    add("preprocessing", "nested.toml", b"a = " + b"[" * 9999, "recursion limit")
+    add("preprocessing", "nested.toml", b"a = " + b"[" * 9999, "max recursion depth")
     add("preprocessing", "field_missing.toml", edited('plane = "axial"\n', ""), "missing field `plane`")
     add("preprocessing", "field_unknown.toml", edited("plane", 'colour = "red"\nplane'), "unknown field `colour`")
     add("preprocessing", "plane_unknown.toml", edited("axial", "diagonal"), "unknown variant `diagonal`", "sagittal")
