@@ -2,7 +2,7 @@
 use crate::{Sizes, Work, noise};
 use candle_core::{Device, Tensor};
 use std::error::Error;
-use udas_adapt::{Adaptation, METHODS, Options, PseudoLabel, TargetBatch};
+use udas_adapt::{Adaptation, Given, METHODS, Options, PseudoLabel, StepBatch, TargetBatch};
 use udas_nn::{Adam, AdamConfig, NormMode};
 use udas_train::{HeadTraining, LabelledBatch, Objective, SourceTraining};
 use udas_unet::{Architecture, EarlyHead, UNet};
@@ -48,10 +48,11 @@ fn refinement(
     let method = METHODS.iter().find(|method| method.name() == "early-features");
     let recipe = method.ok_or("the paper's method is not registered")?.recipe();
     let options = Options { pseudo_label, ..Options::paper() };
-    let adaptation = Adaptation::new(unet, Some(head), recipe, options, Vec::new());
+    let given = Given { head: Some(head), ..Given::default() };
+    let adaptation = Adaptation::new(unet, given, recipe, options)?;
     let batch =
         TargetBatch { images: images(sizes)?, target: None, indices: (0..sizes.batch).collect() };
-    Ok(training(adaptation, batch))
+    Ok(training(adaptation, StepBatch::from(batch)))
 }
 
 /// Forward, backward, optimiser: what the training loop does for a batch.

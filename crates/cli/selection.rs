@@ -117,9 +117,9 @@ pub fn choose(subjects: Vec<Subject>, list: Option<&str>) -> Result<Vec<Subject>
 /// The subjects less those of a fold, given as `0/3`: what a cross-validation trains on.
 pub fn without_fold(subjects: Vec<Subject>, fold: Option<&str>) -> Result<Vec<Subject>> {
     let Some(text) = fold else { return Ok(subjects) };
-    let numbers = text.split_once('/').and_then(|(fold, folds)| {
-        Some((fold.trim().parse().ok()?, folds.trim().parse().ok()?))
-    });
+    let numbers = text
+        .split_once('/')
+        .and_then(|(fold, folds)| Some((fold.trim().parse().ok()?, folds.trim().parse().ok()?)));
     let Some((fold, folds)) = numbers else {
         let text = format!("--fold {text}: give a fold and their number, such as 0/3");
         return Err(failure::usage(&text).into());

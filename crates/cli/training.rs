@@ -37,7 +37,7 @@ impl OrderName {
 
 /// Bytes from a flag in gibibytes.
 pub fn cache_bytes(gib: f64) -> Result<usize> {
-    if !(gib >= 0.0 && gib < 1e6) {
+    if !(0.0..1e6).contains(&gib) {
         return Err(failure::usage(&format!("--cache-gib {gib}: give the memory to use")).into());
     }
     Ok((gib * (1u64 << 30) as f64) as usize)

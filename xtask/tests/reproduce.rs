@@ -10,10 +10,14 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The program, as `cargo test --workspace` has built it beside this one; built now where it is not there.
+/// The program: that of the variable UDAS_PROGRAM, or as `cargo test --workspace` has built it beside this one
+/// (built now where it is not there).
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(program) = std::env::var_os("UDAS_PROGRAM") {
+            return program.into();
+        }
         let folder = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
         let mut build = Command::new(env!("CARGO"));
         build.current_dir(env!("CARGO_MANIFEST_DIR"));

@@ -199,7 +199,7 @@ fn predict(
     let count = classes.len();
     for (class, stack) in classes.iter().enumerate() {
         for (name, volume) in names.iter().zip(probability_volumes(&slices, 0, stack)?) {
-            let class = (count > 1).then(|| (class + 1).to_string()).unwrap_or_default();
+            let class = if count > 1 { (class + 1).to_string() } else { String::new() };
             write_volume(&args.out.join(format!("{}_prob{class}.nii.gz", stem(name))), &volume)?;
         }
     }

@@ -89,6 +89,12 @@ pub enum Error {
         /// The last class.
         last: u8,
     },
+    /// A file that is not the one whose header was read.
+    #[error("{path}: has changed since its header was read; start again when it is whole")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A volume without contrast, from which nothing can be told.
     #[error("{path}: every voxel is {value}; export the volume again, or leave it out")]
     Constant {

@@ -158,20 +158,35 @@ impl Slicing {
         pixels
     }
 
-    fn orient<T: Copy>(&self, image: &Image<T>) -> Image<T> {
-        if self.orientation.is_some() { image.to_ras().0 } else { image.clone() }
+    /// Whether an image has the shape that this slicing was made for.
+    pub(crate) fn fits<T: Copy>(&self, image: &Image<T>) -> bool {
+        image.shape() == self.input.shape
+    }
+
+    /// By the input's affine even where the image's differs by rounding, which near 45 degrees could turn it
+    /// to other axes.
+    fn orient<T: Copy>(&self, image: &Image<T>) -> Result<Image<T>> {
+        if !self.fits(image) {
+            let (found, wanted) = (image.shape(), self.input.shape);
+            return Err(Error::Setting(format!("a volume of {found:?} voxels, not {wanted:?}")));
+        }
+        if self.orientation.is_none() || *image.affine() == self.input.affine {
+            return Ok(if self.orientation.is_some() { image.to_ras().0 } else { image.clone() });
+        }
+        let header = image.header().clone();
+        Ok(Image::with_header(image.data().to_vec(), self.input, header)?.to_ras().0)
     }
 
     /// Brings a volume on the input's grid to the grid that is cut.
     pub(crate) fn cut_volume(&self, volume: &Volume) -> Result<Vec<f32>> {
-        let oriented = self.orient(volume);
+        let oriented = self.orient(volume)?;
         let resampled = self.cut != self.oriented;
         Ok(if resampled { oriented.resample_onto(&self.cut)? } else { oriented }.into_data())
     }
 
     /// Brings labels on the input's grid to the grid that is cut.
     pub(crate) fn cut_labels(&self, labels: &Labels) -> Result<Vec<u8>> {
-        let oriented = self.orient(labels);
+        let oriented = self.orient(labels)?;
         let resampled = self.cut != self.oriented;
         Ok(if resampled { oriented.resample_onto(&self.cut)? } else { oriented }.into_data())
     }

@@ -26,8 +26,9 @@ pub fn fold(subjects: &[Subject], folds: usize, fold: usize) -> Result<Split> {
     let (size, larger) = (subjects.len() / folds, subjects.len() % folds);
     let start = fold * size + fold.min(larger);
     let end = start + size + usize::from(fold < larger);
-    let train = [&subjects[..start], &subjects[end..]].concat();
-    Ok(Split { train, test: subjects[start..end].to_vec() })
+    let (before, rest) = subjects.split_at(start);
+    let (test, after) = rest.split_at(end - start);
+    Ok(Split { train: [before, after].concat(), test: test.to_vec() })
 }
 
 /// `train` and `test` subjects drawn without replacement by `seed`, each in the order given; `test` may be
@@ -47,9 +48,11 @@ pub fn random_split(
     let pick = |chosen: &[usize]| {
         let mut chosen = chosen.to_vec();
         chosen.sort_unstable();
-        chosen.into_iter().map(|index| subjects[index].clone()).collect()
+        chosen.into_iter().filter_map(|index| subjects.get(index).cloned()).collect()
     };
-    Ok(Split { train: pick(&drawn[..train]), test: pick(&drawn[train..train + test]) })
+    let (for_training, rest) = drawn.split_at(train);
+    let (for_test, _) = rest.split_at(test);
+    Ok(Split { train: pick(for_training), test: pick(for_test) })
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The slices of volumes on disk: headers are read first, voxels when a slice is asked for.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use udas_volume::{
-    Error as VolumeError, Header, Labels, Volume, probe, read, read_frames, read_label_frames,
-    read_labels,
+    Error as VolumeError, Header, Image, Labels, Volume, probe, read, read_frames,
+    read_label_frames, read_labels,
 };
 
 use crate::cache::Cache;
@@ -143,7 +144,9 @@ impl VolumeSlices {
         let count = volume.subject.frame_count();
         let mut frames = vec![Vec::new(); count];
         for (index, slice) in stack.chunks_exact(height * width).enumerate() {
-            volume.window.crop(slice, width, &mut frames[index % count]);
+            if let Some(frame) = frames.get_mut(index % count) {
+                volume.window.crop(slice, width, frame);
+            }
         }
         Ok(frames)
     }
@@ -189,22 +192,25 @@ impl SliceSource for VolumeSlices {
         let volume = self.volume(place.subject)?;
         let decoded = self.decoded(place.subject)?;
         let (window, [height, width]) = (volume.window, self.size);
-        let image = volume.slicing.slice(&decoded.images[place.frame], place.slice);
-        let labels = decoded.labels.as_ref().map(|labels| {
-            window.pad(&volume.slicing.slice(&labels[place.frame], place.slice), self.size)
-        });
+        let image = decoded.images.get(place.frame).map(Vec::as_slice).unwrap_or_default();
+        let image = volume.slicing.slice(image, place.slice);
+        let labels = decoded.labels.as_ref().and_then(|frames| frames.get(place.frame));
+        let labels =
+            labels.map(|labels| window.pad(&volume.slicing.slice(labels, place.slice), self.size));
         Ok(Slice { image: window.pad(&image, self.size), labels, height, width, window, place })
     }
 
     fn describe(&self, index: usize) -> String {
         match self.place(index) {
             Ok(Place { subject, slice, frame }) => {
-                let subject = &self.volumes[subject].subject;
-                let frame = match &subject.frames {
-                    Frames::Single => String::new(),
-                    Frames::Chosen(frames) => format!(", frame {}", frames[frame]),
+                let subject = self.volumes.get(subject).map(|volume| &volume.subject);
+                let frame = match subject.map(|subject| &subject.frames) {
+                    Some(Frames::Chosen(frames)) => frames.get(frame),
+                    _ => None,
                 };
-                format!("{}, slice {slice}{frame}", subject.image.display())
+                let frame = frame.map(|frame| format!(", frame {frame}")).unwrap_or_default();
+                let image = subject.map(|subject| subject.image.as_path()).unwrap_or(Path::new(""));
+                format!("{}, slice {slice}{frame}", image.display())
             }
             Err(error) => error.to_string(),
         }
@@ -243,12 +249,14 @@ impl Scanned {
         };
         let mut cut = Vec::with_capacity(labels.len());
         for labels in &labels {
-            if let Some(offset) = labels.data().iter().position(|&label| label >= classes) {
+            let mut values = labels.data().iter().copied().enumerate();
+            if let Some((offset, label)) = values.find(|&(_, label)| label >= classes) {
                 let [nx, ny, _] = labels.shape();
                 let voxel = [offset % nx, offset / nx % ny, offset / nx / ny];
-                let (label, last) = (labels.data()[offset], classes.saturating_sub(1));
+                let last = classes.saturating_sub(1);
                 return Err(Error::LabelOutside { path: path.clone(), label, voxel, last });
             }
+            check_unchanged(&self.slicing, labels, path)?;
             cut.push(self.slicing.cut_labels(labels)?);
         }
         Ok(cut)
@@ -272,9 +280,14 @@ pub(crate) fn read_cut(subject: &Subject, slicing: &Slicing) -> Result<Vec<Vec<f
     }
     let cut = |volume: &Volume| {
         volume.check_finite(image)?;
+        check_unchanged(slicing, volume, image)?;
         slicing.cut_volume(volume)
     };
     volumes.iter().map(cut).collect()
+}
+
+fn check_unchanged<T: Copy>(slicing: &Slicing, read: &Image<T>, path: &Path) -> Result<()> {
+    if slicing.fits(read) { Ok(()) } else { Err(Error::Changed { path: path.into() }) }
 }
 
 fn check_size([height, width]: [usize; 2], volumes: &[Scanned]) -> Result<()> {

@@ -128,3 +128,14 @@ fn a_file_that_breaks_while_streaming_ends_the_epoch_with_its_name() {
     let message = read.last().unwrap().as_ref().unwrap_err().to_string();
     assert!(message.contains("subject3.nii.gz") && message.contains("cut short"), "{message}");
 }
+
+#[test]
+fn a_file_that_is_replaced_while_streaming_is_named() {
+    let set = Set::write();
+    let slices = set.slices(0);
+    let smaller = common::volume([2, 3, 4], |offset| offset as f32);
+    common::write_subject(set.folder.path(), "scanner", "subject1.nii.gz", &smaller);
+    let error = slices.read(5).unwrap_err();
+    assert!(matches!(error, udas_data::Error::Changed { .. }), "{error}");
+    assert!(error.to_string().contains("images/subject1.nii.gz"), "{error}");
+}

@@ -33,7 +33,7 @@ pub enum Error {
 }
 
 /// Result with this crate's [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The entries by which a checkpoint differs from what a network expects.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

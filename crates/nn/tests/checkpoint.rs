@@ -116,7 +116,7 @@ fn pickled(pickle: &[u8]) -> String {
 #[test]
 fn a_pickle_that_calls_is_refused_and_not_executed() {
     let text = pickled(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.");
-    assert!(text.contains("os.system, which is not allowed"), "{text}");
+    assert!(text.contains("os.system") && text.contains("not allowed"), "{text}");
     pickled(b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R.");
 }
 
@@ -155,6 +155,7 @@ fn huge_and_impossible_shapes_are_refused() {
         (vec![4, 4], vec![huge, 1], 0),
         (vec![4], vec![1, 1], 0),
         (vec![-1], vec![1], 0),
+        (vec![1; 9], vec![1; 9], 0),
     ] {
         let text = pickled(&tensor_pickle(&shape, &strides, offset));
         assert!(text.contains("torch.save"), "the remedy is missing: {text}");

@@ -137,10 +137,11 @@ impl HeadSubject {
         if skin > 0.0 {
             return Tissue::Air;
         }
-        if in_neck && hulls.stem < 16.0 {
-            if let Some(bone) = vertebra(p) {
-                return bone;
-            }
+        if in_neck
+            && hulls.stem < 16.0
+            && let Some(bone) = vertebra(p)
+        {
+            return bone;
         }
         match -skin {
             depth if depth < SKIN_MM => Tissue::Skin,

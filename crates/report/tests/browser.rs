@@ -216,13 +216,15 @@ fn a_large_experiment_stays_small_and_quick() {
     let milliseconds = |script: &str| {
         let timed = format!(
             "const start = performance.now(); {script}; document.body.offsetHeight; \
-                             return performance.now() - start"
+             return performance.now() - start"
         );
         browser.run(&timed).as_f64().expect("a time")
     };
-    let loaded =
-        browser.run("return performance.timing.loadEventEnd - performance.timing.navigationStart");
     let table = "#subjects table";
+    // What the browser alone needs to lay the rows out anew, on a machine as busy as it is now.
+    let layout = milliseconds(&format!(
+        "const body = document.querySelector('{table}').tBodies[0]; body.append(...[...body.rows].reverse())"
+    ));
     let sort = milliseconds(&format!(
         "document.querySelector('{table} thead th:nth-child(4) button').click()"
     ));
@@ -230,9 +232,9 @@ fn a_large_experiment_stays_small_and_quick() {
         "const input = document.querySelector('#subjects .tools input'); \
          input.value = 'siemens'; input.dispatchEvent(new Event('input'))",
     );
-    eprintln!("loaded in {loaded} ms, sorted in {sort:.0} ms, filtered in {filter:.0} ms");
-    assert!(loaded.as_f64() < Some(20_000.0), "loading took {loaded} ms");
-    assert!(sort < 5_000.0 && filter < 5_000.0, "sorting {sort} ms, filtering {filter} ms");
+    eprintln!("laid out in {layout:.0} ms, sorted in {sort:.0} ms, filtered in {filter:.0} ms");
+    assert!(sort < 1000.0 + 8.0 * layout, "sorting {sort} ms, layout {layout} ms");
+    assert!(filter < 1000.0 + 8.0 * layout, "filtering {filter} ms, layout {layout} ms");
     assert_eq!(column(browser, table, 1).len(), 1080, "pairs with a Siemens scanner");
     keep("large.png", &browser.screenshot());
     check_quiet(&opened);

@@ -27,7 +27,7 @@ fn with_prefix(tensors: &StateDict, prefix: &str) -> StateDict {
 #[track_caller]
 fn assert_close(name: &str, found: &Tensor, golden: &Tensor) {
     let values = |tensor: &Tensor| {
-        let tensor = tensor.to_dtype(candle_core::DType::F64).unwrap();
+        let tensor = tensor.to_dtype(DType::F64).unwrap();
         tensor.flatten_all().unwrap().to_vec1::<f64>().unwrap()
     };
     let (found, golden) = (values(found), values(golden));

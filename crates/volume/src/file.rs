@@ -32,7 +32,7 @@ fn split_name(path: &Path) -> Option<(String, &'static str)> {
     let name = path.file_name()?.to_string_lossy().into_owned();
     let lower = name.to_ascii_lowercase();
     let extension = EXTENSIONS.into_iter().find(|extension| lower.ends_with(extension))?;
-    let stem = name[..name.len() - extension.len()].to_owned();
+    let stem = name.get(..name.len() - extension.len())?.to_owned();
     (!stem.is_empty()).then_some((stem, extension))
 }
 
@@ -136,14 +136,11 @@ fn labels_of(path: &Path, volume: Volume) -> Result<Labels> {
     // A scaled integer may miss a whole number by rounding.
     let is_label =
         |value: f32| (value - value.round()).abs() < 1e-3 && (-0.5..255.5).contains(&value);
-    if let Some(offset) = volume.data().iter().position(|&value| !is_label(value)) {
+    let mut values = volume.data().iter().copied().enumerate();
+    if let Some((offset, value)) = values.find(|&(_, value)| !is_label(value)) {
         let [nx, ny, _] = volume.shape();
         let voxel = [offset % nx, offset / nx % ny, offset / nx / ny];
-        return Err(Error::NotLabels {
-            path: path.into(),
-            value: volume.data()[offset].into(),
-            voxel,
-        });
+        return Err(Error::NotLabels { path: path.into(), value: value.into(), voxel });
     }
     let mut labels = volume.map(|value| value.round() as u8);
     let is_picture = labels.header().kind() == FileKind::Picture;

@@ -101,10 +101,10 @@ impl Reader {
         let mut left = voxels * self.datatype.width();
         let mut buffer = vec![0; CHUNK.min(left)];
         while left > 0 {
-            let chunk = CHUNK.min(left);
-            read_exact(&mut self.voxels, &mut buffer[..chunk], &self.path)?;
-            self.datatype.decode(&buffer[..chunk], self.endian, scaling, &mut data);
-            left -= chunk;
+            buffer.truncate(left);
+            read_exact(&mut self.voxels, &mut buffer, &self.path)?;
+            self.datatype.decode(&buffer, self.endian, scaling, &mut data);
+            left -= buffer.len();
         }
         Ok(data)
     }
@@ -139,14 +139,15 @@ fn pair(path: &Path) -> (PathBuf, PathBuf) {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let lower = name.to_ascii_lowercase();
     let (base, gz) = match lower.strip_suffix(".gz") {
-        Some(base) => (base, &name[base.len()..]),
+        Some(base) => (base, name.get(base.len()..).unwrap_or_default()),
         None => (lower.as_str(), ""),
     };
     if !base.ends_with(".hdr") && !base.ends_with(".img") {
         return (path.into(), path.into());
     }
-    let stem = &name[..base.len() - 3];
-    let upper = name[..base.len()].ends_with(|c: char| c.is_ascii_uppercase());
+    let base = name.get(..base.len()).unwrap_or_default();
+    let stem = base.get(..base.len() - 3).unwrap_or_default();
+    let upper = base.ends_with(|c: char| c.is_ascii_uppercase());
     let partner = |lower: &str| {
         let extension = if upper { lower.to_ascii_uppercase() } else { lower.into() };
         path.with_file_name(format!("{stem}{extension}{gz}"))

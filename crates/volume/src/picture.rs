@@ -93,7 +93,7 @@ fn luminance([r, g, b]: [f32; 3]) -> f32 {
 
 fn is_coloured(picture: &DynamicImage) -> bool {
     fn differ<T: PartialEq>(rgb: &[T]) -> bool {
-        rgb[0] != rgb[1] || rgb[1] != rgb[2]
+        matches!(rgb, [r, g, b, ..] if r != g || g != b)
     }
     match picture {
         DynamicImage::ImageRgb8(p) => p.pixels().any(|p| differ(&p.0)),
@@ -108,7 +108,7 @@ fn is_coloured(picture: &DynamicImage) -> bool {
 
 fn decode_error(path: &Path, error: ImageError) -> Error {
     match error {
-        ImageError::IoError(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
+        ImageError::IoError(source) if source.kind() != ErrorKind::UnexpectedEof => {
             Error::io(path, source)
         }
         ImageError::IoError(_) => Error::damaged(path, "is cut short"),
@@ -144,14 +144,13 @@ fn refuse_pages(file: &mut BufReader<File>, path: &Path) -> Result<()> {
 fn next_page(file: &mut BufReader<File>) -> Option<u32> {
     let mut start = [0; 8];
     file.read_exact(&mut start).ok()?;
-    let little = match &start[..4] {
-        b"II\x2a\0" => true,
-        b"MM\0\x2a" => false,
+    let (little, directory) = match start {
+        [b'I', b'I', 42, 0, directory @ ..] => (true, directory),
+        [b'M', b'M', 0, 42, directory @ ..] => (false, directory),
         _ => return None,
     };
     let u32_of = |b: [u8; 4]| if little { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) };
-    let directory = u32_of([start[4], start[5], start[6], start[7]]);
-    file.seek(SeekFrom::Start(directory.into())).ok()?;
+    file.seek(SeekFrom::Start(u32_of(directory).into())).ok()?;
     let mut count = [0; 2];
     file.read_exact(&mut count).ok()?;
     let entries = if little { u16::from_le_bytes(count) } else { u16::from_be_bytes(count) };

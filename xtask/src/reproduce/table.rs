@@ -180,9 +180,9 @@ impl View<'_> {
         if rows.len() == 1 {
             return String::new();
         }
-        let subjects = compared.iter().map(|(_, comparison)| comparison.pairs).max().unwrap_or(0);
+        let volumes = compared.iter().map(|(_, comparison)| comparison.pairs).max().unwrap_or(0);
         format!(
-            "\nagainst {}, paired over {subjects} subjects of all targets (seeds averaged; Wilcoxon's \
+            "\nagainst {}, paired over {volumes} volumes of all targets (seeds averaged; Wilcoxon's \
              signed-rank test):\n{}",
             reference.title,
             align(&rows)
@@ -358,7 +358,7 @@ mod tests {
     fn subjects_are_paired_and_averaged_over_seeds() {
         let text = text(&experiment());
         // Pairs: A0 0.55 to 0.75, A1 0.75 to 0.9; A2 has no score before, B none after.
-        assert!(text.contains("paired over 2 subjects"), "{text}");
+        assert!(text.contains("paired over 2 volumes"), "{text}");
         assert!(text.contains("+0.1750") && text.contains("2 / 0"), "{text}");
         // Exact two-sided p of two positive differences.
         assert!(text.contains("0.5000"), "{text}");

@@ -1,6 +1,6 @@
 //! Reading: the archive's pickle says where the tensors are, its other files hold their numbers.
 use super::unpickle::{Id, Kind, Pickle, Storage, TensorPlace, Value};
-use crate::{Error, Result, StateDict};
+use crate::{Error, StateDict};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use zip::ZipArchive;
 const MAX_SHARING: u64 = 16;
 
 /// Reads a `.pth` file: a flat state dict, or one under the key `state_dict`.
-pub(crate) fn load(path: &Path) -> Result<StateDict> {
+pub(crate) fn load(path: &Path) -> crate::Result<StateDict> {
     let wrong = |reason: String| Error::Checkpoint {
         path: path.to_owned(),
         reason: format!(
@@ -69,7 +69,7 @@ impl Archive {
         let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| error.to_string())?;
         let mut folder = None;
         for index in 0..zip.len() {
-            let name = zip.name_for_index(index).unwrap_or_default();
+            let Some(Ok(name)) = zip.name_for_index(index) else { continue };
             if let Some(start) = name.strip_suffix("data.pkl") {
                 folder = Some(start.to_owned());
                 break;

@@ -3,6 +3,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,6 +13,8 @@ const REQUIRED: &str = "UDAS_REQUIRE_CHROMIUM";
 
 /// A browser window, closed when dropped.
 pub struct Browser {
+    /// One browser at a time: machines of two cores drive several badly.
+    _turn: MutexGuard<'static, ()>,
     driver: Child,
     port: u16,
     session: String,
@@ -19,7 +22,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// None, with a word on standard error, where no Chromium is installed.
+    /// Waits for its turn. None, with a word on standard error, where no Chromium is installed.
     pub fn start() -> Option<Self> {
         let found = (program("chromium"), program("chromedriver"));
         let (Some(chromium), Some(chromedriver)) = found else {
@@ -27,6 +30,9 @@ impl Browser {
             eprintln!("skipped: install chromium and chromium-driver to test pages in a browser");
             return None;
         };
+        static TURN: Mutex<()> = Mutex::new(());
+        // A test that failed leaves nothing behind that the next one could trip over.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut driver = Command::new(chromedriver)
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -59,9 +65,11 @@ impl Browser {
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         arguments.push("about:blank".into());
-        let mut browser = Self { driver, port, session: String::new(), _profile: profile };
+        let mut browser =
+            Self { _turn: turn, driver, port, session: String::new(), _profile: profile };
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
+            "timeouts": {"script": 120_000, "pageLoad": 120_000},
             "goog:chromeOptions": {"binary": chromium, "args": arguments},
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }}});
@@ -154,8 +162,9 @@ impl Browser {
 
     /// The page on A4 paper, as PDF.
     pub fn print(&self) -> Vec<u8> {
-        let paper = json!({"page": {"width": 21.0, "height": 29.7}, "background": true});
-        decode(&self.post("/print", &paper))
+        // In inches. The driver's own command gives up after ten seconds, which a busy machine needs.
+        let paper = json!({"paperWidth": 8.27, "paperHeight": 11.69, "printBackground": true});
+        decode(&self.devtools("Page.printToPDF", paper)["data"])
     }
 
     fn log(&self, kind: &str) -> Vec<String> {
