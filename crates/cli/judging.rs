@@ -131,8 +131,28 @@ pub enum Fate {
     RolledBack,
 }
 
-/// Judges an adaptation that is done, records the verdict, and decides what the run's model is.
-pub fn of_run(
+/// Judges an adaptation that is done, records the verdict, and writes what the run's model is.
+pub fn settle(
+    flags: &JudgingFlags,
+    model_path: &Path,
+    models: [&ModelFile; 2],
+    subjects: &[Subject],
+    folder: &mut RunFolder,
+    console: &Console,
+) -> Result<Fate> {
+    let fate = fate(flags, model_path, models, subjects, folder, console)?;
+    let [before, after] = models;
+    match fate {
+        Fate::Kept => after.save(&folder.model())?,
+        Fate::RolledBack => {
+            after.save(&folder.path().join(REJECTED_FILE))?;
+            before.save(&folder.model())?;
+        }
+    }
+    Ok(fate)
+}
+
+fn fate(
     flags: &JudgingFlags,
     model_path: &Path,
     models: [&ModelFile; 2],

@@ -353,14 +353,7 @@ fn finish(
     patch.notes = Some(serde_json::to_string(&model.info)?);
     patch.save(&folder.path().join(PATCH_FILE))?;
     let models = [&job.model, &model];
-    let fate = judging::of_run(&args.judging, &args.model, models, &job.subjects, folder, console)?;
-    match fate {
-        Fate::Kept => model.save(&folder.model())?,
-        Fate::RolledBack => {
-            model.save(&folder.path().join(judging::REJECTED_FILE))?;
-            job.model.save(&folder.model())?;
-        }
-    }
+    let fate = judging::settle(&args.judging, &args.model, models, &job.subjects, folder, console)?;
     let stop = match summary {
         Some(summary) => training::stop_event(Phase::Adapt, summary),
         None => Event::Stop(udas_record::StopRecord {
