@@ -97,7 +97,7 @@ pub(crate) fn chosen<T: Copy>(stack: &[T], pixels: usize, slices: &[usize]) -> V
 
 /// First slices of at most `pairs` pairs that share no slice, evenly spaced over `positions` slices.
 fn evenly_spaced(positions: usize, pairs: usize) -> Vec<usize> {
-    let pairs = pairs.min(positions.div_ceil(2)).max(1);
+    let pairs = pairs.min(positions / 2).max(1);
     let place = |pair: usize| {
         let middle = (pair as f64 + 0.5) * positions as f64 / pairs as f64 - 1.0;
         (middle.round().max(0.0) as usize).min(positions.saturating_sub(1))

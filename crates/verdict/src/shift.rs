@@ -192,10 +192,10 @@ mod tests {
 
     fn sample() -> Sample {
         Sample {
-            images: (0..32).map(|v| v as f32 / 31.0).collect(),
-            labels: Some((0..32).map(|v| u8::from(v % 16 > 9)).collect()),
+            images: (0..512).map(|v| v as f32 / 511.0).collect(),
+            labels: Some((0..512).map(|v| u8::from(v % 256 > 200)).collect()),
             count: 2,
-            size: [4, 4],
+            size: [16, 16],
             neighbours: vec![[0, 1]],
             probed: vec![0],
             pixel_ml: 2.0,
@@ -220,7 +220,7 @@ mod tests {
     fn geometry_is_what_it_says() {
         let plain = sample();
         let turned = Shift::HalfTurn.apply(&plain, 0);
-        assert!(turned.images[..16].iter().rev().eq(&plain.images[..16]));
+        assert!(turned.images[..256].iter().rev().eq(&plain.images[..256]));
         let mut slice = [1.0, 2.0, 5.0, 3.0, 4.0, 6.0];
         coarse(&mut slice, 3, 2);
         assert_eq!(slice, [2.5, 2.5, 5.5, 2.5, 2.5, 5.5]);

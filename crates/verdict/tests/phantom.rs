@@ -53,7 +53,7 @@ fn train(training: &mut SourceTraining, subjects: &[Subject], preprocessing: &Pr
     let batches = LabelledBatches::new(Labelled::new(Arc::new(slices)), plan).unwrap();
     let batches = SourceBatches::new(batches, Task::Binary, CPU);
     let mut adam = Adam::new(training.trainable(), AdamConfig::new(1e-2));
-    for epoch in 0..4 {
+    for epoch in 0..10 {
         for batch in batches.epoch(epoch).unwrap() {
             let loss = training.loss(&batch.unwrap()).unwrap();
             adam.step(&loss.backward().unwrap()).unwrap();
