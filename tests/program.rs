@@ -42,9 +42,33 @@ fn from_a_phantom_to_a_report() {
     assert!(verdict.contains("the same, to the bit"), "{verdict}");
     let events = std::fs::read_to_string(bench.path("ad/events.jsonl")).unwrap();
     let kinds: Vec<_> = events.lines().map(|line| &line[..line.find(',').unwrap()]).collect();
-    let expected =
-        ["start", "before", "epoch", "stop"].map(|kind| format!("{{\"event\":\"{kind}\""));
+    let expected = ["start", "before", "epoch", "verdict", "stop"]
+        .map(|kind| format!("{{\"event\":\"{kind}\""));
     assert_eq!(kinds, expected);
+}
+
+#[test]
+fn a_calibration_beside_the_model_serves_judge_and_adapt() {
+    let bench = trained();
+    bench.succeed(
+        "calibrate --model src --data ph --domain GE_3 --slices 4 --shifted 1 --out src/calibration.json",
+    );
+    let text = bench.succeed("judge --before src --after src --data ph --domain Siemens_15");
+    assert!(text.contains("verdict: keep") && text.contains("predicted Dice"), "{text}");
+    // Statistics can only be re-estimated: nothing to train, so the verdict alone decides the exit code.
+    bench.succeed(
+        "adapt --model src --data ph --domain Siemens_15 --method adabn --batch-size 8 --on-harm keep --out ad",
+    );
+    let events = std::fs::read_to_string(bench.path("ad/events.jsonl")).unwrap();
+    assert!(events.contains("\"decision\""), "{events}");
+    bench.succeed(
+        "train --data ph --domain GE_3 --filters 2 --batch-size 8 --epochs 1 --seed 5 --out other",
+    );
+    bench.fail(
+        "judge --before other --after src --data ph --domain GE_3 --calibration src/calibration.json",
+        3,
+        &["another model", "udas calibrate"],
+    );
 }
 
 #[test]
@@ -163,8 +187,19 @@ fn bad_input_is_named_with_its_remedy() {
 fn help_shows_an_example_of_every_command() {
     let bench = Bench::new();
     for command in [
-        "phantom", "doctor", "train", "head", "adapt", "predict", "evaluate", "convert", "methods",
-        "verify", "report",
+        "phantom",
+        "doctor",
+        "train",
+        "head",
+        "adapt",
+        "predict",
+        "calibrate",
+        "judge",
+        "evaluate",
+        "convert",
+        "methods",
+        "verify",
+        "report",
     ] {
         let help = bench.succeed(&format!("{command} --help"));
         assert!(help.contains(&format!("udas {command}")), "{command}: {help}");

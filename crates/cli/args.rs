@@ -1,6 +1,7 @@
 //! The command line: commands, and the options that all of them share.
 use crate::commands::{
-    adapt, convert, doctor, evaluate, head, methods, phantom, predict, report, train, verify,
+    adapt, calibrate, convert, doctor, evaluate, head, judge, methods, phantom, predict, report,
+    train, verify,
 };
 use candle_core::Device;
 use clap::{Args, Parser, Subcommand};
@@ -29,6 +30,8 @@ pub enum Command {
     Head(head::HeadArgs),
     Adapt(Box<adapt::AdaptArgs>),
     Predict(predict::PredictArgs),
+    Calibrate(calibrate::CalibrateArgs),
+    Judge(judge::JudgeArgs),
     Evaluate(evaluate::EvaluateArgs),
     Convert(convert::ConvertArgs),
     Methods(methods::MethodsArgs),

@@ -56,6 +56,12 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             _ => Some(3),
         };
     }
+    if let Some(error) = cause.downcast_ref::<udas_verdict::Error>() {
+        return match error {
+            udas_verdict::Error::Model(udas_model::Error::Network(error)) => of_network(error),
+            _ => Some(3),
+        };
+    }
     if let Some(error) = cause.downcast_ref::<udas_nn::Error>() {
         return of_network(error);
     }

@@ -8,6 +8,7 @@ mod failure;
 mod head_search;
 mod intensity;
 mod interrupt;
+mod judging;
 mod method_flags;
 mod observer;
 mod run_folder;
@@ -52,6 +53,8 @@ fn run(command: Command, flags: &clap::ArgMatches, console: &Console) -> anyhow:
         Command::Head(args) => commands::head::run(args, flags, console),
         Command::Adapt(args) => commands::adapt::run(*args, flags, console),
         Command::Predict(args) => commands::predict::run(&args, console),
+        Command::Calibrate(args) => commands::calibrate::run(&args, console),
+        Command::Judge(args) => commands::judge::run(&args, console),
         Command::Evaluate(args) => commands::evaluate::run(&args, console),
         Command::Convert(args) => commands::convert::run(&args, console),
         Command::Methods(args) => commands::methods::run(&args, console),

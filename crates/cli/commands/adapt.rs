@@ -2,6 +2,7 @@
 use crate::args::word;
 use crate::commands::head::model_path;
 use crate::console::Console;
+use crate::judging::{self, Fate, JudgingFlags};
 use crate::method_flags::MethodFlags;
 use crate::observer::Watch;
 use crate::run_folder::{RunFolder, Start};
@@ -61,6 +62,9 @@ pub struct AdaptArgs {
     #[arg(long, value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_subjects: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub judging: JudgingFlags,
     /// Order of slices: shuffled or sequential
     #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
     pub order: OrderName,
@@ -348,7 +352,8 @@ fn finish(
     let mut patch = Patch::between(&job.model.state, &model.state)?;
     patch.notes = Some(serde_json::to_string(&model.info)?);
     patch.save(&folder.path().join(PATCH_FILE))?;
-    model.save(&folder.model())?;
+    let models = [&job.model, &model];
+    let fate = judging::settle(&args.judging, &args.model, models, &job.subjects, folder, console)?;
     let stop = match summary {
         Some(summary) => training::stop_event(Phase::Adapt, summary),
         None => Event::Stop(udas_record::StopRecord {
@@ -375,6 +380,9 @@ fn finish(
     if let Some(collapse) = collapse {
         let text = format!("{collapse}; the adapted model should not be used");
         return Err(failure::rejected(text).into());
+    }
+    if fate == Fate::RolledBack {
+        return Err(judging::rolled_back(folder));
     }
     let out_of_epochs = summary.is_some_and(|summary| summary.reason == StopReason::EpochsDone);
     if out_of_epochs && job.options.stop != StopRule::Never {

@@ -1,9 +1,11 @@
 //! The commands, a file each.
 pub mod adapt;
+pub mod calibrate;
 pub mod convert;
 pub mod doctor;
 pub mod evaluate;
 pub mod head;
+pub mod judge;
 pub mod methods;
 pub mod phantom;
 pub mod predict;

@@ -1,9 +1,9 @@
 //! `udas verify`: an adaptation made again from its record, and compared to the bit.
 use crate::commands::adapt::{AdaptArgs, Job};
 use crate::console::Console;
-use crate::failure;
 use crate::run_folder::{RunFolder, Start};
 use crate::training;
+use crate::{failure, judging};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
     });
     let start = start
         .ok_or_else(|| failure::input(format!("{}: has no start event", args.run.display())))?;
-    let recorded = ModelFile::load(&args.run, None)?;
+    let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
     let mut differences = differences(&start, console)?;
     let inputs_changed = differences.iter().any(|difference| difference.contains("has changed"));
     let changed = if inputs_changed {

@@ -5,7 +5,7 @@ use crate::workspace::{Kind, Package};
 use super::Findings;
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
-const LEVELS: [(&str, u32); 14] = [
+const LEVELS: [(&str, u32); 15] = [
     ("udas-record", 0),
     ("udas-kernels", 0),
     ("udas-volume", 1),
@@ -19,7 +19,8 @@ const LEVELS: [(&str, u32); 14] = [
     ("udas-adapt", 4),
     ("udas-model", 4),
     ("udas-report", 4),
-    ("udas", 5),
+    ("udas-verdict", 5),
+    ("udas", 6),
 ];
 
 /// Beside the layers: runs the program as a user would, and reads records.

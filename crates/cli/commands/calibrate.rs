@@ -1,0 +1,89 @@
+//! `udas calibrate`: from labelled source data, how signals without labels speak of the true score.
+use crate::args::word;
+use crate::console::Console;
+use crate::selection;
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+use udas_data::{DataSet, Plane};
+use udas_model::ModelFile;
+use udas_verdict::{CalibrateConfig, FAMILY, SLICES, calibrate};
+
+/// Learns from labelled source data to predict scores without labels
+///
+/// Example: udas calibrate --model runs/source --data data --domain GE_3 --subjects 17-30 --out runs/source/calibration.json
+///
+/// Simulated scanner shifts stand in for targets. Give subjects that the model was not trained on: it is
+/// surer of the others than it will be of a target. `udas adapt` finds calibration.json beside the model.
+#[derive(Args)]
+pub struct CalibrateArgs {
+    /// The source model: a run folder, .safetensors or .pth
+    #[arg(long)]
+    model: PathBuf,
+    /// Labelled source data: domain folders, a CC-359 or an M&Ms tree
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Its domains
+    #[arg(long, num_args = 1.., value_name = "NAME", required = true)]
+    domain: Vec<String>,
+    /// Which subjects: names, or places in name order from 1, as 1-16,20 [default: all]
+    #[arg(long, value_name = "LIST")]
+    subjects: Option<String>,
+    /// The calibration, JSON
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Slices of each subject that are measured
+    #[arg(long, default_value_t = SLICES)]
+    slices: usize,
+    /// Subjects that the shifts are applied to; the labels of all give plausible volumes
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    shifted: usize,
+    /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
+    #[arg(long, value_parser = word::<Plane>)]
+    plane: Option<Plane>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
+    let layout = selection::preprocessing_of(DataSet::open(&args.data)?.layout());
+    let model = ModelFile::load(&args.model, Some(selection::in_plane(layout, args.plane)))?;
+    let subjects = selection::domains(&args.data, &args.domain, console)?;
+    let subjects = selection::choose(subjects, args.subjects.as_deref())?;
+    let config = CalibrateConfig {
+        slices: args.slices,
+        subjects: args.shifted,
+        seed: args.seed,
+        shifts: FAMILY.to_vec(),
+    };
+    let total = FAMILY.len() * args.shifted.clamp(1, subjects.len().max(1));
+    let mut progress = console.progress(total, "calibrating");
+    let mut step = |_, _| progress.advance("");
+    let calibration = calibrate(&model, &subjects, console.device(), &config, &mut step)?;
+    progress.finish();
+    calibration.save(&args.out)?;
+    let quality = calibration.quality;
+    let auroc = quality.harm_auroc.map(|auroc| format!(", AUROC for harm {auroc:.3}"));
+    let text = format!(
+        "{}\n{} measurements of {} shifts; on shifts left out: error of Dice {:.3}, correlation {:.3}{}; \
+         interval +-{:.3}, of a mean change +-{:.3}",
+        args.out.display(),
+        calibration.rows.len(),
+        FAMILY.len(),
+        quality.error,
+        quality.correlation,
+        auroc.unwrap_or_default(),
+        calibration.half_width,
+        calibration.change_half_width,
+    );
+    let value = json!({
+        "calibration": args.out,
+        "measurements": calibration.rows.len(),
+        "quality": quality,
+        "half-width": calibration.half_width,
+        "change-half-width": calibration.change_half_width,
+    });
+    console.result(text, &value)
+}

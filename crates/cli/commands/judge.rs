@@ -1,0 +1,44 @@
+//! `udas judge`: two models on unlabelled volumes, and whether the second should be kept.
+use crate::console::Console;
+use crate::judging;
+use crate::selection::{self, Images};
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use udas_model::ModelFile;
+
+/// Says without labels whether an adapted model should be kept: keep, roll back or abstain
+///
+/// Example: udas judge --before runs/source --after runs/adapted --images new_scanner/*.nii.gz
+///
+/// Labels are not opened. With a calibration (`udas calibrate`), each subject's Dice is predicted with an
+/// interval; without one, conservative rules decide.
+#[derive(Args)]
+pub struct JudgeArgs {
+    /// The source model: a run folder, .safetensors or .pth
+    #[arg(long)]
+    before: PathBuf,
+    /// The adapted model
+    #[arg(long)]
+    after: PathBuf,
+    #[command(flatten)]
+    images: Images,
+    /// Calibration [default: calibration.json beside the source model]
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    config: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    resume: bool,
+}
+
+pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
+    let suggestion = selection::in_plane(args.images.preprocessing()?, None);
+    let before = ModelFile::load(&args.before, Some(suggestion.clone()))?;
+    let after = ModelFile::load(&judging::adapted_model(&args.after), Some(suggestion))?;
+    let subjects = args.images.subjects(console)?;
+    let named = args.calibration.as_deref();
+    let calibration = judging::calibration(named, &args.before, &before, console)?;
+    let judgement = judging::judged([&before, &after], &subjects, calibration.as_ref(), console)?;
+    console.result(judging::text(&judgement), &judgement)
+}

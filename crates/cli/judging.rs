@@ -1,0 +1,201 @@
+//! Verdicts without labels: what is printed of them, and what an adaptation does about harm.
+use crate::console::Console;
+use crate::run_folder::RunFolder;
+use crate::{failure, interrupt};
+use anyhow::Result;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use udas_data::Subject;
+use udas_model::ModelFile;
+use udas_record::{Decision, Event};
+use udas_verdict::{CALIBRATION_FILE, Calibration, Estimate, Judgement, judge};
+
+/// The adapted model of a run whose model is the source's, since it was rolled back.
+pub const REJECTED_FILE: &str = "rejected.safetensors";
+
+/// What an adaptation does when the verdict is to roll back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnHarm {
+    /// The run's model is the source model; exit code 4.
+    Rollback,
+    /// The adapted model stays, with a warning.
+    Warn,
+    /// The adapted model stays; the verdict is only recorded.
+    Keep,
+}
+
+/// How an adaptation is judged.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct JudgingFlags {
+    /// What to do when the verdict says that adaptation harmed: rollback (the run's model is the source
+    /// model, exit code 4), warn or keep [default: rollback with a calibration, else warn]
+    #[arg(long, value_parser = crate::args::word::<OnHarm>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_harm: Option<OnHarm>,
+    /// Calibration of verdicts [default: calibration.json beside the model]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<PathBuf>,
+}
+
+/// The calibration that a flag names, or the one beside the model if it is of this model.
+pub fn calibration(
+    named: Option<&Path>,
+    model_path: &Path,
+    model: &ModelFile,
+    console: &Console,
+) -> Result<Option<Calibration>> {
+    if let Some(path) = named {
+        return Ok(Some(Calibration::load(path)?));
+    }
+    let folder = if model_path.is_dir() { Some(model_path) } else { model_path.parent() };
+    let Some(path) = folder.map(|folder| folder.join(CALIBRATION_FILE)) else { return Ok(None) };
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let calibration = Calibration::load(&path)?;
+    if calibration.origin.model != model.hash()? {
+        console.warn(format!(
+            "{}: was made for another model and is not used; run `udas calibrate` again",
+            path.display()
+        ));
+        return Ok(None);
+    }
+    console.say(format!("calibration: {}", path.display()));
+    Ok(Some(calibration))
+}
+
+/// Measures both models, with progress.
+pub fn judged(
+    [before, after]: [&ModelFile; 2],
+    subjects: &[Subject],
+    calibration: Option<&Calibration>,
+    console: &Console,
+) -> Result<Judgement> {
+    let mut progress = console.progress(subjects.len(), "judging");
+    let device = console.device();
+    let judgement = judge(before, after, subjects, calibration, device, &mut |subject| {
+        progress.advance(subject);
+    })?;
+    progress.finish();
+    Ok(judgement)
+}
+
+/// The word for a decision.
+pub fn word(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Keep => "keep",
+        Decision::RollBack => "roll back",
+        Decision::Abstain => "abstain",
+    }
+}
+
+/// A judgement for people.
+pub fn text(judgement: &Judgement) -> String {
+    let mut text = format!("verdict: {}\n", word(judgement.decision));
+    for reason in &judgement.reasons {
+        let _ = writeln!(text, "  {reason}");
+    }
+    let width = judgement.subjects.iter().map(|s| s.subject.len()).max().unwrap_or(0);
+    let estimate = |estimate: &Estimate| {
+        let mark = if estimate.outside.is_empty() { "" } else { " (outside what was seen)" };
+        format!("{:.3} [{:.3}, {:.3}]{mark}", estimate.score, estimate.low, estimate.high)
+    };
+    for subject in &judgement.subjects {
+        let name = &subject.subject;
+        let scores = match (&subject.predicted_before, &subject.predicted_after) {
+            (Some(before), Some(after)) => {
+                format!("predicted Dice {} -> {}, ", estimate(before), estimate(after))
+            }
+            _ => String::new(),
+        };
+        let (before, after) = (subject.before.volume_ml, subject.after.volume_ml);
+        let _ = writeln!(
+            text,
+            "{name:width$}  {scores}agreement {:.3}, volume {before:.1} -> {after:.1} ml",
+            subject.agreement
+        );
+    }
+    let _ = writeln!(text, "check first: {}", judgement.check_first.join(", "));
+    text
+}
+
+/// What becomes of the adapted model of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Kept,
+    RolledBack,
+}
+
+/// Judges an adaptation that is done, records the verdict, and writes what the run's model is.
+pub fn settle(
+    flags: &JudgingFlags,
+    model_path: &Path,
+    models: [&ModelFile; 2],
+    subjects: &[Subject],
+    folder: &mut RunFolder,
+    console: &Console,
+) -> Result<Fate> {
+    let fate = fate(flags, model_path, models, subjects, folder, console)?;
+    let [before, after] = models;
+    match fate {
+        Fate::Kept => after.save(&folder.model())?,
+        Fate::RolledBack => {
+            after.save(&folder.path().join(REJECTED_FILE))?;
+            before.save(&folder.model())?;
+        }
+    }
+    Ok(fate)
+}
+
+fn fate(
+    flags: &JudgingFlags,
+    model_path: &Path,
+    models: [&ModelFile; 2],
+    subjects: &[Subject],
+    folder: &mut RunFolder,
+    console: &Console,
+) -> Result<Fate> {
+    if interrupt::asked() {
+        return Ok(Fate::Kept);
+    }
+    let calibration = calibration(flags.calibration.as_deref(), model_path, models[0], console)?;
+    let judgement = judged(models, subjects, calibration.as_ref(), console)?;
+    folder.record(Event::Verdict(judgement.verdict()))?;
+    console.say(format!("verdict: {}", word(judgement.decision)));
+    judgement.reasons.iter().for_each(|reason| console.say(format!("  {reason}")));
+    if judgement.decision != Decision::RollBack {
+        return Ok(Fate::Kept);
+    }
+    let default = if calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
+    Ok(match flags.on_harm.unwrap_or(default) {
+        OnHarm::Rollback => Fate::RolledBack,
+        OnHarm::Warn => {
+            let text =
+                "the adaptation seems to have harmed; compare before you use the adapted model";
+            console.warn(text);
+            Fate::Kept
+        }
+        OnHarm::Keep => Fate::Kept,
+    })
+}
+
+/// The adapted weights of a run, wherever they are.
+pub fn adapted_model(run: &Path) -> PathBuf {
+    let rejected = run.join(REJECTED_FILE);
+    if rejected.is_file() { rejected } else { run.to_owned() }
+}
+
+/// The error of a run that was rolled back.
+pub fn rolled_back(folder: &RunFolder) -> anyhow::Error {
+    let rejected = folder.path().join(REJECTED_FILE);
+    failure::rejected(format!(
+        "the adaptation was rolled back: the run's model is the source model; the adapted one is {}",
+        rejected.display()
+    ))
+    .into()
+}

@@ -1,0 +1,82 @@
+//! Models that have gone wrong in known ways, so that a calibration has seen harm.
+use crate::Result;
+use candle_core::Tensor;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use udas_nn::StateDict;
+
+/// What is done to a model's weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Damage {
+    /// Every convolution weight is multiplied by 1 plus Gaussian noise of this standard deviation.
+    Noise(f32),
+    /// Logits times a factor: surer of the same masks, as entropy minimisation makes networks.
+    Sharpened(f32),
+    /// Logits of the foreground plus a summand: masks too large or too small.
+    Inclined(f32),
+}
+
+/// The damages that a calibration goes through in turn.
+pub const DAMAGES: [Damage; 6] = [
+    Damage::Noise(0.1),
+    Damage::Sharpened(4.0),
+    Damage::Inclined(2.0),
+    Damage::Noise(0.3),
+    Damage::Inclined(-2.0),
+    Damage::Noise(0.6),
+];
+
+/// Batch norm on the logits: the last thing that happens to them.
+const LOGIT_NORM: [&str; 2] = ["out_path.2.weight", "out_path.2.bias"];
+
+impl Damage {
+    /// Its name in a calibration file.
+    pub fn name(self) -> String {
+        match self {
+            Self::Noise(deviation) => format!("weight noise {deviation}"),
+            Self::Sharpened(factor) => format!("logits times {factor}"),
+            Self::Inclined(summand) => format!("logits plus {summand}"),
+        }
+    }
+
+    /// The damaged weights.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn apply(self, state: &StateDict, seed: u64) -> Result<StateDict> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut damaged = StateDict::new();
+        for (name, tensor) in state {
+            let tensor = match self {
+                Self::Noise(deviation) if tensor.rank() == 4 => {
+                    let noise = (0..tensor.elem_count())
+                        .map(|_| 1.0 + deviation * normal(&mut random))
+                        .collect::<Vec<f32>>();
+                    (tensor * Tensor::from_vec(noise, tensor.shape(), tensor.device())?)?
+                }
+                Self::Sharpened(factor) if LOGIT_NORM.contains(&name.as_str()) => {
+                    (tensor * f64::from(factor))?
+                }
+                Self::Inclined(summand) if name == LOGIT_NORM[1] => inclined(tensor, summand)?,
+                _ => tensor.clone(),
+            };
+            damaged.insert(name.clone(), tensor);
+        }
+        Ok(damaged)
+    }
+}
+
+/// A binary network's only logit rises; of several, the background's falls.
+fn inclined(bias: &Tensor, summand: f32) -> Result<Tensor> {
+    let mut values: Vec<f32> = bias.to_vec1()?;
+    let sign = if values.len() == 1 { 1.0 } else { -1.0 };
+    values.iter_mut().take(1).for_each(|value| *value += sign * summand);
+    Ok(Tensor::from_vec(values, bias.shape(), bias.device())?)
+}
+
+/// A standard normal number (Box and Muller 1958).
+fn normal(random: &mut ChaCha8Rng) -> f32 {
+    let mut uniform = || (random.next_u32() >> 8) as f32 / (1 << 24) as f32;
+    let radius = (-2.0 * (1.0 - uniform()).ln()).sqrt();
+    radius * (std::f32::consts::TAU * uniform()).cos()
+}

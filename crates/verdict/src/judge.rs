@@ -1,0 +1,125 @@
+//! Measuring two models on unlabelled subjects, and judging the second against the first.
+use crate::calibration::{Calibration, Estimate};
+use crate::judgement::{Basis, Judgement, Measured, SubjectJudgement, check_first};
+use crate::network::Network;
+use crate::observe::Observation;
+use crate::overlap::dice;
+use crate::prediction::foreground_classes;
+use crate::sample::Sample;
+use crate::{Error, Result, rules};
+use candle_core::Device;
+use udas_data::{LabelUse, Subject};
+use udas_model::ModelFile;
+
+/// Slices of each subject that are measured without a calibration, which else says how many.
+pub const SLICES: usize = 16;
+
+/// Says whether `after` should be kept in place of `before` on a target's subjects, whose labels are not
+/// opened. `on_subject` hears the name of each subject that is done.
+///
+/// # Errors
+/// [`Error::Unfit`] for models of different classes or slices, without subjects, or with a calibration of
+/// another model; or when volumes cannot be read.
+pub fn judge(
+    before: &ModelFile,
+    after: &ModelFile,
+    subjects: &[Subject],
+    calibration: Option<&Calibration>,
+    device: &Device,
+    on_subject: &mut dyn FnMut(&str),
+) -> Result<Judgement> {
+    let hash = before.hash()?;
+    check(before, after, subjects)?;
+    if let Some(calibration) = calibration
+        && calibration.origin.model != hash
+    {
+        let text = "the calibration was made for another model; run `udas calibrate` for this one";
+        return Err(Error::Unfit(text.into()));
+    }
+    let same = hash == after.hash()? && before.info.preprocessing == after.info.preprocessing;
+    let (first, second) =
+        (Network::new(&before.state, device)?, Network::new(&after.state, device)?);
+    let mut judged = Vec::with_capacity(subjects.len());
+    for subject in subjects {
+        let slices = calibration.map_or(SLICES, |calibration| calibration.origin.slices);
+        let observe = |network: &Network, model: &ModelFile| -> Result<Observation> {
+            let preprocessing = &model.info.preprocessing;
+            Observation::new(
+                network,
+                &Sample::read(subject, preprocessing, LabelUse::Ignore, slices)?,
+            )
+        };
+        let observed = observe(&first, before)?;
+        let adapted = if same { observed.clone() } else { observe(&second, after)? };
+        judged.push(compare(subject, &observed, &adapted, &first, calibration));
+        on_subject(&subject.id);
+    }
+    let mut ruling = rules::decide(&judged, calibration);
+    let basis = match calibration {
+        Some(_) => Basis::Calibrated,
+        None => Basis::Uncalibrated,
+    };
+    if basis == Basis::Uncalibrated {
+        let text = "Uncalibrated: these are rules on raw signals, without predicted scores; `udas calibrate` \
+                    learns them from labelled source data.";
+        ruling.reasons.push(text.into());
+    }
+    let check_first = check_first(&judged);
+    Ok(Judgement {
+        basis,
+        decision: ruling.decision,
+        reasons: ruling.reasons,
+        subjects: judged,
+        check_first,
+    })
+}
+
+fn compare(
+    subject: &Subject,
+    before: &Observation,
+    after: &Observation,
+    network: &Network,
+    calibration: Option<&Calibration>,
+) -> SubjectJudgement {
+    let reference = calibration.map(|calibration| &calibration.reference);
+    let measured = |observation: &Observation| Measured {
+        signals: observation.signals(reference),
+        volume_ml: observation.volume_ml,
+        components: observation.components,
+    };
+    let (measured_before, measured_after) = (measured(before), measured(after));
+    let estimate = |measured: &Measured| -> Option<Estimate> {
+        Some(calibration?.estimate(&measured.signals))
+    };
+    let classes = foreground_classes(network.task());
+    SubjectJudgement {
+        subject: subject.id.clone(),
+        agreement: dice(&before.labels, &after.labels, classes).unwrap_or(1.0),
+        predicted_before: estimate(&measured_before),
+        predicted_after: estimate(&measured_after),
+        before: measured_before,
+        after: measured_after,
+    }
+}
+
+fn check(before: &ModelFile, after: &ModelFile, subjects: &[Subject]) -> Result<()> {
+    let unfit = |text: &str| Err(Error::Unfit(text.into()));
+    if subjects.is_empty() {
+        return unfit("there are no subjects to judge by; give some");
+    }
+    if before.info.architecture.outputs != after.info.architecture.outputs {
+        return unfit(
+            "the two models segment different numbers of classes; give a model and its adaptation",
+        );
+    }
+    let slicing = |model: &ModelFile| {
+        let preprocessing = &model.info.preprocessing;
+        (preprocessing.plane, preprocessing.turn, preprocessing.spacing, preprocessing.padding)
+    };
+    if slicing(before) != slicing(after) {
+        return unfit(
+            "the two models cut volumes into different slices; give a model and its adaptation",
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Whether an adaptation helped or harmed, said without labels: keep, roll back or abstain, with reasons.
+//!
+//! [`judge`] measures a model before and after adaptation on some slices of each target subject by signals
+//! that do not share the adaptation's objective ([`Signal`]). With a [`Calibration`], which [`calibrate`]
+//! learns from labelled source data under simulated scanner shifts, it predicts each subject's Dice with an
+//! interval, and abstains where the target lies outside what was seen. Without one it goes by conservative
+//! rules. What is promised and what not is in `docs/verdict.md`.
+//!
+//! ```
+//! use candle_core::Device;
+//! use udas_data::{Plane, Preprocessing, expand};
+//! use udas_model::{ModelFile, ModelInfo, Provenance};
+//! use udas_record::Decision;
+//! use udas_unet::{Architecture, UNet};
+//! use udas_verdict::judge;
+//! use udas_volume::{Affine, Volume, write_volume};
+//!
+//! # let folder = std::env::temp_dir().join(format!("udas-verdict-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! let unet = UNet::random(Architecture { filters: 2, outputs: 1 }, 1, &Device::Cpu)?;
+//! let info = ModelInfo::new(unet.architecture(), Preprocessing::upright(Plane::Axial), Provenance::default());
+//! let before = ModelFile { state: unet.parameters().state()?, info };
+//!
+//! let values = (0..1600).map(|v| (v % 37) as f32).collect();
+//! let scan = Volume::new(values, [20, 20, 4], Affine::from_spacing([1.0; 3]))?;
+//! write_volume(&folder.join("scan.nii.gz"), &scan)?;
+//! let subjects = expand(&[folder.join("scan.nii.gz")], "target")?;
+//!
+//! // Nothing has changed, so there is nothing to roll back.
+//! let judgement = judge(&before, &before, &subjects, None, &Device::Cpu, &mut |_| {})?;
+//! assert_eq!(judgement.decision, Decision::Keep);
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod calibrate;
+mod calibration;
+mod damage;
+mod error;
+mod judge;
+mod judgement;
+mod network;
+mod observe;
+mod overlap;
+mod prediction;
+mod regression;
+mod rules;
+mod sample;
+mod shift;
+mod signals;
+
+pub use calibrate::{CalibrateConfig, calibrate};
+pub use calibration::{
+    CALIBRATION_FILE, Calibration, Column, Estimate, Origin, Quality, Row, auroc,
+};
+pub use damage::Damage;
+pub use error::{Error, Result};
+pub use judge::{SLICES, judge};
+pub use judgement::{Basis, Judgement, Measured, SubjectJudgement};
+pub use observe::Reference;
+pub use shift::{FAMILY, Shift};
+pub use signals::confidence::Threshold;
+pub use signals::plausibility::Spread;
+pub use signals::{About, Signal, Signals};

@@ -1,0 +1,98 @@
+//! The network as this crate uses it: labels and confidences of slices, batch-norm statistics of a target.
+use crate::Result;
+use crate::prediction::Prediction;
+use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
+use udas_model::Predictor;
+use udas_nn::{NormMode, RunningUpdate, StateDict};
+use udas_train::Task;
+use udas_unet::UNet;
+
+/// Slices that go through the network together.
+const SLICES: usize = 4;
+
+/// A network with its weights.
+pub struct Network {
+    state: StateDict,
+    predictor: Predictor,
+    device: Device,
+}
+
+/// Mean and variance of each channel of a batch-norm layer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerStatistics {
+    /// Means.
+    pub mean: Vec<f32>,
+    /// Variances.
+    pub variance: Vec<f32>,
+}
+
+impl Network {
+    /// A network in evaluation mode.
+    ///
+    /// # Errors
+    /// When the entries are not those of the network.
+    pub fn new(state: &StateDict, device: &Device) -> Result<Self> {
+        let predictor = Predictor::new(state, device)?;
+        Ok(Self { state: state.clone(), predictor, device: device.clone() })
+    }
+
+    /// What the output channels mean.
+    pub fn task(&self) -> Task {
+        self.predictor.task()
+    }
+
+    /// The weights.
+    pub fn state(&self) -> &StateDict {
+        &self.state
+    }
+
+    /// Labels and confidences of slices `[n, height, width]`.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn predict(&self, images: &[f32], size: [usize; 2]) -> Result<Prediction> {
+        let pixels: usize = size.iter().product();
+        let mut prediction = Prediction::new(self.task());
+        for images in images.chunks(SLICES * pixels) {
+            let batch = self.tensor(images, size)?;
+            let values = self.predictor.forward(&batch)?.flatten_all()?.to_vec1::<f32>()?;
+            for slice in values.chunks_exact(self.task().outputs() * pixels) {
+                prediction.push(slice);
+            }
+        }
+        Ok(prediction)
+    }
+
+    /// The state with batch-norm statistics taken from these slices, as one batch (AdaBN).
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn re_estimated(&self, images: &[f32], size: [usize; 2]) -> Result<StateDict> {
+        let unet = UNet::from_state(&self.state, &self.device)?;
+        let batch = self.tensor(images, size)?;
+        unet.forward(&batch, NormMode::Batch(RunningUpdate::Average { seen: 0 }))?;
+        Ok(unet.parameters().state()?)
+    }
+
+    fn tensor(&self, images: &[f32], [height, width]: [usize; 2]) -> Result<Tensor> {
+        let count = images.len() / (height * width).max(1);
+        Ok(Tensor::from_slice(images, (count, 1, height, width), &self.device)?)
+    }
+}
+
+/// The statistics of every batch-norm layer of a state, in name order.
+///
+/// # Errors
+/// When an entry is not of floating point.
+pub fn layer_statistics(state: &StateDict) -> Result<Vec<LayerStatistics>> {
+    let mut layers: BTreeMap<&str, LayerStatistics> = BTreeMap::new();
+    for (name, tensor) in state {
+        if let Some(layer) = name.strip_suffix(".running_mean") {
+            layers.entry(layer).or_default().mean = tensor.to_vec1()?;
+        } else if let Some(layer) = name.strip_suffix(".running_var") {
+            layers.entry(layer).or_default().variance = tensor.to_vec1()?;
+        }
+    }
+    Ok(layers.into_values().collect())
+}

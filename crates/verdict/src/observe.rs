@@ -1,0 +1,107 @@
+//! One model on one subject's sample: everything that is measured, and the signals that follow from it.
+use crate::Result;
+use crate::network::{Network, layer_statistics};
+use crate::prediction::Prediction;
+use crate::sample::Sample;
+use crate::signals::confidence::{self, Histogram, Threshold};
+use crate::signals::consistency::{self, Consistency};
+use crate::signals::plausibility::{self, Spread};
+use crate::signals::{Signal, Signals, neighbours, norm_distance};
+use serde::{Deserialize, Serialize};
+use udas_nn::StateDict;
+
+/// What a model makes of a subject, without labels.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// Labels of the sample's slices.
+    pub labels: Vec<u8>,
+    /// Confidences of the foreground.
+    pub histogram: Histogram,
+    /// Mean confidence over all pixels.
+    pub confidence: f64,
+    /// Mean confidence over the foreground.
+    pub foreground_confidence: f64,
+    /// Soft Dice confidence.
+    pub soft_dice: f64,
+    /// Under perturbations.
+    pub consistency: Consistency,
+    /// Of neighbouring slices; none where there are none.
+    pub neighbours: Option<f64>,
+    /// Estimated volume of all foreground.
+    pub volume_ml: f64,
+    /// Mean number of parts a slice.
+    pub components: f64,
+    /// Of the model's batch-norm statistics to the sample's.
+    pub norm_distance: f64,
+    /// The state with the sample's batch-norm statistics.
+    pub(crate) re_estimated: StateDict,
+}
+
+/// What the labelled source looks like, for signals that are comparisons with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reference {
+    /// Volume of the labelled foreground in ml, over the source's subjects.
+    pub volume_ml: Spread,
+    /// Parts of the labelled foreground a slice, over the source's subjects.
+    pub components: Spread,
+    /// Mean confidence of the model on the source, over all pixels.
+    pub confidence: f64,
+    /// Above this, as large a share of the source's foreground lies as is right.
+    pub threshold: Threshold,
+}
+
+impl Observation {
+    /// Measures; about three predictions of the sample's slices in all.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn new(network: &Network, sample: &Sample) -> Result<Self> {
+        let prediction = network.predict(&sample.images, sample.size)?;
+        let consistency = consistency::measure(network, sample, &prediction)?;
+        let re_estimated = network.re_estimated(&sample.probed_images(), sample.size)?;
+        let (running, target) =
+            (layer_statistics(network.state())?, layer_statistics(&re_estimated)?);
+        let classes = prediction.classes();
+        let Prediction { labels, .. } = &prediction;
+        Ok(Self {
+            histogram: Histogram::of(&prediction),
+            confidence: confidence::everywhere(&prediction),
+            foreground_confidence: confidence::foreground(&prediction),
+            soft_dice: confidence::soft_dice(&prediction),
+            consistency,
+            neighbours: neighbours::agreement(labels, sample.pixels(), &sample.neighbours, classes),
+            volume_ml: plausibility::volume_ml(labels, sample),
+            components: plausibility::components(labels, sample.size)?,
+            norm_distance: norm_distance::distance(&running, &target),
+            labels: prediction.labels,
+            re_estimated,
+        })
+    }
+
+    /// The signals; those that compare with the source only where it is known.
+    pub fn signals(&self, reference: Option<&Reference>) -> Signals {
+        let mut signals = Signals::from([
+            (Signal::ForegroundConfidence, self.foreground_confidence),
+            (Signal::SoftDiceConfidence, self.soft_dice),
+            (Signal::FlipConsistency, self.consistency.flip),
+            (Signal::ShiftConsistency, self.consistency.shift),
+            (Signal::IntensityConsistency, self.consistency.intensity),
+            (Signal::NormDistance, self.norm_distance),
+        ]);
+        signals.extend(self.neighbours.map(|value| (Signal::NeighbourAgreement, value)));
+        if let Some(reference) = reference {
+            // Logarithms, so that what is absurd does not rule a linear mapping.
+            let volume = reference.volume_ml.deviations(self.volume_ml).ln_1p();
+            let components = reference.components.deviations(self.components).ln_1p();
+            let above = self.histogram.share_from(reference.threshold);
+            signals.extend([
+                (Signal::ThresholdedConfidence, above),
+                (Signal::ConfidenceDifference, reference.confidence - self.confidence),
+                (Signal::VolumeDeviation, volume),
+                (Signal::ComponentDeviation, components),
+            ]);
+        }
+        signals
+    }
+}

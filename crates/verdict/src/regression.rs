@@ -1,0 +1,122 @@
+//! Ridge regression on standardized columns, and the quantile that makes an interval of residuals.
+
+/// Of each column's own square sum: enough to keep columns that say the same from fighting.
+const RIDGE: f64 = 0.01;
+
+/// A linear mapping of standardized columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ridge {
+    /// Mean and standard deviation of each column.
+    pub scale: Vec<[f64; 2]>,
+    /// Weight of each standardized column.
+    pub weights: Vec<f64>,
+    /// Mean of what is predicted.
+    pub intercept: f64,
+}
+
+impl Ridge {
+    /// Fits `y` to `rows` (Hoerl and Kennard 1970). A column of one value gets no weight.
+    pub fn fit(rows: &[Vec<f64>], y: &[f64]) -> Self {
+        let columns = rows.first().map_or(0, Vec::len);
+        let n = rows.len().max(1) as f64;
+        let scale: Vec<[f64; 2]> = (0..columns)
+            .map(|column| {
+                let mean = rows.iter().map(|row| row[column]).sum::<f64>() / n;
+                let square = rows.iter().map(|row| (row[column] - mean).powi(2)).sum::<f64>() / n;
+                [mean, square.sqrt()]
+            })
+            .collect();
+        let intercept = y.iter().sum::<f64>() / n;
+        let mut normal = vec![vec![0.0; columns]; columns];
+        let mut right = vec![0.0; columns];
+        for (row, y) in rows.iter().zip(y) {
+            let row = standardized(row, &scale);
+            for i in 0..columns {
+                right[i] += row[i] * (y - intercept);
+                (0..columns).for_each(|j| normal[i][j] += row[i] * row[j]);
+            }
+        }
+        (0..columns).for_each(|i| normal[i][i] += RIDGE * n);
+        Self { scale, weights: solve(normal, right), intercept }
+    }
+
+    /// The prediction for a row.
+    pub fn predict(&self, row: &[f64]) -> f64 {
+        let row = standardized(row, &self.scale);
+        self.intercept + row.iter().zip(&self.weights).map(|(x, w)| x * w).sum::<f64>()
+    }
+}
+
+fn standardized(row: &[f64], scale: &[[f64; 2]]) -> Vec<f64> {
+    let of = |(x, [mean, deviation]): (&f64, &[f64; 2])| {
+        if *deviation > 1e-12 { (x - mean) / deviation } else { 0.0 }
+    };
+    row.iter().zip(scale).map(of).collect()
+}
+
+/// Gauss's elimination for a symmetric positive definite matrix, which needs no pivoting.
+fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
+    let n = b.len();
+    for i in 0..n {
+        for row in i + 1..n {
+            let factor = a[row][i] / a[i][i];
+            for column in i..n {
+                a[row][column] -= factor * a[i][column];
+            }
+            b[row] -= factor * b[i];
+        }
+    }
+    for i in (0..n).rev() {
+        let known: f64 = (i + 1..n).map(|j| a[i][j] * b[j]).sum();
+        b[i] = (b[i] - known) / a[i][i];
+    }
+    b
+}
+
+/// The value that at least the share `level` of future absolute residuals stays below, if they are drawn as
+/// these were: the ceil((n + 1) level)-th smallest (split conformal prediction, Vovk et al. 2005), the
+/// largest where there are too few; 1 where there are none.
+pub fn half_width(residuals: &[f64], level: f64) -> f64 {
+    let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).collect();
+    sizes.sort_by(f64::total_cmp);
+    let rank = ((sizes.len() + 1) as f64 * level).ceil() as usize;
+    sizes.get(rank.clamp(1, sizes.len().max(1)) - 1).copied().unwrap_or(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linear_relation_is_recovered() {
+        // Two columns without correlation, and one that never changes.
+        let rows: Vec<Vec<f64>> =
+            (0..64).map(|i| vec![f64::from(i % 8), f64::from(i / 8) * 10.0, 3.0]).collect();
+        let truth = |row: &[f64]| 0.2 + 0.05 * row[0] - 0.004 * row[1];
+        let y: Vec<f64> = rows.iter().map(|row| truth(row)).collect();
+        let ridge = Ridge::fit(&rows, &y);
+        for row in &rows {
+            assert!((ridge.predict(row) - truth(row)).abs() < 0.005);
+        }
+        // By its definition, the ridge takes one part in 101 from each weight.
+        let slope = ridge.weights[0] / ridge.scale[0][1];
+        assert!((slope - 0.05 / 1.01).abs() < 1e-12, "{slope}");
+        assert_eq!(ridge.weights[2], 0.0);
+    }
+
+    #[test]
+    fn columns_that_say_the_same_share_their_weight() {
+        let rows: Vec<Vec<f64>> = (0..10).map(|i| vec![f64::from(i), f64::from(i)]).collect();
+        let y: Vec<f64> = (0..10).map(f64::from).collect();
+        let ridge = Ridge::fit(&rows, &y);
+        assert!((ridge.weights[0] - ridge.weights[1]).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_interval_counts_one_more_than_it_has() {
+        let residuals = [0.1, -0.2, 0.3, -0.4];
+        assert_eq!(half_width(&residuals, 0.6), 0.3);
+        assert_eq!(half_width(&residuals, 0.9), 0.4);
+        assert_eq!(half_width(&[], 0.9), 1.0);
+    }
+}

@@ -1,0 +1,132 @@
+//! Judging on the phantom: a small network that has learned, and pairs of models whose order is known.
+use candle_core::{Device, Tensor};
+use std::sync::Arc;
+use udas_data::{
+    BatchPlan, DataSet, LabelUse, Labelled, LabelledBatches, LastBatch, Order, Padding,
+    Preprocessing, Subject, VolumeSlices,
+};
+use udas_model::{ModelFile, ModelInfo, Provenance};
+use udas_nn::{Adam, AdamConfig};
+use udas_phantom::{PhantomConfig, Task as PhantomTask, generate};
+use udas_record::Decision;
+use udas_train::{Batches, Objective, SourceBatches, SourceTraining, Task};
+use udas_unet::{Architecture, UNet};
+use udas_verdict::{Basis, CalibrateConfig, Damage, FAMILY, Judgement, calibrate, judge};
+
+const CPU: Device = Device::Cpu;
+
+struct Bench {
+    _folder: tempfile::TempDir,
+    model: ModelFile,
+    subjects: Vec<Subject>,
+}
+
+/// Heads of one scanner, and a network of two filters that has learned from them for a while.
+fn bench() -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let config = PhantomConfig {
+        task: PhantomTask::Head,
+        out: folder.path().to_owned(),
+        domains: vec!["GE_3".into()],
+        subjects_per_domain: 3,
+        matrix: 32,
+        seed: 1,
+    };
+    generate(&config, &|_| {}).unwrap();
+    let subjects = DataSet::open(folder.path()).unwrap().subjects("GE_3").unwrap();
+    let padding = Padding::Square { multiple: 8 };
+    let preprocessing = Preprocessing { padding, ..Preprocessing::CC359 };
+    let architecture = Architecture { filters: 2, outputs: 1 };
+    let mut training = SourceTraining::new(UNet::random(architecture, 3, &CPU).unwrap());
+    train(&mut training, &subjects, &preprocessing);
+    let info = ModelInfo::new(architecture, preprocessing, Provenance::default());
+    let state = training.unet().parameters().state().unwrap();
+    Bench { _folder: folder, model: ModelFile { state, info }, subjects }
+}
+
+fn train(training: &mut SourceTraining, subjects: &[Subject], preprocessing: &Preprocessing) {
+    let labels = LabelUse::Require { classes: 2 };
+    let slices =
+        VolumeSlices::new(subjects.to_vec(), preprocessing.clone(), labels, usize::MAX).unwrap();
+    let plan =
+        BatchPlan { order: Order::Shuffled { seed: 1 }, batch_size: 8, last: LastBatch::Drop };
+    let batches = LabelledBatches::new(Labelled::new(Arc::new(slices)), plan).unwrap();
+    let batches = SourceBatches::new(batches, Task::Binary, CPU);
+    let mut adam = Adam::new(training.trainable(), AdamConfig::new(1e-2));
+    for epoch in 0..10 {
+        for batch in batches.epoch(epoch).unwrap() {
+            let loss = training.loss(&batch.unwrap()).unwrap();
+            adam.step(&loss.backward().unwrap()).unwrap();
+        }
+    }
+}
+
+/// The model with every logit this low: all background.
+fn silent(model: &ModelFile) -> ModelFile {
+    let mut model = model.clone();
+    let bias = Tensor::new(&[-50f32], &CPU).unwrap();
+    model.state.insert("out_path.2.bias".into(), bias);
+    model
+}
+
+fn damaged(model: &ModelFile, damage: Damage) -> ModelFile {
+    ModelFile { state: damage.apply(&model.state, 99).unwrap(), info: model.info.clone() }
+}
+
+#[track_caller]
+fn expect(judgement: &Judgement, decision: Decision) {
+    assert_eq!(judgement.decision, decision, "{:#?}", judgement.reasons);
+    assert!(!judgement.reasons.is_empty());
+}
+
+#[test]
+fn harm_is_rolled_back_and_no_change_is_kept() {
+    let Bench { _folder, model, subjects } = bench();
+    let config = CalibrateConfig { slices: 8, subjects: 2, seed: 5, shifts: FAMILY.to_vec() };
+    let mut steps = Vec::new();
+    let calibration =
+        calibrate(&model, &subjects, &CPU, &config, &mut |done, of| steps.push((done, of)))
+            .unwrap();
+    assert_eq!(steps.len(), 42);
+    assert_eq!(steps.last(), Some(&(42, 42)));
+    let source: Vec<_> = calibration
+        .rows
+        .iter()
+        .filter(|row| row.shift == "source" && row.model == "as it is")
+        .collect();
+    assert_eq!(source.len(), 2);
+    assert!(source.iter().all(|row| row.dice > 0.6), "the network has not learned: {source:?}");
+
+    for calibration in [None, Some(&calibration)] {
+        let judged = |after: &ModelFile| {
+            judge(&model, after, &subjects, calibration, &CPU, &mut |_| {}).unwrap()
+        };
+        let same = judged(&model);
+        expect(&same, Decision::Keep);
+        assert_eq!(same.subjects.len(), 3);
+        let verdict = same.verdict();
+        let expected = if calibration.is_some() { 3 } else { 0 };
+        assert_eq!(verdict.predictions.len(), expected);
+        assert_eq!(same.basis == Basis::Calibrated, calibration.is_some());
+        expect(&judged(&silent(&model)), Decision::RollBack);
+    }
+    // Noise of this strength is not among the damages that were calibrated with.
+    let noisy = damaged(&model, Damage::Noise(1.0));
+    let judgement =
+        judge(&model, &noisy, &subjects, Some(&calibration), &CPU, &mut |_| {}).unwrap();
+    assert_ne!(judgement.decision, Decision::Keep, "{:#?}", judgement.reasons);
+
+    let error = judge(&noisy, &model, &subjects, Some(&calibration), &CPU, &mut |_| {});
+    assert!(error.unwrap_err().to_string().contains("another model"));
+    let none = judge(&model, &model, &[], None, &CPU, &mut |_| {});
+    assert!(none.unwrap_err().to_string().contains("no subjects"));
+}
+
+#[test]
+fn judging_does_not_open_labels() {
+    let Bench { _folder, model, mut subjects } = bench();
+    for subject in &mut subjects {
+        subject.labels = Some("gone.nii.gz".into());
+    }
+    expect(&judge(&model, &model, &subjects, None, &CPU, &mut |_| {}).unwrap(), Decision::Keep);
+}
