@@ -128,7 +128,7 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
         source: Some(&source),
         target: Some(&target),
     };
-    let record = training::start_record(what, args.seed, &files, &[&job.subjects], console)?;
+    let record = training::start_record(what, args.seed, &files, &[&job.seen()], console)?;
     let resume = folder.begin(&args, record, Phase::Adapt)?;
     let adapted = match job.adapt(&args, &mut folder, resume, console) {
         Ok(adapted) => adapted,
@@ -255,6 +255,14 @@ impl Job {
             resume,
         };
         Ok(self.method.adapt(&model, &self.options, run)?)
+    }
+
+    /// The subjects as the method sees them: with labels for oracles alone.
+    fn seen(&self) -> Vec<Subject> {
+        if self.method.about().needs.contains(&Requirement::TargetLabels) {
+            return self.subjects.clone();
+        }
+        self.subjects.iter().map(Subject::without_labels).collect()
     }
 
     /// The domains that the model was trained on.

@@ -5,9 +5,11 @@ use crate::failure;
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
-use udas_data::{Plane, Subject};
+use udas_data::{DataSet, Plane, Subject};
 use udas_model::ModelFile;
-use udas_record::{Experiment, Input, Outcome, ScoreColumn, SubjectVolumes};
+use udas_record::{
+    Evaluation, Experiment, Input, Outcome, SCORES_FILE, ScoreColumn, SubjectVolumes,
+};
 use udas_volume::{read_labels, stem};
 
 /// Makes one self-contained page of adaptation runs, or of an experiment's results.json
@@ -74,19 +76,18 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
 /// The files of each subject that was predicted in a run folder.
 fn volumes(run: &Path, inputs: &[Input]) -> Result<Vec<SubjectVolumes>> {
     let before = masks(&run.join("before"))?;
+    let truths = truths(run)?;
     let volumes = |after: Subject| {
-        let named = |path: &str| {
-            let name = stem(Path::new(path));
-            name == after.id || name.strip_prefix(&after.id).is_some_and(|end| end.starts_with('_'))
-        };
-        let find = |role: &str| {
-            let found = inputs.iter().find(|input| input.role == role && named(&input.path));
-            found.map(|input| input.path.clone())
-        };
+        let image = inputs.iter().find(|input| {
+            input.role == "image" && named_after(&stem(Path::new(&input.path)), &after.id)
+        });
         let earlier = before.iter().find(|earlier| earlier.id == after.id);
         SubjectVolumes {
-            image: find("image"),
-            truth: find("label"),
+            image: image.map(|input| input.path.clone()),
+            truth: truths
+                .iter()
+                .find(|(id, _)| named_after(id, &after.id))
+                .map(|(_, path)| path.clone()),
             before: earlier.map(|earlier| earlier.image.display().to_string()),
             after: Some(after.image.display().to_string()),
             subject: after.id,
@@ -94,6 +95,32 @@ fn volumes(run: &Path, inputs: &[Input]) -> Result<Vec<SubjectVolumes>> {
         }
     };
     Ok(masks(&run.join("after"))?.into_iter().map(volumes).collect())
+}
+
+/// Whether a file belongs to a subject: its name, perhaps with an ending such as `_ss`.
+fn named_after(name: &str, subject: &str) -> bool {
+    name.strip_prefix(subject).is_some_and(|end| end.is_empty() || end.starts_with('_'))
+}
+
+/// Names and label files of what the run was scored against.
+fn truths(run: &Path) -> Result<Vec<(String, String)>> {
+    let scores = run.join(SCORES_FILE);
+    if !scores.is_file() {
+        return Ok(Vec::new());
+    }
+    let folder = PathBuf::from(Evaluation::read(&scores)?.labels);
+    let shown = |path: &Path| path.display().to_string();
+    Ok(match DataSet::open(&folder) {
+        Ok(set) => {
+            let mut truths = Vec::new();
+            for domain in set.domains() {
+                let subjects = set.subjects(&domain)?.into_iter();
+                truths.extend(subjects.filter_map(|s| Some((s.id, shown(&s.labels?)))));
+            }
+            truths
+        }
+        Err(_) => masks(&folder)?.into_iter().map(|mask| (mask.id, shown(&mask.image))).collect(),
+    })
 }
 
 /// Without labels: the volumes predicted before and after.
