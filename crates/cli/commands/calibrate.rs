@@ -60,7 +60,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     };
     let total = FAMILY.len() * args.shifted.clamp(1, subjects.len().max(1));
     let mut progress = console.progress(total, "calibrating");
-    let mut step = |_, _| progress.advance("");
+    let mut step = |_: usize, _: usize| progress.advance("");
     let calibration = calibrate(&model, &subjects, console.device(), &config, &mut step)?;
     progress.finish();
     calibration.save(&args.out)?;
