@@ -4,6 +4,7 @@ use crate::console::Console;
 use crate::failure;
 use anyhow::Result;
 use clap::Args;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Plane, Subject};
 use udas_model::ModelFile;
@@ -55,6 +56,11 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
         }
     }
     experiment.describe_missing();
+    if experiment.data.name.is_empty() {
+        let targets: BTreeSet<&str> =
+            experiment.outcomes.iter().map(|o| o.target.as_str()).collect();
+        experiment.data.name = targets.into_iter().collect::<Vec<_>>().join(", ");
+    }
     // Paths within results.json start at its folder, those of runs where the program was started.
     let base = match args.runs.as_slice() {
         [only] if only.is_file() => only.parent().unwrap_or(Path::new(".")),

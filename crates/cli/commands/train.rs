@@ -71,8 +71,9 @@ pub struct TrainArgs {
     /// Intensities: min-max, percentile, percentile:LOW,HIGH, z-score or nyul
     #[arg(long, default_value = "min-max")]
     intensity: String,
-    /// Alter the intensities of training slices: none or intensity (gamma, gain, bias field, noise, blur)
-    #[arg(long, default_value = "none", value_parser = word::<AugmentName>)]
+    /// Alter the intensities of training slices: intensity (gamma, gain, bias field, noise, blur), or none (the
+    /// paper's)
+    #[arg(long, default_value = "intensity", value_parser = word::<AugmentName>)]
     augment: AugmentName,
     /// Weights to end with: last, or best-score on the validation subjects
     #[arg(long, default_value = "last", value_parser = word::<Keep>)]
