@@ -85,7 +85,8 @@ impl Objective for Faulty {
             Fault::Gradient => {
                 // The root's value at 0 is 0, its slope is infinite.
                 let weight = parameters.var("init_path.0.weight")?.as_tensor();
-                (loss + (weight * 0.0)?.sqr()?.sum_all()?.sqrt()?)?
+                let same = weight.clone();
+                (loss + (weight - same)?.sqr()?.sum_all()?.sqrt()?)?
             }
             Fault::Statistic => {
                 let var = parameters.var("up1.3.running_var")?;
