@@ -57,7 +57,8 @@ fn data_set(path: &Path) -> Outcome {
 fn preprocessing(path: &Path) -> Outcome {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
-    let preprocessing: Preprocessing = toml::from_str(&text).map_err(|error| named(&error))?;
+    let preprocessing: Preprocessing =
+        toml::from_str(&text).map_err(|error| named(&error.message()))?;
     Ok(preprocessing.check().map_err(|error| named(&error))?)
 }
 

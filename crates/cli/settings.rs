@@ -17,8 +17,9 @@ pub fn with_file<S: Serialize + DeserializeOwned>(
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| failure::input(format!("{shown}: {error}; check the path")))?;
-    let entries: Table = toml::from_str(&text)
-        .map_err(|error| failure::input(format!("{shown}: {error}; correct the file")))?;
+    let entries: Table = toml::from_str(&text).map_err(|error| {
+        failure::input(format!("{shown}: {}; correct the file", in_short(&error, &text)))
+    })?;
     let mut settings = Table::try_from(&given).context("settings cannot be written as TOML")?;
     for (key, value) in entries {
         let id = key.replace('-', "_");
@@ -32,6 +33,13 @@ pub fn with_file<S: Serialize + DeserializeOwned>(
     }
     let wrong = |error| failure::input(format!("{shown}: {error}; see --help for the values"));
     Ok(settings.try_into().map_err(wrong)?)
+}
+
+/// What is wrong with a TOML file and where; the line itself may be of any length.
+fn in_short(error: &toml::de::Error, text: &str) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text.bytes().take(start).filter(|&byte| byte == b'\n').count() + 1;
+    format!("line {line}: {}", error.message())
 }
 
 /// The settings as a file that [`with_file`] reads.

@@ -308,7 +308,7 @@ def checkpoints():
     absolute = pickle_of(("a", b"FloatStorage", "/etc/hostname", [4], [1]))
     add("checkpoint", "absolute_storage.pth", pth(absolute), "etc/hostname")
     packed = archive({"archive/data.pkl": bytes(20_000_000), "archive/data/0": b""}, zipfile.ZIP_DEFLATED)
-    add("checkpoint", "bomb.pth", packed, "bomb.pth", "its pickle")
+    add("checkpoint", "bomb.pth", packed, "bomb.pth", "archive/data.pkl", "compress")
     add("checkpoint", "storage_missing.pth", archive({"archive/data.pkl": sound}), "archive/data/0")
     for name, shape, strides in (
         ("tensor_beyond_its_storage", [5], [1]), ("tensor_of_strides_beyond", [2, 2], [1, 3]), ("tensor_overflows", [2**40, 2**40], [1, 1]),
@@ -353,7 +353,7 @@ def descriptions():
         assert old in sound
         return sound.replace(old, new).encode()
 
-    add("preprocessing", "cut.toml", sound[:20].encode(), "TOML parse error")
+    add("preprocessing", "cut.toml", sound[:20].encode(), "key with no value")
     add("preprocessing", "not_utf8.toml", sound.encode() + b"\xff", "UTF-8")
     add("preprocessing", "nested.toml", b"a = " + b"[" * 9999, "max recursion depth")
     add("preprocessing", "field_missing.toml", edited('plane = "axial"\n', ""), "missing field `plane`")

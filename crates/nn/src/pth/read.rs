@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 /// Tensors may overlap in their storages, as tied weights do; more than this many times the file's bytes only
 /// serves to fill memory.
@@ -83,6 +83,9 @@ impl Archive {
     fn entry(&mut self, name: &str) -> Result<Vec<u8>, String> {
         let wrong = |error: String| format!("its entry {name}: {error}");
         let entry = self.zip.by_name(name).map_err(|error| wrong(error.to_string()))?;
+        if entry.compression() != CompressionMethod::Stored {
+            return Err(wrong("it is compressed, as PyTorch's are not".into()));
+        }
         let mut bytes = Vec::new();
         entry
             .take(self.length)
