@@ -21,7 +21,7 @@ fn trained() -> Bench {
 fn from_a_phantom_to_a_report() {
     let bench = trained();
     bench.succeed(
-        "adapt --model src --data ph --domain Siemens_15 --batch-size 8 --epochs 1 --out ad",
+        "adapt --model src --data ph --domain Siemens_15 --method early-features --batch-size 8 --epochs 1 --out ad",
     );
     let models = [("src", "before", "scores_before"), ("ad", "after", "scores")];
     for (model, name, scores) in models {
@@ -124,12 +124,12 @@ fn bad_input_is_named_with_its_remedy() {
     bench.fail("predict --model src --images empty --out x", 3, &["empty", "holds no images"]);
     bench.fail("predict --model gone --images ph --out x", 3, &["gone"]);
     bench.fail(
-        "adapt --model src --data ph --domain Siemens_15 --level 2 --out x",
+        "adapt --model src --data ph --domain Siemens_15 --method early-features --level 2 --out x",
         3,
         &["udas head", "--level 2"],
     );
     bench.fail(
-        "adapt --model src --head src/head0 --data ph --domain Siemens_15 --level 1 --out x",
+        "adapt --model src --head src/head0 --data ph --domain Siemens_15 --method early-features --level 1 --out x",
         3,
         &["level 0", "--level 0"],
     );

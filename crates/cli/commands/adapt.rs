@@ -25,9 +25,10 @@ use udas_train::{Batches, LabelledBatch, Snapshot, StopRule, Task};
 
 /// Adapts a network to unlabelled volumes of a new scanner
 ///
-/// Example: udas adapt --model runs/source --images new_scanner/*.nii.gz --method early-features --out runs/adapted
+/// Example: udas adapt --model runs/source --images new_scanner/*.nii.gz --out runs/adapted
 ///
-/// `udas methods` lists the methods. The source model is never edited.
+/// `udas methods` lists the methods; the paper's is --method early-features, which needs an early head. The source
+/// model is never edited.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AdaptArgs {
@@ -42,7 +43,7 @@ pub struct AdaptArgs {
     #[serde(flatten)]
     pub target: Images,
     /// Method, as `udas methods` lists them
-    #[arg(long, value_name = "NAME", default_value = "early-features")]
+    #[arg(long, value_name = "NAME", default_value = "augmented-consistency")]
     pub method: String,
     /// Folder of the run
     #[arg(long, value_name = "RUN")]
