@@ -18,7 +18,7 @@ pub fn re_estimate(unet: &UNet, target: &dyn Batches<TargetBatch>) -> Result<()>
 /// Moves every layer's running mean and variance to `(1 - share) * source + share * target`. No weight
 /// changes.
 ///
-/// The target's mean and variance are those over all its slices: E[m] and E[v] + Var[m] over batches, with
+/// The target's mean and variance are those over all its slices: `E[m]` and `E[v] + Var[m]` over batches, with
 /// the batches' own means m and variances v, so that they do not depend on which slices share a batch. That
 /// is exact where a layer's input does not depend on the batch, as in the first layer; behind another batch
 /// norm the input has been normalised batch by batch. Biased and unbiased variance differ by 1 in the number

@@ -273,14 +273,15 @@ impl Changes {
     fn harm_auroc(&self) -> Option<f64> {
         let (harmful, others): (Vec<_>, Vec<_>) =
             self.single.iter().partition(|[_, truth]| *truth < HARM);
-        let scores = |group: Vec<&[f64; 2]>| group.iter().map(|change| -change[0]).collect();
+        let scores =
+            |group: Vec<&[f64; 2]>| -> Vec<f64> { group.iter().map(|change| -change[0]).collect() };
         auroc(&scores(harmful), &scores(others))
     }
 }
 
 /// Chance that a positive has a higher score than a negative, ties counted half (Hanley and McNeil 1982);
 /// none where either is missing.
-pub fn auroc(positives: &Vec<f64>, negatives: &Vec<f64>) -> Option<f64> {
+pub fn auroc(positives: &[f64], negatives: &[f64]) -> Option<f64> {
     let pairs = positives.len() * negatives.len();
     let wins = |p: &f64| -> f64 {
         let of = |n: &f64| if p > n { 1.0 } else { f64::from(u8::from(p == n)) / 2.0 };
@@ -383,7 +384,7 @@ pub(crate) mod tests {
 
     #[test]
     fn auroc_counts_pairs() {
-        assert_eq!(auroc(&vec![0.9, 0.5], &vec![0.1, 0.5]), Some(3.5 / 4.0));
-        assert_eq!(auroc(&vec![], &vec![0.1]), None);
+        assert_eq!(auroc(&[0.9, 0.5], &[0.1, 0.5]), Some(3.5 / 4.0));
+        assert_eq!(auroc(&[], &[0.1]), None);
     }
 }

@@ -58,11 +58,11 @@ fn standardized(row: &[f64], scale: &[[f64; 2]]) -> Vec<f64> {
 fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
     let n = b.len();
     for i in 0..n {
+        let pivot = a[i].clone();
         for row in i + 1..n {
-            let factor = a[row][i] / a[i][i];
-            for column in i..n {
-                a[row][column] -= factor * a[i][column];
-            }
+            let factor = a[row][i] / pivot[i];
+            let columns = a[row].iter_mut().zip(&pivot).skip(i);
+            columns.for_each(|(value, above)| *value -= factor * above);
             b[row] -= factor * b[i];
         }
     }
