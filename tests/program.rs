@@ -37,6 +37,7 @@ fn from_a_phantom_to_a_report() {
     bench.succeed("report ad --out rep --figures");
     let page = std::fs::read_to_string(bench.path("rep/index.html")).unwrap();
     assert!(page.contains("early-features") || page.contains("early features"));
+    assert!(page.contains("as the network sees them"), "both domains' intensities are shown");
     assert!(bench.path("rep/results.csv").is_file());
     let verdict = bench.succeed("verify ad");
     assert!(verdict.contains("the same, to the bit"), "{verdict}");

@@ -6,6 +6,7 @@ mod commands;
 mod console;
 mod failure;
 mod head_search;
+mod histograms;
 mod intensity;
 mod interrupt;
 mod judging;

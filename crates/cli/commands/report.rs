@@ -1,7 +1,7 @@
 //! `udas report`: one page of runs or of an experiment, with its figures.
 use crate::commands::predict::plane_of;
 use crate::console::Console;
-use crate::failure;
+use crate::{failure, histograms};
 use anyhow::Result;
 use clap::Args;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Plane, Subject};
 use udas_model::ModelFile;
 use udas_record::{
-    Evaluation, Experiment, Input, Outcome, SCORES_FILE, ScoreColumn, SubjectVolumes,
+    Evaluation, Experiment, Histogram, Input, Outcome, SCORES_FILE, ScoreColumn, SubjectVolumes,
 };
 use udas_volume::{read_labels, stem};
 
@@ -41,6 +41,7 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
         experiment.title = title.clone();
     }
     let mut plane = Plane::Sagittal;
+    let mut drawn = Vec::new();
     let inputs = experiment.provenance.inputs.clone();
     for outcome in &mut experiment.outcomes {
         let Some(run) = outcome.run.clone().map(PathBuf::from) else { continue };
@@ -54,6 +55,17 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
         if outcome.scores.is_empty() {
             predicted_volumes(outcome)?;
         }
+        match histograms::of_run(&run) {
+            Ok(found) => found.into_iter().for_each(|histogram| {
+                if !drawn.iter().any(|known: &Histogram| known.domain == histogram.domain) {
+                    drawn.push(histogram);
+                }
+            }),
+            Err(error) => console.warn(format!("no histograms of {}: {error:#}", run.display())),
+        }
+    }
+    if experiment.histograms.is_empty() {
+        experiment.histograms = drawn;
     }
     experiment.describe_missing();
     if experiment.data.name.is_empty() {
