@@ -240,3 +240,16 @@ fn foreign_files_are_refused() {
     assert!(matches!(Checkpoint::load(&missing), Err(Error::Io { .. })));
     assert!(refused(&missing).contains("check that"));
 }
+
+#[cfg(unix)]
+#[test]
+fn files_are_as_readable_as_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |name: &str| {
+        std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777
+    };
+    std::fs::write(folder.path().join("plain"), b"x").unwrap();
+    udas_nn::write_whole(&folder.path().join("whole"), b"x").unwrap();
+    assert_eq!(mode("plain"), mode("whole"));
+}
