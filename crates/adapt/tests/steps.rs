@@ -75,14 +75,18 @@ fn check_slopes(method: &dyn Method, outputs: usize, slope: &dyn Fn(&[Vec<f64>])
     }
     entries.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
     assert!(entries[0].0.abs() > 1e-3);
+    let mut errors = Vec::new();
     for (gradient, name, index) in entries.into_iter().take(12) {
         // So small that hardly any ReLU turns over in between.
         let h = 1e-6;
         let numeric = (direct(&name, index, h) - direct(&name, index, -h)) / (2.0 * h);
         let error = (gradient - numeric).abs() / gradient.abs();
-        // The gradient is f32, through batch norms of a tiny batch: some tenths of a percent are rounding.
-        assert!(error < 1e-2, "{outputs} outputs, {name}[{index}]: {gradient} and {numeric}");
+        // Where an f32 value and its f64 twin lie on two sides of a ReLU's kink, single slopes differ more.
+        assert!(error < 0.05, "{outputs} outputs, {name}[{index}]: {gradient} and {numeric}");
+        errors.push(error);
     }
+    errors.sort_by(f64::total_cmp);
+    assert!(errors[errors.len() / 2] < 5e-3, "{outputs} outputs: {errors:?}");
 }
 
 /// Class probabilities of every pixel.
