@@ -1,15 +1,30 @@
 //! Settings of a command: flags over a configuration file over defaults, one struct for all three.
 use crate::failure;
+use crate::run_folder::{RunFolder, Start};
 use anyhow::{Context, Result};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::Table;
 
+/// The settings of a run: flags over the file named by `--config`, or over the run's own where it goes on.
+pub fn of_run<S: Serialize + DeserializeOwned>(
+    given: S,
+    flags: &ArgMatches,
+    config: Option<PathBuf>,
+    (start, run): (Start, &Path),
+) -> Result<S> {
+    let own = || (start == Start::Resume).then(|| RunFolder::config(run));
+    match config.or_else(own) {
+        Some(file) => with_file(given, flags, &file),
+        None => Ok(given),
+    }
+}
+
 /// Lets the entries of a TOML file stand for flags that were not given.
-pub fn with_file<S: Serialize + DeserializeOwned>(
+fn with_file<S: Serialize + DeserializeOwned>(
     given: S,
     flags: &ArgMatches,
     file: &Path,

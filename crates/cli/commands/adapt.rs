@@ -100,15 +100,9 @@ pub struct AdaptArgs {
 
 pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
-    let file = given
-        .config
-        .clone()
-        .or_else(|| (start == Start::Resume).then(|| RunFolder::config(&given.out)));
+    let (config, out) = (given.config.clone(), given.out.clone());
     let (dry_run, asked_epochs) = (given.dry_run, given.options.epochs.is_some());
-    let mut args = match file {
-        Some(file) => settings::with_file(given, flags, &file)?,
-        None => given,
-    };
+    let mut args = settings::of_run(given, flags, config, (start, &out))?;
     let job = Job::prepare(&mut args, console)?;
     job.describe(&args, console);
     if dry_run {

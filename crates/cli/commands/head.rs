@@ -79,15 +79,9 @@ pub struct HeadArgs {
 
 pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
-    let file = given
-        .config
-        .clone()
-        .or_else(|| (start == Start::Resume).then(|| RunFolder::config(&given.out)));
+    let (config, out) = (given.config.clone(), given.out.clone());
     let dry_run = given.dry_run;
-    let args = match file {
-        Some(file) => settings::with_file(given, flags, &file)?,
-        None => given,
-    };
+    let args = settings::of_run(given, flags, config, (start, &out))?;
     if args.level > MAX_LEVEL {
         let text = format!("--level {}: stages are 0 to {MAX_LEVEL}", args.level);
         return Err(failure::usage(&text).into());

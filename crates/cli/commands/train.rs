@@ -115,15 +115,9 @@ struct Plan {
 
 pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
-    let file = given
-        .config
-        .clone()
-        .or_else(|| (start == Start::Resume).then(|| RunFolder::config(&given.out)));
+    let (config, out) = (given.config.clone(), given.out.clone());
     let dry_run = given.dry_run;
-    let args = match file {
-        Some(file) => settings::with_file(given, flags, &file)?,
-        None => given,
-    };
+    let args = settings::of_run(given, flags, config, (start, &out))?;
     let plan = plan(&args, console)?;
     let cache = training::cache_bytes(args.cache_gib)?;
     let set = LabelledSet::open(plan.train.clone(), &plan.preprocessing, plan.task, cache)?;
