@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_model::ModelFile;
+use udas_nn::write_whole;
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///
@@ -26,6 +27,9 @@ pub struct JudgeArgs {
     /// Calibration [default: calibration.json beside the source model]
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
+    /// The judgement as JSON: the verdict, and every signal of every subject
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     #[arg(long, hide = true)]
     config: Option<PathBuf>,
     #[arg(long, hide = true)]
@@ -40,5 +44,8 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     let named = args.calibration.as_deref();
     let calibration = judging::calibration(named, &args.before, &before, console)?;
     let judgement = judging::judged([&before, &after], &subjects, calibration.as_ref(), console)?;
+    if let Some(path) = &args.out {
+        write_whole(path, &serde_json::to_vec_pretty(&judgement)?)?;
+    }
     console.result(judging::text(&judgement), &judgement)
 }

@@ -6,6 +6,7 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
+use udas_metrics::statistics::{auroc, correlation};
 
 /// Version of the file; readers refuse later ones.
 const FORMAT: u32 = 1;
@@ -166,6 +167,7 @@ impl Calibration {
             Column { signal, mean, deviation, weight: ridge.weights[index], low, high }
         };
         let residuals: Vec<f64> = rows.iter().map(|row| row.left_out - row.dice).collect();
+        let scores: Vec<[f64; 2]> = rows.iter().map(|row| [row.left_out, row.dice]).collect();
         let changes = Changes::of(&rows);
         Ok(Self {
             format: FORMAT,
@@ -177,7 +179,7 @@ impl Calibration {
             change_half_width: half_width(&changes.mean_residuals, CHANGE_LEVEL),
             quality: Quality {
                 error: residuals.iter().map(|r| r.abs()).sum::<f64>() / rows.len() as f64,
-                correlation: correlation(&rows),
+                correlation: correlation(&scores).unwrap_or(0.0),
                 harm_auroc: changes.harm_auroc(),
             },
             rows,
@@ -279,27 +281,6 @@ impl Changes {
     }
 }
 
-/// Chance that a positive has a higher score than a negative, ties counted half (Hanley and McNeil 1982);
-/// none where either is missing.
-pub fn auroc(positives: &[f64], negatives: &[f64]) -> Option<f64> {
-    let pairs = positives.len() * negatives.len();
-    let wins = |p: &f64| -> f64 {
-        let of = |n: &f64| if p > n { 1.0 } else { f64::from(u8::from(p == n)) / 2.0 };
-        negatives.iter().map(of).sum()
-    };
-    (pairs > 0).then(|| positives.iter().map(wins).sum::<f64>() / pairs as f64)
-}
-
-fn correlation(rows: &[Row]) -> f64 {
-    let n = rows.len().max(1) as f64;
-    let mean = |of: &dyn Fn(&Row) -> f64| rows.iter().map(of).sum::<f64>() / n;
-    let (x, y) = (mean(&|row| row.left_out), mean(&|row| row.dice));
-    let xy = mean(&|row| (row.left_out - x) * (row.dice - y));
-    let xx = mean(&|row| (row.left_out - x).powi(2));
-    let yy = mean(&|row| (row.dice - y).powi(2));
-    if xx * yy > 0.0 { xy / (xx * yy).sqrt() } else { 0.0 }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -380,11 +361,5 @@ pub(crate) mod tests {
         later.format = FORMAT + 1;
         later.save(&path).unwrap();
         assert!(Calibration::load(&path).unwrap_err().to_string().contains("update udas"));
-    }
-
-    #[test]
-    fn auroc_counts_pairs() {
-        assert_eq!(auroc(&[0.9, 0.5], &[0.1, 0.5]), Some(3.5 / 4.0));
-        assert_eq!(auroc(&[], &[0.1]), None);
     }
 }

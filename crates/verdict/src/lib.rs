@@ -51,9 +51,7 @@ mod shift;
 mod signals;
 
 pub use calibrate::{CalibrateConfig, calibrate};
-pub use calibration::{
-    CALIBRATION_FILE, Calibration, Column, Estimate, Origin, Quality, Row, auroc,
-};
+pub use calibration::{CALIBRATION_FILE, Calibration, Column, Estimate, Origin, Quality, Row};
 pub use damage::Damage;
 pub use error::{Error, Result};
 pub use judge::{SLICES, judge};

@@ -98,8 +98,33 @@ pub struct Adaptation<'a> {
     pub seed: u64,
 }
 
+/// Learns, for a source model, what signals without labels say of the score.
+pub fn calibrate(
+    definition: &Definition,
+    preset: &Preset,
+    [data, model]: [&str; 2],
+    seed: u64,
+    out: &str,
+) -> Step {
+    let seed = seed.to_string();
+    let words = [
+        "calibrate",
+        "--model",
+        model,
+        "--data",
+        data,
+        "--domain",
+        &definition.source,
+        "--out",
+        out,
+        "--seed",
+        &seed,
+    ];
+    step(Resume::StartOver, &words, &[&preset.options.calibrate])
+}
+
 /// Adapts a model to a target.
-pub fn adapt(preset: &Preset, from: &Adaptation, out: &str) -> Step {
+pub fn adapt(definition: &Definition, preset: &Preset, from: &Adaptation, out: &str) -> Step {
     let seed = from.seed.to_string();
     let words = [
         "adapt",
@@ -114,25 +139,42 @@ pub fn adapt(preset: &Preset, from: &Adaptation, out: &str) -> Step {
         "--seed",
         &seed,
     ];
-    let head = from.head.map(|head| ["--head".to_string(), head.to_string()]);
-    let head = head.as_ref().map_or(&[][..], |head| head);
-    let one = match from.scope {
-        Scope::Domain => None,
-        Scope::OneSubject(place) => Some(["--subjects".to_string(), place.to_string()]),
-    };
-    let one = one.as_ref().map_or(&[][..], |one| one);
-    let more = [head, one, &preset.options.adapt, &from.method.options];
-    Step { tolerated: vec![NOT_CONVERGED], ..step(Resume::Continue, &words, &more) }
+    let mut own = from.method.options.clone();
+    if let Some(head) = from.head {
+        own.splice(0..0, ["--head".to_string(), head.to_string()]);
+    }
+    if from.method.source_data {
+        let source = ["--source-data", from.data, "--source-domain", &definition.source];
+        own.extend(source.map(String::from));
+    }
+    if let Scope::OneSubject(place) = from.scope {
+        own.extend(["--subjects".to_string(), place.to_string()]);
+    }
+    let common = without(&preset.options.adapt, &own);
+    let step = step(Resume::Continue, &words, &[&own, &common]);
+    Step { tolerated: vec![NOT_CONVERGED], ..step }
 }
 
-/// Predicts every subject of a domain.
-pub fn predict(model: &str, data: &str, domain: &str, out: &str) -> Step {
+/// Options, each with its values, but for those that `own` has too.
+fn without(options: &[String], own: &[String]) -> Vec<String> {
+    let mut kept = true;
+    let wanted = |word: &&String| {
+        if word.starts_with("--") {
+            kept = !own.contains(word);
+        }
+        kept
+    };
+    options.iter().filter(wanted).cloned().collect()
+}
+
+/// Predicts subjects of a domain.
+pub fn predict(preset: &Preset, model: &str, [data, domain]: [&str; 2], out: &str) -> Step {
     let words = ["predict", "--model", model, "--data", data, "--domain", domain, "--out", out];
-    step(Resume::StartOver, &words, &[])
+    step(Resume::StartOver, &words, &[&preset.options.score])
 }
 
 /// Compares predictions with the labels of a domain.
-pub fn evaluate(predictions: &str, data: &str, domain: &str, out: &str) -> Step {
+pub fn evaluate(preset: &Preset, predictions: &str, [data, domain]: [&str; 2], out: &str) -> Step {
     let words = [
         "evaluate",
         "--predictions",
@@ -144,5 +186,44 @@ pub fn evaluate(predictions: &str, data: &str, domain: &str, out: &str) -> Step 
         "--out",
         out,
     ];
-    step(Resume::StartOver, &words, &[])
+    step(Resume::StartOver, &words, &[&preset.options.score])
+}
+
+/// Judges an adapted model without labels, on the subjects that are scored.
+pub fn judge(
+    preset: &Preset,
+    [before, after, calibration]: [&str; 3],
+    [data, domain]: [&str; 2],
+    out: &str,
+) -> Step {
+    let words = [
+        "judge",
+        "--before",
+        before,
+        "--after",
+        after,
+        "--calibration",
+        calibration,
+        "--data",
+        data,
+        "--domain",
+        domain,
+        "--out",
+        out,
+    ];
+    step(Resume::StartOver, &words, &[&preset.options.score])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_methods_options_stand_in_for_the_presets() {
+        let words = |text: &str| -> Vec<String> { text.split(' ').map(String::from).collect() };
+        let common = words("--epochs 2 --subjects 1-8 --batch-size 20");
+        let own = words("--method tent --subjects 1");
+        assert_eq!(without(&common, &own), words("--epochs 2 --batch-size 20"));
+        assert_eq!(without(&common, &[]), common);
+    }
 }

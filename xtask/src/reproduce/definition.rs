@@ -76,9 +76,12 @@ pub struct Method {
     pub idea: String,
     /// The stage whose output its early head reads; none: it has no early head.
     pub head: Option<usize>,
-    /// Options of `udas adapt`; empty: the source model as it is.
+    /// Options of `udas adapt`, before those of the preset; empty: the source model as it is.
     #[serde(default)]
     pub options: Vec<String>,
+    /// Whether it goes on training on the source's labelled images.
+    #[serde(default)]
+    pub source_data: bool,
 }
 
 impl Method {
@@ -100,8 +103,8 @@ pub struct Preset {
     pub seeds: Vec<u64>,
     /// Parts of the source domain, of which one is left out in training; none: all of it is used.
     pub folds: Option<u64>,
-    /// Size of the phantom, where there are no real data.
-    pub phantom: Phantom,
+    /// Size of the phantom, where there are no real data; none: the preset needs real data.
+    pub phantom: Option<Phantom>,
     /// Options of the program, by command.
     #[serde(default)]
     pub options: Options,
@@ -127,8 +130,12 @@ pub struct Options {
     pub train: Vec<String>,
     /// For `udas head`.
     pub head: Vec<String>,
-    /// For `udas adapt`, whatever the method.
+    /// For `udas calibrate`; empty: verdicts are not studied.
+    pub calibrate: Vec<String>,
+    /// For `udas adapt`, whatever the method; an option that the method has is not taken from here.
     pub adapt: Vec<String>,
+    /// Which subjects of a target are scored and judged.
+    pub score: Vec<String>,
 }
 
 /// What a job takes: for the plan's estimate and for executors.
@@ -148,7 +155,11 @@ pub struct Cost {
     /// Seconds of prediction and evaluation of one subject.
     pub score: f64,
     /// Seconds of making one phantom subject.
+    #[serde(default)]
     pub phantom: f64,
+    /// Seconds of a calibration.
+    #[serde(default)]
+    pub calibrate: f64,
 }
 
 /// Published figures of one target.
@@ -235,9 +246,13 @@ impl Definition {
     /// The preset of this name.
     pub fn preset(&self, name: &str) -> Result<&Preset> {
         self.presets.get(name).with_context(|| {
-            let known: Vec<_> = self.presets.keys().map(String::as_str).collect();
-            format!("{} has no preset `{name}`; it has {}", self.name, known.join(", "))
+            format!("{} has no preset `{name}`; it has {}", self.name, self.preset_names())
         })
+    }
+
+    /// The presets' names, for messages.
+    pub fn preset_names(&self) -> String {
+        self.presets.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 
     /// The methods that a preset compares, in the order of the tables.
@@ -255,11 +270,13 @@ mod tests {
     #[test]
     fn the_experiments_in_the_repository_are_sound() {
         let found = names(&folder()).unwrap();
-        assert_eq!(found, ["cc359", "mnms"]);
+        assert_eq!(found, ["brain_t1", "brain_t1_back", "brain_t1_plain", "cc359", "mnms"]);
         for name in found {
             let definition = load(&folder(), &name).unwrap();
-            for preset in ["quick", "paper"] {
-                let preset = definition.preset(preset).unwrap();
+            let without_data =
+                ["quick", "paper"].map(|preset| definition.presets.contains_key(preset));
+            assert_eq!(without_data, [!name.starts_with("brain"); 2]);
+            for preset in definition.presets.values() {
                 let methods = definition.methods_of(preset);
                 assert!(methods.iter().any(|method| method.kind == MethodKind::Baseline));
                 assert!(methods.iter().any(|method| method.name == definition.focus));

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::commands::{self, Adaptation, Scope};
-use super::definition::{Cost, Definition, Method, Preset};
+use super::definition::{Cost, Definition, Method, Phantom, Preset};
 use super::plan::{Builder, Demand, Job, Stage, Step};
 
 /// Where an experiment's images come from.
@@ -62,10 +62,14 @@ pub struct Cell {
 
 /// Name of the scores in a score job's folder.
 pub const SCORES: &str = "scores.json";
+/// Name of the verdict in a score job's folder, where verdicts are studied.
+pub const JUDGEMENT: &str = "judgement.json";
 /// Name of the predictions in a score job's folder.
 pub const PREDICTIONS: &str = "predictions";
 /// What a run of the program leaves in its folder.
 const MODEL: &str = "model.safetensors";
+/// Name of what a calibration job makes.
+const CALIBRATION: &str = "calibration.json";
 
 impl Grid<'_> {
     /// Adds the experiment's jobs to a plan; returns its cells in the order of targets, methods and seeds.
@@ -96,12 +100,13 @@ impl Grid<'_> {
             Data::Phantom => {
                 let id = self.id(Stage::Phantom, &[]);
                 let path = format!("{{out}}/{id}");
-                let size = &self.preset.phantom;
+                // Presets without a phantom are refused before, where there are no data.
+                let size = self.preset.phantom.unwrap_or(Phantom { subjects: 0, matrix: 0 });
                 let domains = self.definition.targets.len() + 1;
                 let seconds = self.preset.cost.phantom * (size.subjects * domains) as f64;
                 let job = self.job(
                     (id, Stage::Phantom),
-                    vec![commands::phantom(self.definition, size, &path)],
+                    vec![commands::phantom(self.definition, &size, &path)],
                     &[],
                     &["README.txt"],
                     seconds,
@@ -136,6 +141,28 @@ impl Grid<'_> {
         Made { path, job: Some(job), fingerprint: String::new() }
     }
 
+    /// The calibration of a source model, where verdicts are studied.
+    fn add_calibration(
+        &self,
+        plan: &mut Builder,
+        data: &Made,
+        source: &Made,
+        seed: u64,
+    ) -> Option<Made> {
+        if self.preset.options.calibrate.is_empty() {
+            return None;
+        }
+        let id = self.id(Stage::Calibrate, &[&format!("seed-{seed}")]);
+        let path = format!("{{out}}/{id}/{CALIBRATION}");
+        let from = [data.path.as_str(), source.path.as_str()];
+        let step = commands::calibrate(self.definition, self.preset, from, seed, &path);
+        let seconds = self.preset.cost.calibrate;
+        let needs = [data, source];
+        let job = self.job((id, Stage::Calibrate), vec![step], &needs, &[CALIBRATION], seconds);
+        let job = plan.add(job, &data.fingerprint);
+        Some(Made { path, job: Some(job), fingerprint: String::new() })
+    }
+
     fn add_cell(
         &self,
         plan: &mut Builder,
@@ -159,7 +186,7 @@ impl Grid<'_> {
                 scope: self.scope(seed),
                 seed,
             };
-            let step = commands::adapt(self.preset, &from, &path);
+            let step = commands::adapt(self.definition, self.preset, &from, &path);
             let needs: Vec<&Made> = [data, source].into_iter().chain(&head).collect();
             let seen = if self.shot == Shot::One { 1.0 } else { self.subjects() };
             let seconds = seen * self.preset.cost.adapt;
@@ -171,12 +198,22 @@ impl Grid<'_> {
         let id = self.id(Stage::Score, &place);
         let predictions = format!("{{out}}/{id}/{PREDICTIONS}");
         let scores = format!("{{out}}/{id}/{SCORES}");
-        let steps = vec![
-            commands::predict(&model.path, &data.path, target, &predictions),
-            commands::evaluate(&predictions, &data.path, target, &scores),
+        let on = [data.path.as_str(), target];
+        let mut steps = vec![
+            commands::predict(self.preset, &model.path, on, &predictions),
+            commands::evaluate(self.preset, &predictions, on, &scores),
         ];
+        let mut needs = vec![data, model];
+        let calibration =
+            adapted.as_ref().and_then(|_| self.add_calibration(plan, data, source, seed));
+        if let Some(calibration) = &calibration {
+            let judgement = format!("{{out}}/{id}/{JUDGEMENT}");
+            let models = [&source.path, &model.path, &calibration.path].map(String::as_str);
+            steps.push(commands::judge(self.preset, models, on, &judgement));
+            needs.extend([source, calibration]);
+        }
         let seconds = self.subjects() * self.preset.cost.score;
-        let job = self.job((id, Stage::Score), steps, &[data, model], &[SCORES], seconds);
+        let job = self.job((id, Stage::Score), steps, &needs, &[SCORES], seconds);
         let score = plan.add(job, &data.fingerprint);
         let adapt = adapted.and_then(|made| made.job);
         Cell { target: target.into(), method: method.name.clone(), seed, adapt, score }
@@ -206,7 +243,7 @@ impl Grid<'_> {
     /// Subjects of a domain, about.
     fn subjects(&self) -> f64 {
         match self.data {
-            Data::Phantom => self.preset.phantom.subjects as f64,
+            Data::Phantom => self.preset.phantom.map_or(0.0, |phantom| phantom.subjects as f64),
             Data::Folder { subjects, .. } => *subjects as f64,
         }
     }

@@ -12,8 +12,11 @@ pub mod runner;
 mod slurm;
 mod state;
 mod table;
+mod verdicts;
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf, absolute};
 use std::process::Command;
 
@@ -29,7 +32,7 @@ use state::State;
 /// The paper's experiments, each job run once.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// An experiment of xtask/experiments, or `all`.
+    /// An experiment of xtask/experiments, or `all` that have the preset.
     #[arg(long, default_value = "all", value_name = "NAME")]
     experiment: String,
     /// How large: `quick` ends within minutes, `paper` is the published size.
@@ -98,12 +101,23 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn definitions(args: &Args) -> Result<Vec<Definition>> {
     let folder = args.experiments.clone().unwrap_or_else(definition::folder);
-    let names = match args.experiment.as_str() {
-        "all" => definition::names(&folder)?,
-        name => vec![name.to_string()],
-    };
+    if args.experiment != "all" {
+        return Ok(vec![definition::load(&folder, &args.experiment)?]);
+    }
+    let names = definition::names(&folder)?;
     ensure!(!names.is_empty(), "{} holds no experiment files", folder.display());
-    names.iter().map(|name| definition::load(&folder, name)).collect()
+    let all: Vec<Definition> =
+        names.iter().map(|name| definition::load(&folder, name)).collect::<Result<_>>()?;
+    let (with, without): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|definition| definition.presets.contains_key(&args.preset));
+    ensure!(
+        !with.is_empty(),
+        "no experiment has a preset `{}`; {} has {}",
+        args.preset,
+        without[0].name,
+        without[0].preset_names()
+    );
+    Ok(with)
 }
 
 fn out_folder(args: &Args) -> Result<PathBuf> {
@@ -150,7 +164,15 @@ fn grids<'a>(args: &Args, definitions: &'a [Definition]) -> Result<Vec<Prepared<
     let prepare = |definition: &'a Definition| {
         let preset = definition.preset(&args.preset)?;
         let data = match &args.data {
-            None => Data::Phantom,
+            None => {
+                ensure!(
+                    preset.phantom.is_some(),
+                    "{} with preset {} runs on real data only: name their folder with --data",
+                    definition.name,
+                    args.preset
+                );
+                Data::Phantom
+            }
             Some(root) => folder(definition, root, definitions.len())?,
         };
         Ok(Prepared { definition, preset, data, shot })
@@ -158,10 +180,11 @@ fn grids<'a>(args: &Args, definitions: &'a [Definition]) -> Result<Vec<Prepared<
     definitions.iter().map(prepare).collect()
 }
 
-/// The data of one experiment: a folder of its name below `root`, or `root` itself.
+/// The data of one experiment: a folder of its name, or of its data set's, below `root`, or `root` itself.
 fn folder(definition: &Definition, root: &Path, experiments: usize) -> Result<Data> {
-    let below = root.join(&definition.name);
-    let path = if below.is_dir() { below } else { root.to_path_buf() };
+    let names = [&definition.name, &definition.data_set];
+    let below = names.map(|name| root.join(name)).into_iter().find(|below| below.is_dir());
+    let path = below.unwrap_or_else(|| root.to_path_buf());
     ensure!(
         experiments == 1 || path != root,
         "{} has no folder `{}`: name one experiment with --experiment, or place each below its own name",
@@ -185,22 +208,24 @@ fn plan(grids: &[Prepared], out: &Path, program: &Path) -> Result<(Plan, Vec<Vec
 fn show_plan(plan: &Plan, state: &State, capacity: Capacity, args: &Args) {
     let finished = state.all_finished(plan);
     let count = finished.iter().filter(|finished| **finished).count();
+    let mut text = String::new();
     if args.dry_run {
         for (job, finished) in plan.jobs.iter().zip(&finished) {
             let mark = if *finished { "finished" } else { "to run  " };
-            println!("{mark}  {}", job.id);
+            let _ = writeln!(text, "{mark}  {}", job.id);
             for step in &job.steps {
-                println!("          udas {}", plan.fill_in(&step.arguments.join(" ")));
+                let _ =
+                    writeln!(text, "          udas {}", plan.fill_in(&step.arguments.join(" ")));
             }
         }
     }
-    let stages = [Stage::Phantom, Stage::Source, Stage::Head, Stage::Adapt, Stage::Score];
-    let by_stage = stages.map(|stage| {
+    let by_stage = Stage::ALL.map(|stage| {
         let number = plan.jobs.iter().filter(|job| job.stage == stage).count();
         format!("{number} {}", stage.name())
     });
     let estimate = estimate::estimate(plan, state, capacity);
-    let line = format!(
+    let _ = writeln!(
+        text,
         "plan: {} jobs ({}), {count} finished; about {} to go, {} of work, on {} cores",
         plan.jobs.len(),
         by_stage.join(", "),
@@ -208,7 +233,11 @@ fn show_plan(plan: &Plan, state: &State, capacity: Capacity, args: &Args) {
         estimate::duration(estimate.work),
         capacity.threads,
     );
-    if args.dry_run { println!("{line}") } else { eprintln!("{line}") }
+    // A reader that has seen enough (`| head`) is no failure.
+    let _ = match args.dry_run {
+        true => io::stdout().write_all(text.as_bytes()),
+        false => io::stderr().write_all(text.as_bytes()),
+    };
 }
 
 /// One call at a time in a folder; the lock ends with this process, however it ends.
@@ -235,6 +264,13 @@ fn show_results(prepared: &Prepared, cells: &[Cell], plan: &Plan) -> Result<()> 
     let text = table::text(&experiment);
     files::write_atomically(&folder.join("table.txt"), text.as_bytes())?;
     println!("\n{text}");
+    if let Some(study) = verdicts::gather(cells, plan, &experiment)? {
+        let text = study.text();
+        files::write_atomically(&folder.join("verdicts.txt"), text.as_bytes())?;
+        let json = serde_json::to_vec_pretty(&study)?;
+        files::write_atomically(&folder.join("verdicts.json"), &json)?;
+        println!("{text}");
+    }
     let report = folder.join("report");
     let mut udas = Command::new(&plan.program);
     udas.arg("report").arg(folder.join(udas_record::RESULTS_FILE)).arg("--out").arg(&report);

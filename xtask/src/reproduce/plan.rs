@@ -33,19 +33,26 @@ pub enum Stage {
     Source,
     /// Trains an early head.
     Head,
+    /// Learns what signals without labels say of a source model's score.
+    Calibrate,
     /// Adapts a model.
     Adapt,
-    /// Predicts and evaluates.
+    /// Predicts, evaluates, and judges without labels.
     Score,
 }
 
 impl Stage {
+    /// All of them, in their order.
+    pub const ALL: [Self; 6] =
+        [Self::Phantom, Self::Source, Self::Head, Self::Calibrate, Self::Adapt, Self::Score];
+
     /// For folders and for readers.
     pub fn name(self) -> &'static str {
         match self {
             Self::Phantom => "phantom",
             Self::Source => "source",
             Self::Head => "head",
+            Self::Calibrate => "calibrate",
             Self::Adapt => "adapt",
             Self::Score => "score",
         }

@@ -2,8 +2,10 @@
 //!
 //! The unit is the subject, scored before and after. [`Pairs`] takes the differences,
 //! [`wilcoxon_signed_rank`] tests them, [`bootstrap_mean`] puts an interval around their mean, and
-//! [`holm`] corrects the p-values of several such comparisons.
+//! [`holm`] corrects the p-values of several such comparisons. [`auroc`] and [`correlation`] say how well one
+//! number predicts another.
 
+mod association;
 mod bootstrap;
 mod describe;
 mod holm;
@@ -11,6 +13,7 @@ mod normal;
 mod pairs;
 mod wilcoxon;
 
+pub use association::{auroc, correlation};
 pub use bootstrap::{Bootstrap, Interval, IntervalKind, bootstrap_mean};
 pub use describe::Description;
 pub use holm::holm;

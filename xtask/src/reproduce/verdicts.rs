@@ -1,0 +1,319 @@
+//! Verdicts without labels beside the truth: does `udas judge` know harm when the labels say what it was?
+//!
+//! A case is one adaptation, judged on the subjects that were scored. Harm is a mean change of the true Dice
+//! below -0.01, help one above 0.01.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use udas_metrics::statistics::{Description, auroc, correlation};
+use udas_record::{Decision, Experiment, Outcome};
+
+use super::grid::{Cell, JUDGEMENT};
+use super::plan::Plan;
+use super::table::align;
+
+/// A change of Dice that counts as harm, or as help.
+const COUNTS: f64 = 0.01;
+/// The score that verdicts speak of.
+const METRIC: &str = "dice";
+
+/// Every case of an experiment.
+#[derive(Debug, Serialize)]
+pub struct Study {
+    cases: Vec<Case>,
+}
+
+/// One adaptation.
+#[derive(Debug, Serialize)]
+struct Case {
+    target: String,
+    method: String,
+    seed: u64,
+    /// With the calibration, on the subjects that were scored.
+    decision: Decision,
+    /// Without one, by the run itself, on the subjects it adapted to.
+    uncalibrated: Option<Decision>,
+    /// What the run's stop rule watches, first and last.
+    watched: Option<[f64; 2]>,
+    subjects: Vec<Subject>,
+}
+
+/// One subject before and after.
+#[derive(Debug, Serialize)]
+struct Subject {
+    name: String,
+    dice: [f64; 2],
+    predicted: Option<[f64; 2]>,
+    agreement: f64,
+    signals: [BTreeMap<String, f64>; 2],
+}
+
+/// What is read of `udas judge --out`.
+#[derive(Deserialize)]
+struct Judgement {
+    decision: Decision,
+    subjects: Vec<Judged>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Judged {
+    subject: String,
+    before: Measured,
+    after: Measured,
+    agreement: f64,
+    predicted_before: Option<Estimate>,
+    predicted_after: Option<Estimate>,
+}
+
+#[derive(Deserialize)]
+struct Measured {
+    signals: BTreeMap<String, f64>,
+}
+
+#[derive(Deserialize)]
+struct Estimate {
+    score: f64,
+}
+
+/// Gathers what was judged; none where nothing was.
+pub fn gather(cells: &[Cell], plan: &Plan, experiment: &Experiment) -> Result<Option<Study>> {
+    let mut cases = Vec::new();
+    for cell in cells.iter().filter(|cell| cell.adapt.is_some()) {
+        let path = plan.out.join(&plan.jobs[cell.score].id).join(JUDGEMENT);
+        let judged = plan.jobs[cell.score].steps.iter().any(|step| step.arguments[0] == "judge");
+        let same = |outcome: &&Outcome| {
+            outcome.target == cell.target
+                && outcome.method == cell.method
+                && outcome.seed == cell.seed
+        };
+        if let Some(outcome) = experiment.outcomes.iter().find(same).filter(|_| judged) {
+            cases.push(Case::new(outcome, read(&path)?, experiment));
+        }
+    }
+    Ok((!cases.is_empty()).then_some(Study { cases }))
+}
+
+fn read(path: &Path) -> Result<Judgement> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no judgement", path.display()))
+}
+
+impl Case {
+    fn new(outcome: &Outcome, judgement: Judgement, experiment: &Experiment) -> Self {
+        let classes = &experiment.data.classes;
+        let columns: Vec<_> =
+            classes.iter().filter_map(|class| outcome.column(&class.label, METRIC)).collect();
+        let mean = |values: Vec<f64>| Description::of(&values).ok().map(|found| found.mean);
+        let truth = |subject: &str| {
+            let index = outcome.subjects.iter().position(|name| name == subject)?;
+            let of = |side: &Vec<Option<f64>>| side.get(index).copied().flatten();
+            let before = mean(columns.iter().filter_map(|column| of(&column.before)).collect())?;
+            let after = mean(columns.iter().filter_map(|column| of(&column.after)).collect())?;
+            Some([before, after])
+        };
+        let subject = |judged: Judged| {
+            let predicted = judged.predicted_before.zip(judged.predicted_after);
+            Some(Subject {
+                dice: truth(&judged.subject)?,
+                name: judged.subject,
+                predicted: predicted.map(|(before, after)| [before.score, after.score]),
+                agreement: judged.agreement,
+                signals: [judged.before.signals, judged.after.signals],
+            })
+        };
+        let last = outcome.epochs.iter().rev().find_map(|epoch| epoch.score);
+        Self {
+            target: outcome.target.clone(),
+            method: outcome.method.clone(),
+            seed: outcome.seed,
+            decision: judgement.decision,
+            uncalibrated: outcome.verdict.as_ref().map(|verdict| verdict.decision),
+            watched: outcome.score_before.zip(last).map(|(first, last)| [first, last]),
+            subjects: judgement.subjects.into_iter().filter_map(subject).collect(),
+        }
+    }
+
+    /// Mean over subjects of what they have.
+    fn mean(&self, of: impl Fn(&Subject) -> Option<f64>) -> Option<f64> {
+        let values: Vec<f64> = self.subjects.iter().filter_map(of).collect();
+        Description::of(&values).ok().map(|found| found.mean)
+    }
+
+    /// True mean change of Dice.
+    fn change(&self) -> f64 {
+        self.mean(|subject| Some(difference(subject.dice))).unwrap_or(0.0)
+    }
+
+    fn truth(&self) -> usize {
+        match self.change() {
+            change if change > COUNTS => 0,
+            change if change < -COUNTS => 2,
+            _ => 1,
+        }
+    }
+}
+
+fn difference([before, after]: [f64; 2]) -> f64 {
+    after - before
+}
+
+impl Study {
+    /// For people: the confusion, how well scores are predicted, and each signal alone.
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "verdicts on {} adaptations, without labels, beside the truth (help or harm: mean Dice changes by more \
+             than {COUNTS}):\n",
+            self.cases.len()
+        );
+        let calibrated = self.confusion(|case| Some(case.decision));
+        let _ = write!(text, "\nwith a calibration\n{}", align(&calibrated));
+        let uncalibrated = self.confusion(|case| case.uncalibrated);
+        let _ =
+            write!(text, "\nby rules alone, on the subjects adapted to\n{}", align(&uncalibrated));
+        let _ = write!(text, "\n{}", self.prediction());
+        let _ = write!(
+            text,
+            "\nAUROC for harm, by adaptation and by subject\n{}",
+            align(&self.ranking())
+        );
+        text
+    }
+
+    fn confusion(&self, decision: impl Fn(&Case) -> Option<Decision>) -> Vec<Vec<String>> {
+        let decisions = [Decision::Keep, Decision::Abstain, Decision::RollBack];
+        let mut rows = vec![["", "keep", "abstain", "roll back"].map(String::from).to_vec()];
+        for (truth, name) in ["helped", "neither", "harmed"].into_iter().enumerate() {
+            let of = |wanted: Decision| {
+                let cases = self.cases.iter().filter(|case| case.truth() == truth);
+                cases.filter(|case| decision(case) == Some(wanted)).count().to_string()
+            };
+            rows.push(std::iter::once(name.to_string()).chain(decisions.map(of)).collect());
+        }
+        rows
+    }
+
+    /// Predicted Dice after adaptation beside the true one, over cases and subjects.
+    fn prediction(&self) -> String {
+        let subjects = || self.cases.iter().flat_map(|case| &case.subjects);
+        let pairs = |of: fn([f64; 2]) -> f64| -> Vec<[f64; 2]> {
+            subjects()
+                .filter_map(|subject| Some([of(subject.predicted?), of(subject.dice)]))
+                .collect()
+        };
+        let said = |name: &str, pairs: &[[f64; 2]]| {
+            let errors: Vec<f64> = pairs.iter().map(|[said, truth]| (said - truth).abs()).collect();
+            let error = Description::of(&errors).map_or(f64::NAN, |found| found.mean);
+            let correlation = correlation(pairs).map_or("-".into(), |found| format!("{found:.3}"));
+            format!(
+                "{name}: {} subjects, correlation {correlation}, mean absolute error {error:.3}\n",
+                pairs.len()
+            )
+        };
+        said("predicted Dice after adaptation", &pairs(|[_, after]| after))
+            + &said("predicted change of Dice", &pairs(difference))
+    }
+
+    fn ranking(&self) -> Vec<Vec<String>> {
+        let names: std::collections::BTreeSet<&String> = self
+            .cases
+            .iter()
+            .flat_map(|case| &case.subjects)
+            .flat_map(|subject| subject.signals[0].keys())
+            .collect();
+        let mut rows = vec![["less is harm", "adaptations", "subjects"].map(String::from).to_vec()];
+        let mut row = |name: &str, of: &dyn Fn(&Subject) -> Option<f64>| {
+            let cells = [self.auroc_of_cases(|case| case.mean(of)), self.auroc_of_subjects(of)];
+            rows.push(std::iter::once(name.to_string()).chain(cells.map(shown)).collect());
+        };
+        row("predicted change", &|subject| Some(difference(subject.predicted?)));
+        row("agreement of masks before and after", &|subject| Some(subject.agreement));
+        for name in names {
+            row(name, &|subject| {
+                let [before, after] = &subject.signals;
+                Some(after.get(name)? - before.get(name)?)
+            });
+        }
+        let watched = self.auroc_of_cases(|case| case.watched.map(difference));
+        rows.push(vec!["change of what the stop rule watches".into(), shown(watched), "-".into()]);
+        rows
+    }
+
+    fn auroc_of_cases(&self, of: impl Fn(&Case) -> Option<f64>) -> Option<f64> {
+        let values = self.cases.iter().filter_map(|case| Some([of(case)?, case.change()]));
+        auroc_for_harm(values.collect())
+    }
+
+    fn auroc_of_subjects(&self, of: impl Fn(&Subject) -> Option<f64>) -> Option<f64> {
+        let subjects = self.cases.iter().flat_map(|case| &case.subjects);
+        let values = subjects.filter_map(|subject| Some([of(subject)?, difference(subject.dice)]));
+        auroc_for_harm(values.collect())
+    }
+}
+
+/// From pairs of what is known and the true change: a low value should mean harm.
+fn auroc_for_harm(pairs: Vec<[f64; 2]>) -> Option<f64> {
+    let (harmed, others): (Vec<_>, Vec<_>) =
+        pairs.into_iter().partition(|[_, change]| *change < -COUNTS);
+    let lowness = |group: Vec<[f64; 2]>| -> Vec<f64> { group.iter().map(|[x, _]| -x).collect() };
+    auroc(&lowness(harmed), &lowness(others))
+}
+
+fn shown(auroc: Option<f64>) -> String {
+    auroc.map_or("-".into(), |auroc| format!("{auroc:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(decision: Decision, dice: [f64; 2], predicted: [f64; 2]) -> Case {
+        let signals = |value: f64| BTreeMap::from([("flip".to_string(), value)]);
+        let subject = Subject {
+            name: "s".into(),
+            dice,
+            predicted: Some(predicted),
+            agreement: 1.0,
+            // A signal that rises whatever happens.
+            signals: [signals(0.1), signals(0.2)],
+        };
+        Case {
+            target: "t".into(),
+            method: "m".into(),
+            seed: 0,
+            decision,
+            uncalibrated: Some(Decision::Abstain),
+            watched: Some([0.1, 0.9 - dice[1]]),
+            subjects: vec![subject],
+        }
+    }
+
+    #[test]
+    fn harm_that_was_foreseen_counts_and_a_blind_signal_is_worth_a_coin() {
+        let study = Study {
+            cases: vec![
+                case(Decision::Keep, [0.8, 0.9], [0.8, 0.85]),
+                case(Decision::Keep, [0.8, 0.805], [0.8, 0.8]),
+                case(Decision::RollBack, [0.8, 0.5], [0.8, 0.6]),
+            ],
+        };
+        let text = study.text();
+        let line = |start: &str| -> Vec<String> {
+            let found = text.lines().find(|line| line.trim_start().starts_with(start));
+            let found = found.unwrap_or_else(|| panic!("no line {start} in\n{text}"));
+            found.split_whitespace().rev().take(3).map(String::from).collect()
+        };
+        assert_eq!(line("helped"), ["0", "0", "1"]);
+        assert_eq!(line("harmed"), ["1", "0", "0"]);
+        assert_eq!(line("predicted change  ")[..2], ["1.000", "1.000"]);
+        assert_eq!(line("flip")[..2], ["0.500", "0.500"]);
+        // What the stop rule watches rises most where the harm is largest.
+        assert_eq!(line("change of what")[..2], ["-", "0.000"]);
+        // Errors 0.05, 0.005 and 0.1.
+        assert_eq!(line("predicted Dice after")[0], "0.052");
+    }
+}
