@@ -1,5 +1,9 @@
 //! Altering a training slice's contrast, shading, sharpness and noise, to prepare a network for scanners it
 //! has not seen. What is altered is drawn first, can be recorded, and is then applied without chance.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "knots are clamped to their number; pixels are whole rows and columns"
+)]
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
@@ -90,8 +94,10 @@ impl Augmentation {
             *step = (ranges.monotone * 2.0 * (uniform(&mut random) - 0.5)).exp2().powi(3)
         });
         let total: f32 = steps.iter().sum();
-        for i in 1..KNOTS {
-            knots[i] = knots[i - 1] + steps[i - 1] / total;
+        let mut height = 0.0;
+        for (knot, step) in knots.iter_mut().skip(1).zip(steps) {
+            height += step / total;
+            *knot = height;
         }
         let mut between = |[low, high]: [f32; 2]| low + (high - low) * uniform(&mut random);
         let gamma = between(ranges.gamma.map(f32::ln)).exp();

@@ -1,4 +1,8 @@
 //! Padding slices to a common size with edge values, and cutting the padding off again.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a window lies within the padded slice by `Padding::window`"
+)]
 
 use serde::{Deserialize, Serialize};
 

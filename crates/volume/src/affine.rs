@@ -1,4 +1,8 @@
 //! The affine transform from voxel indices to millimetres; no files and no voxels here.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "rows and columns of 3x4 and 3x3 arrays, counted from 0 to 2"
+)]
 
 use std::fmt;
 

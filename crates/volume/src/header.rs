@@ -97,7 +97,8 @@ impl Header {
         };
         if endian == Endian::Big {
             for (start, end, width) in MULTI_BYTE.into_iter().chain(MULTI_BYTE_FORMS) {
-                bytes[start..end].chunks_exact_mut(width).for_each(<[u8]>::reverse);
+                let fields = bytes.get_mut(start..end).unwrap_or_default();
+                fields.chunks_exact_mut(width).for_each(<[u8]>::reverse);
             }
         }
         let header = Self { bytes, kind: FileKind::Volume, warnings: Vec::new() };
@@ -132,7 +133,8 @@ impl Header {
 
     /// The free text, up to 80 bytes.
     pub fn description(&self) -> String {
-        let text = self.bytes[DESCRIP..DESCRIP + 80].split(|&byte| byte == 0).next();
+        let field: [u8; 80] = self.field(DESCRIP);
+        let text = field.split(|&byte| byte == 0).next();
         String::from_utf8_lossy(text.unwrap_or_default()).into_owned()
     }
 
@@ -199,9 +201,10 @@ impl Header {
         }
         let [x, y, z, frames, rest @ ..] = dims;
         if rest.iter().any(|&n| n != 1) {
+            let dims: Vec<_> = dims.into_iter().take(rank as usize).collect();
             return Err(Error::unsupported(
                 path,
-                format!("has more than four dimensions ({:?})", &dims[..rank as usize]),
+                format!("has more than four dimensions ({dims:?})"),
                 "split it into scalar volumes",
             ));
         }
@@ -254,11 +257,11 @@ impl Header {
     /// Voxel sizes by pixdim; the size along an axis of one voxel may be missing.
     fn voxel_sizes(&self, shape: [usize; 3], path: &Path) -> Result<[f64; 3]> {
         let mut sizes = [1.0; 3];
-        for (axis, size) in sizes.iter_mut().enumerate() {
+        for (axis, (size, voxels)) in sizes.iter_mut().zip(shape).enumerate() {
             let value = f64::from(self.f32(PIXDIM + 4 * (axis + 1)));
             if value > 0.0 && value.is_finite() {
                 *size = value;
-            } else if shape[axis] > 1 || value != 0.0 {
+            } else if voxels > 1 || value != 0.0 {
                 let problem = format!("the voxel size along axis {axis} is {value}");
                 return Err(Error::Geometry { path: path.into(), problem });
             }
@@ -278,10 +281,9 @@ impl Header {
         let rotation = quaternion::to_rotation(parts);
         let qfac = if self.f32(PIXDIM) < 0.0 { -1.0 } else { 1.0 };
         let [x, y, z] = sizes;
-        Affine::from_rows(std::array::from_fn(|row| {
-            let [r0, r1, r2] = rotation[row];
-            [r0 * x, r1 * y, r2 * z * qfac, f64::from(self.f32(QOFFSET + 4 * row))]
-        }))
+        let rows = rotation.map(|[r0, r1, r2]| [r0 * x, r1 * y, r2 * z * qfac, 0.0]);
+        let origin = std::array::from_fn(|row| f64::from(self.f32(QOFFSET + 4 * row)));
+        Affine::from_rows(rows).with_origin(origin)
     }
 
     fn in_millimetres(&self, affine: Affine) -> Affine {
@@ -358,15 +360,22 @@ impl Header {
     }
 
     fn put<const N: usize>(&mut self, at: usize, value: [u8; N]) {
-        self.bytes[at..at + N].copy_from_slice(&value);
+        if let Some(field) = self.bytes.get_mut(at..at + N) {
+            field.copy_from_slice(&value);
+        }
+    }
+
+    /// The bytes of a field; zeros beyond the header, where no field lies.
+    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        rest.first_chunk().copied().unwrap_or([0; N])
     }
 
     fn i16(&self, at: usize) -> i16 {
-        i16::from_le_bytes([self.bytes[at], self.bytes[at + 1]])
+        i16::from_le_bytes(self.field(at))
     }
 
     fn f32(&self, at: usize) -> f32 {
-        let b = &self.bytes[at..at + 4];
-        f32::from_le_bytes([b[0], b[1], b[2], b[3]])
+        f32::from_le_bytes(self.field(at))
     }
 }

@@ -33,7 +33,10 @@
 //! ```
 #![forbid(unsafe_code)]
 // Files come from outside: nothing they hold may end the program.
-#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 mod affine;
 mod atomic;

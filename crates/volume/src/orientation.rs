@@ -1,4 +1,8 @@
 //! Bringing an image to RAS axis order and exactly back; no interpolation.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "axes are an order of 0 to 2; offsets count the voxels of a grid, and an image has as many"
+)]
 
 use crate::{Affine, Error, Grid, Image, Result};
 

@@ -1,4 +1,5 @@
 //! Rotations as NIfTI's qform stores them: parts b, c, d of a unit quaternion.
+#![expect(clippy::indexing_slicing, reason = "four squares, counted from 0 to 3")]
 
 /// The rotation of a quaternion by its last three parts (nifti1.h, "METHOD 2").
 pub(crate) fn to_rotation([b, c, d]: [f64; 3]) -> [[f64; 3]; 3] {

@@ -1,4 +1,8 @@
 //! Resampling an image onto another grid: trilinear for intensities, nearest voxel for labels.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "axes counted from 0 to 2; voxels are read by `Image::get`"
+)]
 
 use crate::{Affine, Error, Grid, Image, Labels, Result, Volume};
 
@@ -58,6 +62,10 @@ fn resample<T: Copy + Default>(
     grid: &Grid,
     sample: impl Fn(&Image<T>, [f64; 3]) -> T,
 ) -> Result<Image<T>> {
+    if grid == image.grid() {
+        // Composed affines are the identity but for rounding, which would let NaN and huge neighbours in.
+        return Ok(image.clone());
+    }
     let inverse =
         image.affine().inverse().ok_or_else(|| Error::NotAVolume("a singular affine".into()))?;
     let index_of = inverse.compose(&grid.affine);

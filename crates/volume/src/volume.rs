@@ -77,7 +77,11 @@ impl<T: Copy> Image<T> {
     /// The voxel at `[x, y, z]`, or `None` outside.
     pub fn get(&self, [x, y, z]: [usize; 3]) -> Option<T> {
         let [nx, ny, nz] = self.grid.shape;
-        (x < nx && y < ny && z < nz).then(|| self.data[x + nx * (y + ny * z)])
+        if x < nx && y < ny && z < nz {
+            self.data.get(x + nx * (y + ny * z)).copied()
+        } else {
+            None
+        }
     }
 
     /// Shape and affine.
