@@ -68,7 +68,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     let auroc = quality.harm_auroc.map(|auroc| format!(", AUROC for harm {auroc:.3}"));
     let text = format!(
         "{}\n{} measurements of {} shifts; on shifts left out: error of Dice {:.3}, correlation {:.3}{}; \
-         interval +-{:.3}, of a mean change +-{:.3}",
+         interval +-{:.3}, of a small mean change +-{:.3}",
         args.out.display(),
         calibration.rows.len(),
         FAMILY.len(),
@@ -76,14 +76,14 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         quality.correlation,
         auroc.unwrap_or_default(),
         calibration.half_width,
-        calibration.change_half_width,
+        calibration.change_half_width(0.0),
     );
     let value = json!({
         "calibration": args.out,
         "measurements": calibration.rows.len(),
         "quality": quality,
         "half-width": calibration.half_width,
-        "change-half-width": calibration.change_half_width,
+        "change-half-width": calibration.change_half_width(0.0),
     });
     console.result(text, &value)
 }

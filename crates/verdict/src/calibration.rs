@@ -15,7 +15,9 @@ pub const CALIBRATION_FILE: &str = "calibration.json";
 /// Share of the scores that their intervals should hold.
 const SCORE_LEVEL: f64 = 0.9;
 /// Share of the mean changes that the interval of the decision should hold.
-const CHANGE_LEVEL: f64 = 0.8;
+const CHANGE_LEVEL: f64 = 0.9;
+/// The error of a predicted change grows with its size; this much more Dice and it has doubled.
+const CHANGE_SCALE: f64 = 0.05;
 /// Part of a signal's range that it may lie beyond and still count as seen.
 const MARGIN: f64 = 0.1;
 /// A true change of Dice below this is harm.
@@ -106,8 +108,9 @@ pub struct Calibration {
     pub intercept: f64,
     /// Half the width of a score's interval.
     pub half_width: f64,
-    /// Half the width of the interval of a mean change over subjects.
-    pub change_half_width: f64,
+    /// Error of a mean change over subjects, in parts of its size and [`CHANGE_SCALE`]; follows from the rows.
+    #[serde(skip)]
+    change_error: f64,
     /// On shifts that were left out.
     pub quality: Quality,
     /// Every measurement.
@@ -176,7 +179,7 @@ impl Calibration {
             columns: signals.iter().enumerate().map(column).collect(),
             intercept: ridge.intercept,
             half_width: half_width(&residuals, SCORE_LEVEL),
-            change_half_width: half_width(&changes.mean_residuals, CHANGE_LEVEL),
+            change_error: changes.error(),
             quality: Quality {
                 error: residuals.iter().map(|r| r.abs()).sum::<f64>() / rows.len() as f64,
                 correlation: correlation(&scores).unwrap_or(0.0),
@@ -184,6 +187,13 @@ impl Calibration {
             },
             rows,
         })
+    }
+
+    /// Half the width of the interval of a mean change of Dice over subjects that is predicted as `change`:
+    /// conformal prediction with residuals scaled by the size of the change (Lei et al., J. Am. Stat.
+    /// Assoc. 113, 2018, section 5.2).
+    pub fn change_half_width(&self, change: f64) -> f64 {
+        self.change_error * (CHANGE_SCALE + change.abs())
     }
 
     /// The Dice that these signals speak for.
@@ -218,12 +228,13 @@ impl Calibration {
             Error::file(path, format!("{problem}; make it with `udas calibrate`"))
         };
         let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-        let calibration: Self = serde_json::from_slice(&text)
+        let mut calibration: Self = serde_json::from_slice(&text)
             .map_err(|error| wrong(format!("is no calibration ({error})")))?;
         if calibration.format > FORMAT {
             let text = format!("was written by a later version (format {})", calibration.format);
             return Err(Error::file(path, text + "; update udas"));
         }
+        calibration.change_error = Changes::of(&calibration.rows).error();
         Ok(calibration)
     }
 
@@ -240,15 +251,15 @@ impl Calibration {
 
 /// What the mapping says of changes between two models on the same shifted subjects.
 struct Changes {
-    /// Predicted minus true change, the mean over subjects, for each shift and pair of models.
-    mean_residuals: Vec<f64>,
+    /// Predicted and true change, means over subjects, for each shift and pair of models.
+    means: Vec<[f64; 2]>,
     /// Predicted and true change for each shift, subject and pair of models.
     single: Vec<[f64; 2]>,
 }
 
 impl Changes {
     fn of(rows: &[Row]) -> Self {
-        let mut changes = Self { mean_residuals: Vec::new(), single: Vec::new() };
+        let mut changes = Self { means: Vec::new(), single: Vec::new() };
         let keys: BTreeSet<(&str, &str)> =
             rows.iter().map(|row| (row.shift.as_str(), row.model.as_str())).collect();
         for &(shift, before) in &keys {
@@ -262,14 +273,19 @@ impl Changes {
                     .filter_map(|a| Some((a, to.iter().find(|b| b.subject == a.subject)?)))
                     .map(|(a, b)| [b.left_out - a.left_out, b.dice - a.dice])
                     .collect();
-                let sum: f64 = pairs.iter().map(|[predicted, truth]| predicted - truth).sum();
                 if !pairs.is_empty() {
-                    changes.mean_residuals.push(sum / pairs.len() as f64);
+                    let sums = [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).sum::<f64>());
+                    changes.means.push(sums.map(|sum| sum / pairs.len() as f64));
                 }
                 changes.single.extend(pairs);
             }
         }
         changes
+    }
+
+    fn error(&self) -> f64 {
+        let scaled = |[said, truth]: &[f64; 2]| (said - truth) / (CHANGE_SCALE + said.abs());
+        half_width(&self.means.iter().map(scaled).collect::<Vec<_>>(), CHANGE_LEVEL)
     }
 
     fn harm_auroc(&self) -> Option<f64> {
@@ -339,6 +355,15 @@ pub(crate) mod tests {
         let back = Calibration::load(&path).unwrap();
         assert_eq!(back.columns, calibration.columns);
         assert_eq!(back.rows.len(), calibration.rows.len());
+        let widths = [back.change_half_width(0.1), calibration.change_half_width(0.1)];
+        assert!((widths[0] - widths[1]).abs() < 1e-12 && widths[0] > 0.0, "{widths:?}");
+    }
+
+    #[test]
+    fn a_large_change_has_a_wider_interval_than_a_small_one() {
+        let calibration = linear();
+        let small = calibration.change_half_width(0.0);
+        assert!((calibration.change_half_width(-CHANGE_SCALE) - 2.0 * small).abs() < 1e-12);
     }
 
     #[test]

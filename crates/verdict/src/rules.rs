@@ -99,7 +99,8 @@ fn calibrated(subjects: &[SubjectJudgement], calibration: &Calibration) -> Rulin
         mean(subjects, |subject| Some(subject.predicted_before.as_ref()?.score)),
         mean(subjects, |subject| Some(subject.predicted_after.as_ref()?.score)),
     );
-    let (change, half) = (after - before, calibration.change_half_width);
+    let change = after - before;
+    let half = calibration.change_half_width(change);
     let (low, high) = (change - half, change + half);
     let decision = if high < 0.0 {
         Decision::RollBack
