@@ -13,6 +13,7 @@ mod judging;
 mod method_flags;
 mod observer;
 mod run_folder;
+mod run_subjects;
 mod selection;
 mod settings;
 mod training;

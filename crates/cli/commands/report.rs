@@ -1,6 +1,7 @@
 //! `udas report`: one page of runs or of an experiment, with its figures.
 use crate::commands::predict::plane_of;
 use crate::console::Console;
+use crate::run_subjects::{RunSubjects, complete};
 use crate::{failure, histograms};
 use anyhow::Result;
 use clap::Args;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Plane, Subject};
 use udas_model::ModelFile;
 use udas_record::{
-    Evaluation, Experiment, Histogram, Input, Outcome, SCORES_FILE, ScoreColumn, SubjectVolumes,
+    Evaluation, Experiment, Input, Outcome, SCORES_FILE, ScoreColumn, SubjectVolumes,
 };
 use udas_volume::{read_labels, stem};
 
@@ -40,47 +41,24 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
     if let Some(title) = &args.title {
         experiment.title = title.clone();
     }
-    let mut plane = Plane::Sagittal;
-    let mut drawn = Vec::new();
-    let inputs = experiment.provenance.inputs.clone();
-    for outcome in &mut experiment.outcomes {
-        let Some(run) = outcome.run.clone().map(PathBuf::from) else { continue };
-        if !run.join(udas_model::MODEL_FILE).is_file() {
-            continue;
-        }
-        plane = ModelFile::load(&run, None)?.info.preprocessing.plane;
-        if outcome.volumes.is_empty() {
-            outcome.volumes = volumes(&run, &inputs)?;
-        }
-        if outcome.scores.is_empty() {
-            predicted_volumes(outcome)?;
-        }
-        match histograms::of_run(&run) {
-            Ok(found) => found.into_iter().for_each(|histogram| {
-                if !drawn.iter().any(|known: &Histogram| known.domain == histogram.domain) {
-                    drawn.push(histogram);
-                }
-            }),
-            Err(error) => console.warn(format!("no histograms of {}: {error:#}", run.display())),
-        }
+    let mut subjects = RunSubjects::default();
+    let plane = look_into_runs(&mut experiment, &mut subjects, console)?;
+    // The results are written into another folder, from where relative paths would lead nowhere.
+    let volumes = experiment.outcomes.iter_mut().flat_map(|outcome| &mut outcome.volumes);
+    for path in volumes.flat_map(SubjectVolumes::paths_mut) {
+        *path = std::path::absolute(&*path)?.display().to_string();
     }
-    if experiment.histograms.is_empty() {
-        experiment.histograms = drawn;
-    }
+    histograms::add(&mut experiment, &mut subjects, console);
     experiment.describe_missing();
     if experiment.data.name.is_empty() {
         let targets: BTreeSet<&str> =
             experiment.outcomes.iter().map(|o| o.target.as_str()).collect();
         experiment.data.name = targets.into_iter().collect::<Vec<_>>().join(", ");
     }
-    // Paths within results.json start at its folder, those of runs where the program was started.
-    let base = match args.runs.as_slice() {
-        [only] if only.is_file() => only.parent().unwrap_or(Path::new(".")),
-        _ => Path::new("."),
-    };
     let failed = |error: udas_report::Error| failure::input(format!("{error}"));
     let pictures =
-        udas_report::write_report(&experiment, base, plane_of(plane), &args.out).map_err(failed)?;
+        udas_report::write_report(&experiment, Path::new("."), plane_of(plane), &args.out)
+            .map_err(failed)?;
     let mut files = vec![args.out.join(udas_report::PAGE_FILE)];
     files.extend(udas_report::write_results(&experiment, &args.out).map_err(failed)?);
     if args.figures {
@@ -91,21 +69,41 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
     console.result(page, &serde_json::json!({ "files": files }))
 }
 
-/// The files of each subject that was predicted in a run folder.
-fn volumes(run: &Path, inputs: &[Input]) -> Result<Vec<SubjectVolumes>> {
+/// Adds what the runs' folders know: files for the overlays, volumes where nothing was scored. Returns the plane
+/// of the slices that the first model sees.
+fn look_into_runs(
+    experiment: &mut Experiment,
+    subjects: &mut RunSubjects,
+    console: &Console,
+) -> Result<Plane> {
+    let mut plane = None;
+    let inputs = experiment.provenance.inputs.clone();
+    for outcome in &mut experiment.outcomes {
+        let Some(run) = outcome.run.clone().map(PathBuf::from) else { continue };
+        if !run.join(udas_model::MODEL_FILE).is_file() {
+            continue;
+        }
+        if plane.is_none() {
+            plane = Some(ModelFile::load(&run, None)?.info.preprocessing.plane);
+        }
+        if outcome.volumes.is_empty() {
+            outcome.volumes = volumes(&run)?;
+        }
+        complete(&mut outcome.volumes, subjects.of_run(&run, console));
+        name_by_inputs(&mut outcome.volumes, &run, &inputs)?;
+        if outcome.scores.is_empty() {
+            predicted_volumes(outcome)?;
+        }
+    }
+    Ok(plane.unwrap_or(Plane::Sagittal))
+}
+
+/// The masks of each subject that was predicted in a run folder.
+fn volumes(run: &Path) -> Result<Vec<SubjectVolumes>> {
     let before = masks(&run.join("before"))?;
-    let truths = truths(run)?;
     let volumes = |after: Subject| {
-        let image = inputs.iter().find(|input| {
-            input.role == "image" && named_after(&stem(Path::new(&input.path)), &after.id)
-        });
         let earlier = before.iter().find(|earlier| earlier.id == after.id);
         SubjectVolumes {
-            image: image.map(|input| input.path.clone()),
-            truth: truths
-                .iter()
-                .find(|(id, _)| named_after(id, &after.id))
-                .map(|(_, path)| path.clone()),
             before: earlier.map(|earlier| earlier.image.display().to_string()),
             after: Some(after.image.display().to_string()),
             subject: after.id,
@@ -113,6 +111,25 @@ fn volumes(run: &Path, inputs: &[Input]) -> Result<Vec<SubjectVolumes>> {
         }
     };
     Ok(masks(&run.join("after"))?.into_iter().map(volumes).collect())
+}
+
+/// Where no data set knows the subjects: images that the run read, and labels that it was scored against, of about
+/// the same name.
+fn name_by_inputs(volumes: &mut [SubjectVolumes], run: &Path, inputs: &[Input]) -> Result<()> {
+    let truths = truths(run)?;
+    for files in volumes {
+        if files.image.is_none() {
+            let image = inputs.iter().find(|input| {
+                input.role == "image" && named_after(&stem(Path::new(&input.path)), &files.subject)
+            });
+            files.image = image.map(|input| input.path.clone());
+        }
+        if files.truth.is_none() {
+            let truth = truths.iter().find(|(id, _)| named_after(id, &files.subject));
+            files.truth = truth.map(|(_, path)| path.clone());
+        }
+    }
+    Ok(())
 }
 
 /// Whether a file belongs to a subject: its name, perhaps with an ending such as `_ss`.

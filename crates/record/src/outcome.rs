@@ -65,7 +65,7 @@ pub struct SubjectVolumes {
     /// Prediction of the adapted model.
     #[serde(default)]
     pub after: Option<String>,
-    /// Which frame of files with several, counted from 0.
+    /// Which frame of the image, and of labels with several, counted from 0. Predictions are a file a frame.
     #[serde(default)]
     pub frame: Option<usize>,
     /// An overlay drawn when the volumes were still there: a PNG file.
@@ -78,7 +78,7 @@ pub struct SubjectVolumes {
 
 impl SubjectVolumes {
     /// All its paths.
-    pub(crate) fn paths_mut(&mut self) -> impl Iterator<Item = &mut String> {
+    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut String> {
         let Self { image, truth, before, after, picture, .. } = self;
         [image, truth, before, after, picture].into_iter().flatten()
     }

@@ -109,11 +109,10 @@ fn draw(files: &SubjectVolumes, folder: &Path, plane: Plane) -> Result<EncodedPi
             return EncodedPicture::read(&picture, &files.description);
         }
         let image = read(&image, files.frame)?;
-        let labels = |file: &Option<String>| {
-            path(file).map(|file| read_labels(&file, files.frame)).transpose()
-        };
-        let (truth, before) = (labels(&files.truth)?, labels(&files.before)?);
-        let after = read_labels(&after, files.frame)?;
+        let truth = path(&files.truth).map(|truth| read_truth(&truth, files.frame)).transpose()?;
+        let before =
+            path(&files.before).map(|before| udas_volume::read_labels(&before)).transpose()?;
+        let after = udas_volume::read_labels(&after)?;
         return EncodedPicture::of(
             &overlay(&image, truth.as_ref(), before.as_ref(), &after, plane).draw()?,
         );
@@ -144,8 +143,9 @@ fn read(path: &Path, frame: Option<usize>) -> Result<Volume> {
     }
 }
 
-fn read_labels(path: &Path, frame: Option<usize>) -> Result<Labels> {
-    match frame {
+/// Labels of the image's frame, of a file with all frames or with this one alone.
+fn read_truth(path: &Path, frame: Option<usize>) -> Result<Labels> {
+    match frame.filter(|_| udas_volume::probe(path).is_ok_and(|probe| probe.frames > 1)) {
         None => Ok(udas_volume::read_labels(path)?),
         Some(frame) => first(path, frame, udas_volume::read_label_frames(path, &[frame])?),
     }

@@ -59,6 +59,46 @@ fn a_report_is_one_page_with_overlays_drawn_from_the_volumes() {
 }
 
 #[test]
+fn the_frame_is_the_image_s_and_masks_are_a_file_a_frame() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut experiment, cases) = with_volumes(data.path());
+    let at = |name: &str| data.path().join(name);
+    let drawn = |experiment: &Experiment| Pictures::draw(experiment, data.path(), Plane::Sagittal);
+    let image = |index: usize| at(&format!("image-{index}.nii.gz"));
+    // Series are stored as whole numbers.
+    let images = [0, 1].map(|index| {
+        let image = udas_volume::read(&image(index)).unwrap();
+        image.map(|value| (1000.0 * value).round())
+    });
+    for (index, volume) in images.iter().enumerate() {
+        udas_volume::write_volume(&image(index), volume).unwrap();
+    }
+    let alone = drawn(&experiment);
+    // Both images become frame 1 of two; so do the labels of the first, those of the second stay alone.
+    for (index, volume) in images.into_iter().enumerate() {
+        let frames = [volume.map(|value| -value), volume];
+        udas_volume::write_frames(&image(index), &frames, 30.0).unwrap();
+    }
+    let truth = udas_volume::read_labels(&at("truth-0.nii.gz")).unwrap();
+    let frames = [truth.map(|_| 0), truth];
+    udas_volume::write_label_frames(&at("truth-0.nii.gz"), &frames, 30.0).unwrap();
+    let chosen: Vec<&str> = cases[..2].iter().map(|case| case.subject.as_str()).collect();
+    let volumes = experiment.outcomes.iter_mut().flat_map(|outcome| &mut outcome.volumes);
+    volumes.filter(|files| chosen.contains(&&*files.subject)).for_each(|files| {
+        files.frame = Some(1);
+    });
+    let framed = drawn(&experiment);
+    assert_eq!(framed.missing().count(), 0, "{:?}", framed.missing().collect::<Vec<_>>());
+    let [alone, framed] = [alone, framed].map(|pictures| {
+        let out = tempfile::tempdir().unwrap();
+        let files = figures(&experiment, &pictures, out.path()).unwrap();
+        let png = files.into_iter().filter(|file| file.extension().is_some_and(|end| end == "png"));
+        png.map(|file| std::fs::read(file).unwrap()).collect::<Vec<_>>()
+    });
+    assert!(alone.len() == 6 && alone == framed, "other pictures than of 3-D files");
+}
+
+#[test]
 fn what_cannot_be_drawn_says_why_and_a_picture_stands_in() {
     let (data, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (experiment, cases) = with_volumes(data.path());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use udas_record::{
-    DataSet, Evaluation, Experiment, Input, MethodKind, Origin, Outcome, Provenance, Published,
+    DataSet, Evaluation, Experiment, MethodKind, Origin, Outcome, Provenance, Published,
     RESULTS_FILE, SubjectVolumes,
 };
 
@@ -30,15 +30,14 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
         let after = Evaluation::read(&scored.join(SCORES))?;
         let key = (cell.target.as_str(), cell.seed);
         let source = before.get(&key);
-        let (mut outcome, inputs) = course(cell, plan)?;
+        let mut outcome = course(cell, plan)?;
         outcome.source.clone_from(&definition.source);
         outcome.target.clone_from(&cell.target);
         outcome.method.clone_from(&cell.method);
         outcome.seed = cell.seed;
         outcome.set_scores(source.map(|(_, scores)| scores), &after);
         if let Some((source, _)) = source {
-            let folders = [&folder, source, &scored].map(PathBuf::as_path);
-            outcome.volumes = volumes(&outcome, &inputs, folders);
+            outcome.volumes = volumes(&outcome, [&folder, source, &scored]);
         }
         outcomes.push(outcome);
         if baseline.is_some_and(|baseline| cell.method == baseline.name) {
@@ -53,6 +52,7 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
         metrics: definition.metrics.clone(),
         methods: methods.iter().map(|method| method.description()).collect(),
         outcomes,
+        // Counted by `udas report`, which can read images.
         histograms: Vec::new(),
         published: published(grid),
         provenance: provenance(cells, plan, command),
@@ -61,34 +61,20 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
     Ok(experiment)
 }
 
-/// The files of each subject that was scored, for the pictures of the report: paths below `folder` relative to
-/// it. Masks of single frames of a cine come without their image, which the report cannot read a frame of
-/// beside them.
-fn volumes(
-    outcome: &Outcome,
-    inputs: &[Input],
-    [folder, source, adapted]: [&Path; 3],
-) -> Vec<SubjectVolumes> {
-    let shown = |path: &Path| path.strip_prefix(folder).unwrap_or(path).display().to_string();
-    let input = |role: &str, subject: &str| {
-        let named = |input: &&Input| {
-            let name = Path::new(&input.path).file_name().unwrap_or_default().to_string_lossy();
-            let rest = name.strip_prefix(subject);
-            input.role == role && rest.is_some_and(|rest| rest.starts_with(['.', '_']))
-        };
-        inputs.iter().find(named).map(|input| shown(Path::new(&input.path)))
-    };
+/// The masks of each subject that was scored, for the pictures of the report: paths below `folder` relative to
+/// it. `udas report` finds the images and labels behind them in the data set that the run names, whether the run
+/// saw them or not.
+fn volumes(outcome: &Outcome, [folder, source, adapted]: [&Path; 3]) -> Vec<SubjectVolumes> {
     let mask = |scored: &Path, subject: &str| {
         let path = scored.join(PREDICTIONS).join(format!("{subject}.nii.gz"));
-        path.is_file().then(|| shown(&path))
+        let shown = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        path.is_file().then_some(shown)
     };
     let files = |subject: &String| {
         Some(SubjectVolumes {
             subject: subject.clone(),
-            image: Some(input("image", subject)?),
-            truth: input("label", subject),
             before: mask(source, subject),
-            after: mask(adapted, subject),
+            after: Some(mask(adapted, subject)?),
             ..SubjectVolumes::default()
         })
     };
@@ -103,13 +89,13 @@ pub fn write(experiment: &Experiment, folder: &Path) -> Result<()> {
     files::write_atomically(&folder.join("results.csv"), &csv)
 }
 
-/// The course of a cell's adaptation, and the files it read; nothing for the source model as it is.
-fn course(cell: &Cell, plan: &Plan) -> Result<(Outcome, Vec<Input>)> {
-    let Some(place) = cell.adapt else { return Ok((Outcome::default(), Vec::new())) };
+/// The course of a cell's adaptation; nothing for the source model as it is.
+fn course(cell: &Cell, plan: &Plan) -> Result<Outcome> {
+    let Some(place) = cell.adapt else { return Ok(Outcome::default()) };
     let run = plan.out.join(&plan.jobs[place].id);
-    let (outcome, start) =
+    let (outcome, _) =
         Outcome::from_run(&run).with_context(|| format!("{} is no run", run.display()))?;
-    Ok((outcome, start.map(|start| start.inputs).unwrap_or_default()))
+    Ok(outcome)
 }
 
 fn data_set(grid: &Grid) -> DataSet {
