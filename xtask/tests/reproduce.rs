@@ -2,6 +2,7 @@
 //! of the user's, with one subject, planned only.
 #![cfg(unix)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use udas_record::Experiment;
 
 /// The program: that of the variable UDAS_PROGRAM, or as `cargo test --workspace` has built it beside this one
 /// (built now where it is not there).
@@ -29,9 +32,13 @@ fn program() -> &'static Path {
 }
 
 fn reproduce(experiment: &str, out: &Path, more: &[&str]) -> Command {
+    reproduce_in_size("tiny", experiment, out, more)
+}
+
+fn reproduce_in_size(preset: &str, experiment: &str, out: &Path, more: &[&str]) -> Command {
     let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/experiments");
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(["reproduce", "--experiment", experiment, "--preset", "tiny", "--experiments"]);
+    command.args(["reproduce", "--experiment", experiment, "--preset", preset, "--experiments"]);
     command.arg(experiments).arg("--program").arg(program()).arg("--out").arg(out).args(more);
     command
 }
@@ -49,6 +56,20 @@ fn run_well(mut command: Command) -> String {
 
 fn read(out: &Path, experiment: &str, name: &str) -> String {
     fs::read_to_string(out.join(experiment).join(name)).unwrap()
+}
+
+/// What the report knows, with the files that its pictures are drawn from.
+fn reported(out: &Path, experiment: &str) -> Experiment {
+    Experiment::read(&out.join(experiment).join("report/results.json")).unwrap()
+}
+
+fn pictures(out: &Path, experiment: &str) -> usize {
+    read(out, experiment, "report/index.html").matches("src=\"data:image/png;base64,").count()
+}
+
+/// How many times the program is killed; `UDAS_KILLS` asks for more.
+fn kills_asked() -> u32 {
+    std::env::var("UDAS_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
 }
 
 /// Moments that are random, and the same in every run of the test.
@@ -73,7 +94,7 @@ fn kill(child: &mut Child, with_children: bool) {
 }
 
 #[test]
-fn killed_at_twenty_random_moments_it_comes_to_the_same_table() {
+fn killed_at_random_moments_it_comes_to_the_same_table() {
     let folder = tempfile::tempdir().unwrap();
     let undisturbed = folder.path().join("undisturbed");
     let start = Instant::now();
@@ -83,7 +104,7 @@ fn killed_at_twenty_random_moments_it_comes_to_the_same_table() {
     let mut moments = Moments(1);
     let mut kills = 0;
     let mut round = 0;
-    while kills < 20 {
+    while kills < kills_asked() {
         round += 1;
         let out = folder.path().join(format!("disturbed-{round}"));
         // Until a call ends before its kill: then the table is there, and the next round begins from nothing.
@@ -91,12 +112,15 @@ fn killed_at_twenty_random_moments_it_comes_to_the_same_table() {
             let mut command = reproduce("tiny", &out, &[]);
             command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
             let mut child = command.spawn().unwrap();
-            sleep(Duration::from_millis(20 + moments.below(whole.as_millis() as u64 / 3)));
+            sleep(Duration::from_millis(20 + moments.below(whole.as_millis() as u64 * 2 / 3)));
             if child.try_wait().unwrap().is_some() {
                 break;
             }
             kill(&mut child, moments.below(2) == 0);
             kills += 1;
+            if kills >= kills_asked() {
+                break;
+            }
         }
         run_well(reproduce("tiny", &out, &[]));
         for name in ["table.txt", "results.csv"] {
@@ -135,8 +159,20 @@ fn the_user_s_trees_run_through_in_both_layouts() {
     let data = folder.path().join("data");
     let out = folder.path().join("out");
     run_well(reproduce("all", &out, &["--data", data.to_str().unwrap()]));
-    for experiment in ["tiny", "tiny-hearts"] {
-        assert!(read(&out, experiment, "results.json").contains("\"outcomes\""));
+    for (experiment, shown) in [("tiny", 4), ("tiny-hearts", 6)] {
+        assert_eq!(pictures(&out, experiment), shown, "{experiment}");
+        let reported = reported(&out, experiment);
+        let domains: BTreeSet<&str> =
+            reported.histograms.iter().map(|histogram| histogram.domain.as_str()).collect();
+        assert_eq!((domains.len(), reported.histograms.len()), (3, 3), "{domains:?}");
+        let volumes: Vec<_> = reported.outcomes.iter().flat_map(|o| &o.volumes).collect();
+        assert!(!volumes.is_empty());
+        for files in volumes {
+            let image = files.image.as_ref().unwrap();
+            assert!(Path::new(image).starts_with(&data) && files.truth.is_some(), "{files:?}");
+            let frame = files.subject.split_once("_frame").map(|(_, frame)| frame.parse().unwrap());
+            assert_eq!(files.frame, frame, "{files:?}");
+        }
     }
     // One experiment's tree may be named itself; another tree is another plan.
     let one = data.join("tiny");
@@ -156,6 +192,20 @@ fn one_subject_is_enough_to_adapt() {
     // All subjects are scored, whatever was seen.
     let scores = read(&out, "tiny-hearts", "score/early-features-level-0/A/seed-0/scores.json");
     assert_eq!(scores.matches("\"subject\"").count() % 2, 0, "{scores}");
+}
+
+#[test]
+fn who_is_scored_need_not_be_who_was_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    run_well(reproduce_in_size("parted", "tiny-hearts", &out, &[]));
+    let reported = reported(&out, "tiny-hearts");
+    for outcome in &reported.outcomes {
+        let second = |subject: &String| subject.contains("0002_frame");
+        assert!(outcome.subjects.len() == 2 && outcome.subjects.iter().all(second), "{outcome}");
+    }
+    let drawn: Vec<_> = reported.outcomes.iter().flat_map(|outcome| &outcome.volumes).collect();
+    assert_eq!((drawn.len(), pictures(&out, "tiny-hearts")), (4, 4), "{drawn:?}");
 }
 
 #[test]
