@@ -22,13 +22,12 @@ impl RunSubjects {
     /// the data set is gone.
     pub fn of_run(&mut self, run: &Path, console: &Console) -> &[Subject] {
         let Some((root, domains)) = set_of(run) else { return &[] };
-        let subjects = self.listed.entry((root, domains)).or_insert_with_key(|(root, domains)| {
+        self.listed.entry((root, domains)).or_insert_with_key(|(root, domains)| {
             list(root, domains).unwrap_or_else(|error| {
                 console.warn(format!("pictures and histograms may be missing: {error:#}"));
                 Vec::new()
             })
-        });
-        subjects
+        })
     }
 }
 
