@@ -72,6 +72,23 @@ fn a_calibration_beside_the_model_serves_judge_and_adapt() {
     );
 }
 
+/// A normalisation that makes everything bright: the segmented volume vanishes or explodes, whatever the weights.
+#[test]
+fn harm_is_rolled_back_to_the_source_model_as_it_was() {
+    let bench = Bench::new();
+    bench.succeed("phantom --task head --out ph --domain GE_3 Siemens_15 --subjects 2 --matrix 32");
+    bench.succeed("train --data ph --domain GE_3 --filters 2 --batch-size 8 --epochs 4 --out src");
+    bench.fail(
+        "adapt --model src --data ph --domain Siemens_15 --method source-only --intensity percentile:0,0.5 \
+         --on-harm rollback --out ad",
+        4,
+        &["rolled back", "rejected.safetensors"],
+    );
+    let bytes = |name: &str| std::fs::read(bench.path(name)).unwrap();
+    assert_eq!(bytes("ad/model.safetensors"), bytes("src/model.safetensors"));
+    assert_ne!(bytes("ad/rejected.safetensors"), bytes("src/model.safetensors"));
+}
+
 #[test]
 fn every_order_size_and_kind_comes_back_on_its_own_grid() {
     let bench = trained();

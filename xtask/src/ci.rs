@@ -22,14 +22,15 @@ pub fn run() -> Result<()> {
     announce("package");
     crate::package::run()?;
     licences_and_advisories()?;
+    // Built once, with the features of the tests: another set of packages would build the dependencies anew.
+    step("build", workspace::cargo().args(["test", "--workspace", "--no-run", "--quiet"]))?;
     slurm()?;
     step("tests", workspace::cargo().args(["test", "--workspace"]))
 }
 
-/// The Slurm executor on a real cluster of one node; the script says so where Slurm is not installed.
+/// The Slurm executor on a real cluster of one node, with the programs that the tests run; the script says so
+/// where Slurm is not installed.
 fn slurm() -> Result<()> {
-    let mut build = workspace::cargo();
-    step("build", build.args(["build", "--package", "xtask", "--package", "udas", "--bins"]))?;
     let folder = workspace::metadata()?.target_directory.join("debug");
     let mut script = Command::new("bash");
     script.current_dir(workspace::root()).arg("tests/slurm.sh");

@@ -142,6 +142,9 @@ pub const PATCH_FILE: &str = "patch.safetensors";
 pub struct Job {
     method: &'static dyn Method,
     options: Options,
+    /// The model as its file has it: what an adaptation is judged against, and rolled back to.
+    source: ModelFile,
+    /// The same with the target's normalisation: what is adapted.
     model: ModelFile,
     head: Option<HeadFile>,
     subjects: Vec<Subject>,
@@ -158,7 +161,8 @@ impl Job {
             failure::usage(&text)
         })?;
         let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
-        let mut model = ModelFile::load(&args.model, Some(suggestion))?;
+        let source = ModelFile::load(&args.model, Some(suggestion))?;
+        let mut model = source.clone();
         intensity::replace(&mut model, args.intensity.as_deref())?;
         let needs = method.about().needs;
         let head = if needs.contains(&Requirement::EarlyHead) {
@@ -184,7 +188,7 @@ impl Job {
         let subjects = args.target.subjects(console)?;
         let cache = training::cache_bytes(args.cache_gib)?;
         let target = training::unlabelled(&subjects, &model.info.preprocessing, cache)?;
-        Ok(Self { method, options, model, head, subjects, target })
+        Ok(Self { method, options, source, model, head, subjects, target })
     }
 
     fn describe(&self, args: &AdaptArgs, console: &Console) {
@@ -355,7 +359,7 @@ fn finish(
     let mut patch = Patch::between(&job.model.state, &model.state)?;
     patch.notes = Some(serde_json::to_string(&model.info)?);
     patch.save(&folder.path().join(PATCH_FILE))?;
-    let models = [&job.model, &model];
+    let models = [&job.source, &model];
     let fate = judging::settle(&args.judging, &args.model, models, &job.subjects, folder, console)?;
     let stop = match summary {
         Some(summary) => training::stop_event(Phase::Adapt, summary),

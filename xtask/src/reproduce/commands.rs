@@ -22,6 +22,12 @@ fn step(resume: Resume, words: &[&str], more: &[&[String]]) -> Step {
     Step { arguments, resume, tolerated: Vec::new() }
 }
 
+/// The part of the source domain that this seed leaves out, where the preset has folds.
+fn fold(preset: &Preset, seed: u64) -> Vec<String> {
+    let of = |folds: u64| vec!["--fold".into(), format!("{}/{folds}", seed % folds)];
+    preset.folds.map_or_else(Vec::new, of)
+}
+
 /// Makes the phantom.
 pub fn phantom(definition: &Definition, size: &Phantom, out: &str) -> Step {
     let (subjects, matrix) = (size.subjects.to_string(), size.matrix.to_string());
@@ -45,9 +51,7 @@ pub fn train(definition: &Definition, preset: &Preset, data: &str, seed: u64, ou
         "--seed",
         &seed_text,
     ];
-    let fold = preset.folds.map(|folds| ["--fold".into(), format!("{}/{folds}", seed % folds)]);
-    let fold = fold.as_ref().map_or(&[][..], |fold| fold);
-    step(Resume::Continue, &words, &[fold, &preset.options.train])
+    step(Resume::Continue, &words, &[&fold(preset, seed), &preset.options.train])
 }
 
 /// Trains an early head for a source model, on the subjects it was trained on.
@@ -74,9 +78,7 @@ pub fn head(
         "--seed",
         &seed_text,
     ];
-    let fold = preset.folds.map(|folds| ["--fold".into(), format!("{}/{folds}", seed % folds)]);
-    let fold = fold.as_ref().map_or(&[][..], |fold| fold);
-    step(Resume::Continue, &words, &[fold, &preset.options.head])
+    step(Resume::Continue, &words, &[&fold(preset, seed), &preset.options.head])
 }
 
 /// What an adaptation starts from.
