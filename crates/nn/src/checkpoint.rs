@@ -99,7 +99,7 @@ impl Checkpoint {
     /// `.safetensors`.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path.
+    /// [`Error::Write`] with the path.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let is_pth = path.extension().is_some_and(|extension| extension == "pth");
@@ -126,7 +126,7 @@ impl Checkpoint {
 /// Writes a file so that it is seen whole or not at all: a temporary file beside it, synced, renamed.
 ///
 /// # Errors
-/// [`Error::Io`] with the path.
+/// [`Error::Write`] with the path.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -138,12 +138,17 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.tempfile_in(folder)?;
-        file.write_all(bytes)?;
+        // The file itself: errors that name the temporary one would only confuse.
+        file.as_file_mut().write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
+        // The rename itself lasts only once the folder is synced; not every system can open one.
+        if let Ok(folder) = std::fs::File::open(folder) {
+            let _ = folder.sync_all();
+        }
         Ok(())
     };
-    write().map_err(|source| Error::Io { path: path.to_owned(), source })
+    write().map_err(|reason| Error::Write { path: path.to_owned(), reason })
 }
 
 fn damaged(path: &Path, reason: &str) -> Error {

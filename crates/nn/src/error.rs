@@ -8,13 +8,21 @@ pub enum Error {
     /// A tensor operation failed: shapes, devices or memory.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
-    /// A file could not be read or written.
+    /// A file could not be read.
     #[error("{path}: {source}; check that the path exists and may be accessed", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A file could not be written; what was there before is as it was.
+    #[error("{path} cannot be written ({reason}); is there space, and may the folder be written?", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: std::io::Error,
     },
     /// A file is no checkpoint, or a damaged one.
     #[error("{path}: {reason}", path = path.display())]

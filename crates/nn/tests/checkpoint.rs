@@ -241,6 +241,20 @@ fn foreign_files_are_refused() {
     assert!(refused(&missing).contains("check that"));
 }
 
+#[test]
+fn a_failed_write_names_the_file_once_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // A folder is in the place of the file: the rename at the end fails, for root too.
+    let path = folder.path().join("model.safetensors");
+    std::fs::create_dir(&path).unwrap();
+    let error = udas_nn::write_whole(&path, b"x").unwrap_err();
+    assert!(matches!(error, Error::Write { .. }));
+    let message = error.to_string();
+    assert_eq!(message.matches("model.safetensors").count(), 1, "{message}");
+    assert!(std::error::Error::source(&error).is_none(), "said twice where causes are listed");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 #[cfg(unix)]
 #[test]
 fn files_are_as_readable_as_others() {

@@ -85,15 +85,24 @@ impl EventLog {
         Ok(Self { path, file })
     }
 
-    /// Appends a line and hands it to the disk.
+    /// Appends a line and hands it to the disk. A run that ended before its first line was written starts
+    /// when it is resumed: to an empty log, [`Event::Resume`] is added as [`Event::Start`].
     ///
     /// # Errors
     /// [`Error::Write`]; the file then ends where it did before.
     pub fn append(&mut self, event: &Event) -> Result<(), Error> {
         let fail = |source| Error::Write { path: self.path.clone(), source };
-        let mut line = serde_json::to_string(event).map_err(|e| fail(io::Error::other(e)))?;
+        let metadata = self.file.metadata().map_err(fail)?;
+        if is_removed(&metadata) {
+            return Err(fail(io::Error::other("it was removed while the run went on")));
+        }
+        let end = metadata.len();
+        let line = match event {
+            Event::Resume(start) if end == 0 => serde_json::to_string(&Event::Start(start.clone())),
+            event => serde_json::to_string(event),
+        };
+        let mut line = line.map_err(|e| fail(io::Error::other(e)))?;
         line.push('\n');
-        let end = self.file.metadata().map_err(fail)?.len();
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         written.map_err(|source| {
             // Half a line would spoil the next one.
@@ -101,6 +110,18 @@ impl EventLog {
             fail(source)
         })
     }
+}
+
+/// Whether an open file has lost its last name: what is written to it is lost when it is closed.
+#[cfg(unix)]
+fn is_removed(metadata: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(metadata) == 0
+}
+
+/// An open file cannot be removed here.
+#[cfg(not(unix))]
+fn is_removed(_: &std::fs::Metadata) -> bool {
+    false
 }
 
 /// Not every file system has locks; without them two writers are the user's own care.

@@ -138,6 +138,32 @@ fn a_run_is_neither_overwritten_nor_written_twice_at_a_time() {
     assert!(missing.to_string().contains("is this the folder of a run?"), "{missing}");
 }
 
+#[test]
+fn a_run_that_ended_before_its_first_line_starts_when_it_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = StartRecord { command: "adapt".into(), ..StartRecord::default() };
+    let resume = Event::Resume(start.clone());
+    // Nothing was written, or a part of the line.
+    for torn in ["", "{\"event\":\"start\",\"comm"] {
+        std::fs::write(folder.path().join(EVENTS_FILE), torn).unwrap();
+        let mut log = EventLog::resume(folder.path(), progress(&[])).unwrap();
+        log.append(&resume).unwrap();
+        log.append(&resume).unwrap();
+        let expected = [Event::Start(start.clone()), resume.clone()];
+        assert_eq!(read_events(folder.path()).unwrap(), expected, "{torn:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn events_are_not_written_into_a_file_that_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = EventLog::create(folder.path()).unwrap();
+    std::fs::remove_file(folder.path().join(EVENTS_FILE)).unwrap();
+    let error = log.append(&BEFORE).unwrap_err().to_string();
+    assert!(error.contains(EVENTS_FILE) && error.contains("removed"), "{error}");
+}
+
 const CHILD: &str = "UDAS_TEST_EVENT_LOG_CHILD";
 
 /// Writes epochs until it is killed; runs only as a child of the test below.
