@@ -316,6 +316,8 @@ def checkpoints():
         add("checkpoint", f"{name}.pth", pth(pickle_of(("a", b"FloatStorage", "0", shape, strides))), "a is larger than its storage")
     repeated = pickle_of(("a", b"FloatStorage", "0", [2**40], [0]))
     add("checkpoint", "tensor_of_one_number_repeated.pth", pth(repeated), "as large as the file")
+    exabytes = pickle_of(("a", b"FloatStorage", "0", [2**62], [0]))
+    add("checkpoint", "tensor_whose_bytes_overflow.pth", pth(exabytes), "as large as the file")
     add("checkpoint", "tensor_of_negative_size.pth", pth(pickle_of(("a", b"FloatStorage", "0", [-4], [1]))), "damaged: a tensor")
     add("checkpoint", "half_precision.pth", pth(pickle_of(("a", b"HalfStorage", "0", [4], [1]))), "holds a HalfStorage")
     add("checkpoint", "big_endian.pth", pth(sound, **{"archive/byteorder": b"big"}), "big-endian")

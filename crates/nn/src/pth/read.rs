@@ -108,9 +108,9 @@ impl Archive {
         let outside = || format!("the entry {name} is larger than its storage");
         let count = shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n));
         let count = count.ok_or_else(outside)?;
-        self.allowance = self
-            .allowance
-            .checked_sub(count as u64 * kind.width() as u64)
+        let bytes = (count as u64).checked_mul(kind.width() as u64);
+        self.allowance = bytes
+            .and_then(|bytes| self.allowance.checked_sub(bytes))
             .ok_or_else(|| format!("its tensors are {MAX_SHARING} times as large as the file"))?;
         if !self.storages.contains_key(key) {
             let bytes = self.entry(&format!("{}data/{key}", self.folder))?;
