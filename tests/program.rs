@@ -54,7 +54,11 @@ fn a_calibration_beside_the_model_serves_judge_and_adapt() {
     bench.succeed(
         "calibrate --model src --data ph --domain GE_3 --slices 4 --shifted 1 --out src/calibration.json",
     );
-    let text = bench.succeed("judge --before src --after src --data ph --domain Siemens_15");
+    // A folder that is not there is made, before the work.
+    let text = bench.succeed(
+        "judge --before src --after src --data ph --domain Siemens_15 --out new/folder/judgement.json",
+    );
+    assert!(bench.path("new/folder/judgement.json").is_file());
     assert!(text.contains("verdict: keep") && text.contains("predicted Dice"), "{text}");
     // Statistics can only be re-estimated: nothing to train, so the verdict alone decides the exit code.
     bench.succeed(
@@ -87,6 +91,17 @@ fn harm_is_rolled_back_to_the_source_model_as_it_was() {
     let bytes = |name: &str| std::fs::read(bench.path(name)).unwrap();
     assert_eq!(bytes("ad/model.safetensors"), bytes("src/model.safetensors"));
     assert_ne!(bytes("ad/rejected.safetensors"), bytes("src/model.safetensors"));
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_refused_before_the_work() {
+    let bench = trained();
+    std::fs::write(bench.path("file"), "").unwrap();
+    bench.fail(
+        "calibrate --model src --data ph --domain GE_3 --out file/calibration.json",
+        3,
+        &["file/calibration.json", "choose another --out"],
+    );
 }
 
 #[test]

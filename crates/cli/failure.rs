@@ -65,10 +65,12 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<udas_nn::Error>() {
         return of_network(error);
     }
+    if let Some(error) = cause.downcast_ref::<udas_record::Error>() {
+        return Some(if matches!(error, udas_record::Error::Write { .. }) { 1 } else { 3 });
+    }
     let is_input = cause.is::<udas_data::Error>()
         || cause.is::<udas_volume::Error>()
         || cause.is::<udas_metrics::Error>()
-        || cause.is::<udas_record::Error>()
         || cause.is::<udas_record::ResultsError>();
     if is_input {
         return Some(3);
@@ -93,6 +95,8 @@ fn of_training(error: &udas_train::Error) -> Option<u8> {
 fn of_network(error: &udas_nn::Error) -> Option<u8> {
     match error {
         udas_nn::Error::Tensor(_) | udas_nn::Error::NoParameter(_) => None,
+        // The place is at fault, not what was given.
+        udas_nn::Error::Write { .. } => Some(1),
         _ => Some(3),
     }
 }

@@ -12,6 +12,7 @@ mod interrupt;
 mod judging;
 mod method_flags;
 mod observer;
+mod out_file;
 mod run_folder;
 mod run_subjects;
 mod selection;

@@ -1,6 +1,7 @@
 //! `udas calibrate`: from labelled source data, how signals without labels speak of the true score.
 use crate::args::word;
 use crate::console::Console;
+use crate::out_file;
 use crate::selection;
 use anyhow::Result;
 use clap::Args;
@@ -48,6 +49,7 @@ pub struct CalibrateArgs {
 }
 
 pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
+    out_file::prepare(&args.out)?;
     let layout = selection::preprocessing_of(DataSet::open(&args.data)?.layout());
     let model = ModelFile::load(&args.model, Some(selection::in_plane(layout, args.plane)))?;
     let subjects = selection::domains(&args.data, &args.domain, console)?;

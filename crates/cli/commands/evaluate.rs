@@ -3,7 +3,7 @@ use crate::commands::predict::output_names;
 use crate::commands::report::masks;
 use crate::console::Console;
 use crate::selection::{self, OptionalSet};
-use crate::{failure, interrupt};
+use crate::{failure, interrupt, out_file};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +66,7 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
             return Err(failure::usage("give --labels DIR, or --data and --domain").into());
         }
     };
+    out_file::prepare(&args.out)?;
     interrupt::flag();
     let mut rows: Vec<(String, SubjectScores)> = Vec::new();
     let mut progress = console.progress(pairs.len(), "subjects");

@@ -1,6 +1,7 @@
 //! `udas judge`: two models on unlabelled volumes, and whether the second should be kept.
 use crate::console::Console;
 use crate::judging;
+use crate::out_file;
 use crate::selection::{self, Images};
 use anyhow::Result;
 use clap::Args;
@@ -37,6 +38,7 @@ pub struct JudgeArgs {
 }
 
 pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
+    args.out.as_deref().map_or(Ok(()), out_file::prepare)?;
     let suggestion = selection::in_plane(args.images.preprocessing()?, None);
     let before = ModelFile::load(&args.before, Some(suggestion.clone()))?;
     let after = ModelFile::load(&judging::adapted_model(&args.after), Some(suggestion))?;

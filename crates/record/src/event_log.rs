@@ -41,9 +41,9 @@ impl EventLog {
     /// [`Error::Exists`] where the run has one already, [`Error::Write`] where it cannot be made.
     pub fn create(run: &Path) -> Result<Self, Error> {
         let path = run.join(EVENTS_FILE);
-        let fail = |source: io::Error| match source.kind() {
+        let fail = |reason: io::Error| match reason.kind() {
             io::ErrorKind::AlreadyExists => Error::Exists { path: path.clone() },
-            _ => Error::Write { path: path.clone(), source },
+            _ => Error::Write { path: path.clone(), reason },
         };
         std::fs::create_dir_all(run).map_err(fail)?;
         let file = OpenOptions::new().append(true).create_new(true).open(&path).map_err(fail)?;
@@ -63,7 +63,7 @@ impl EventLog {
     /// [`Error::Line`] for a line that is no event, [`Error::Write`] where it cannot be written.
     pub fn resume(run: &Path, progress: Progress) -> Result<Self, Error> {
         let path = run.join(EVENTS_FILE);
-        let io = |source| Error::Io { path: path.clone(), source };
+        let io = |reason| Error::Io { path: path.clone(), reason };
         let mut old = OpenOptions::new().read(true).append(true).open(&path).map_err(io)?;
         lock(&old, &path)?;
         let mut bytes = Vec::new();
@@ -79,7 +79,7 @@ impl EventLog {
             return Ok(Self { path, file: old });
         }
         write_whole(&path, wanted.as_bytes())
-            .map_err(|source| Error::Write { path: path.clone(), source })?;
+            .map_err(|reason| Error::Write { path: path.clone(), reason })?;
         let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
         lock(&file, &path)?;
         Ok(Self { path, file })
@@ -91,7 +91,7 @@ impl EventLog {
     /// # Errors
     /// [`Error::Write`]; the file then ends where it did before.
     pub fn append(&mut self, event: &Event) -> Result<(), Error> {
-        let fail = |source| Error::Write { path: self.path.clone(), source };
+        let fail = |reason| Error::Write { path: self.path.clone(), reason };
         let metadata = self.file.metadata().map_err(fail)?;
         if is_removed(&metadata) {
             return Err(fail(io::Error::other("it was removed while the run went on")));

@@ -10,20 +10,20 @@ pub const EVENTS_FILE: &str = "events.jsonl";
 #[non_exhaustive]
 pub enum Error {
     /// The file is not there or cannot be opened.
-    #[error("{path}: {source}; is this the folder of a run?", path = path.display())]
+    #[error("{path}: {reason}; is this the folder of a run?", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The file cannot be written.
-    #[error("{path}: {source}; is there space, and may the folder be written?", path = path.display())]
+    #[error("{path}: {reason}; is there space, and may the folder be written?", path = path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The run has a log already.
     #[error("{path} is there already: resume that run, or choose another folder", path = path.display())]
@@ -56,7 +56,7 @@ pub enum Error {
 /// out, wherever it was cut.
 pub fn read_events(run: &Path) -> Result<Vec<Event>, Error> {
     let path = run.join(EVENTS_FILE);
-    let bytes = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+    let bytes = std::fs::read(&path).map_err(|reason| Error::Io { path: path.clone(), reason })?;
     // A line may be cut inside a letter.
     parse_events(&String::from_utf8_lossy(&bytes)).map_err(|(line, source)| Error::Line {
         path,
