@@ -1,6 +1,6 @@
-//! A file that is written after long work: whether it can be is found out before.
+//! A file that a command leaves: whether it can be written is found out before the work.
 use crate::failure;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::path::Path;
 
 /// Makes the file's folder and tries to write there.
@@ -18,4 +18,10 @@ pub fn prepare(path: &Path) -> Result<()> {
     let refused =
         |error| failure::input(format!("{}: {error}; choose another --out", path.display())).into();
     tried.map_err(refused)
+}
+
+/// Writes it, whole or not at all.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    udas_files::write_whole(path, bytes)
+        .with_context(|| format!("{} cannot be written", path.display()))
 }

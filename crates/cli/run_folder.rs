@@ -1,12 +1,11 @@
 //! The folder of a run: locked while it is written, every file whole or absent, a state to go on from.
 use crate::console::Console;
-use crate::{failure, settings};
+use crate::{failure, out_file, settings};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use udas_model::MODEL_FILE;
-use udas_nn::write_whole;
 use udas_record::{EVENTS_FILE, Event, EventLog, Phase, Progress, StartRecord, read_events};
 use udas_train::Snapshot;
 
@@ -75,7 +74,7 @@ impl RunFolder {
         start: StartRecord,
         phase: Phase,
     ) -> Result<Option<Snapshot>> {
-        write_whole(&Self::config(&self.path), settings::to_text(settings)?.as_bytes())?;
+        out_file::write(&Self::config(&self.path), settings::to_text(settings)?.as_bytes())?;
         let snapshot = match self.start {
             Start::Resume if self.path.join(STATE_FILE).exists() => {
                 Some(Snapshot::load(&self.path.join(STATE_FILE))?)

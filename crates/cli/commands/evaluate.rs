@@ -12,7 +12,6 @@ use udas_data::{Frames, Subject};
 use udas_metrics::{
     Config, Connectivity, Grid, Metric, MetricSummary, Score, SubjectScores, Summary, score_labels,
 };
-use udas_nn::write_whole;
 use udas_record::Evaluation;
 use udas_report::record_scores;
 use udas_volume::{Labels, read_label_frames, read_labels, stem};
@@ -186,9 +185,9 @@ fn write(args: &EvaluateArgs, rows: &[(String, SubjectScores)]) -> Result<()> {
         tolerances_mm: args.tolerance_mm.clone(),
         subjects: rows.iter().map(|(subject, scores)| record_scores(subject, scores)).collect(),
     };
-    write_whole(&args.out, serde_json::to_string_pretty(&evaluation)?.as_bytes())?;
+    out_file::write(&args.out, serde_json::to_string_pretty(&evaluation)?.as_bytes())?;
     let csv = args.out.with_extension("csv");
-    write_whole(&csv, &table_as_csv(rows)?)?;
+    out_file::write(&csv, &table_as_csv(rows)?)?;
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_model::ModelFile;
-use udas_nn::write_whole;
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///
@@ -47,7 +46,7 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     let calibration = judging::calibration(named, &args.before, &before, console)?;
     let judgement = judging::judged([&before, &after], &subjects, calibration.as_ref(), console)?;
     if let Some(path) = &args.out {
-        write_whole(path, &serde_json::to_vec_pretty(&judgement)?)?;
+        out_file::write(path, &serde_json::to_vec_pretty(&judgement)?)?;
     }
     console.result(judging::text(&judgement), &judgement)
 }

@@ -2,14 +2,13 @@
 use crate::args::word;
 use crate::console::Console;
 use crate::selection::{self, Images};
-use crate::{failure, intensity, interrupt};
+use crate::{failure, intensity, interrupt, out_file};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, LabelUse, Plane, Preprocessing, Subject, VolumeSlices};
 use udas_model::{ModelFile, Predictor, probability_volumes};
-use udas_nn::write_whole;
 use udas_report::{Choice, Colour, Contour, Crop, Overlay, Panel, Stroke};
 use udas_volume::{FileKind, Labels, Volume, write_labels, write_rgb_png, write_volume};
 
@@ -156,7 +155,7 @@ fn mark_folder(args: &PredictArgs, model: &ModelFile) -> Result<()> {
         );
         return Err(failure::usage(&text).into());
     }
-    write_whole(&path, serde_json::to_string_pretty(&made_by)?.as_bytes())?;
+    out_file::write(&path, serde_json::to_string_pretty(&made_by)?.as_bytes())?;
     Ok(())
 }
 

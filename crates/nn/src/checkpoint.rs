@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 /// Tensors by state-dict name, in name order.
@@ -104,7 +104,8 @@ impl Checkpoint {
         let path = path.as_ref();
         let is_pth = path.extension().is_some_and(|extension| extension == "pth");
         let bytes = if is_pth { pth::to_bytes(&self.tensors)? } else { self.to_bytes()? };
-        write_whole(path, &bytes)
+        udas_files::write_whole(path, &bytes)
+            .map_err(|reason| Error::Write { path: path.to_owned(), reason })
     }
 
     /// SHA-256 over names, shapes and values, as hexadecimal text: the same for the same tensors,
@@ -121,34 +122,6 @@ impl Checkpoint {
         }
         Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
-}
-
-/// Writes a file so that it is seen whole or not at all: a temporary file beside it, synced, renamed.
-///
-/// # Errors
-/// [`Error::Write`] with the path.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let write = || {
-        let mut builder = tempfile::Builder::new();
-        // Temporary files are their owner's alone; a model is as readable as the user's other files.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
-        // The file itself: errors that name the temporary one would only confuse.
-        file.as_file_mut().write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        // The rename itself lasts only once the folder is synced; not every system can open one.
-        if let Ok(folder) = std::fs::File::open(folder) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
-    };
-    write().map_err(|reason| Error::Write { path: path.to_owned(), reason })
 }
 
 fn damaged(path: &Path, reason: &str) -> Error {

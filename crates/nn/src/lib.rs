@@ -37,7 +37,7 @@ mod upsample;
 pub use adam::{Adam, AdamConfig};
 pub use batch_norm::{NormMode, RunningUpdate};
 pub use chain::{Chain, Layer, UnitSpec};
-pub use checkpoint::{Checkpoint, StateDict, write_whole};
+pub use checkpoint::{Checkpoint, StateDict};
 pub use error::{Error, Mismatch, Result};
 pub use parameters::{Entry, Parameters, Role};
 pub use upsample::upsample_bilinear;

@@ -247,23 +247,10 @@ fn a_failed_write_names_the_file_once_and_leaves_nothing() {
     // A folder is in the place of the file: the rename at the end fails, for root too.
     let path = folder.path().join("model.safetensors");
     std::fs::create_dir(&path).unwrap();
-    let error = udas_nn::write_whole(&path, b"x").unwrap_err();
+    let error = Checkpoint::default().save(&path).unwrap_err();
     assert!(matches!(error, Error::Write { .. }));
     let message = error.to_string();
     assert_eq!(message.matches("model.safetensors").count(), 1, "{message}");
     assert!(std::error::Error::source(&error).is_none(), "said twice where causes are listed");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-}
-
-#[cfg(unix)]
-#[test]
-fn files_are_as_readable_as_others() {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().unwrap();
-    let mode = |name: &str| {
-        std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777
-    };
-    std::fs::write(folder.path().join("plain"), b"x").unwrap();
-    udas_nn::write_whole(&folder.path().join("whole"), b"x").unwrap();
-    assert_eq!(mode("plain"), mode("whole"));
 }

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{EVENTS_FILE, EpochRecord, Error, Event, Phase, write_whole};
+use crate::{EVENTS_FILE, EpochRecord, Error, Event, Phase};
 
 /// The events file of a run, open for writing. One process at a time can hold it.
 ///
@@ -78,7 +78,7 @@ impl EventLog {
         if wanted.as_bytes() == bytes {
             return Ok(Self { path, file: old });
         }
-        write_whole(&path, wanted.as_bytes())
+        udas_files::write_whole(&path, wanted.as_bytes())
             .map_err(|reason| Error::Write { path: path.clone(), reason })?;
         let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
         lock(&file, &path)?;

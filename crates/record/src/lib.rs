@@ -33,7 +33,6 @@ mod machine;
 mod optional_scores;
 mod outcome;
 mod results;
-mod whole;
 
 pub use evaluation::{ClassScores, Evaluation, SCORES_BEFORE_FILE, SCORES_FILE, SubjectRecord};
 pub use event::{EpochRecord, Event, Input, Phase, StartRecord, StopReason, StopRecord};
@@ -50,4 +49,3 @@ pub use outcome::{
     Decision, MeasuredScore, Outcome, PredictedScore, ScoreColumn, SubjectVolumes, Verdict,
 };
 pub use results::{RESULTS_FILE, ResultsError};
-pub use whole::write_whole;

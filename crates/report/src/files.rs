@@ -2,7 +2,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use udas_record::{RESULTS_FILE, write_whole};
+use udas_files::write_whole;
+use udas_record::RESULTS_FILE;
 
 use crate::{Error, Experiment, Pictures, Plane, Result, html};
 

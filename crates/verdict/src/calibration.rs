@@ -245,7 +245,8 @@ impl Calibration {
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| Error::file(path, format!("cannot be written: {error}")))?;
-        Ok(udas_nn::write_whole(path, &text)?)
+        udas_files::write_whole(path, &text)
+            .map_err(|error| Error::file(path, format!("cannot be written: {error}")))
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::ImageFormat;
+use udas_files::write_whole_with;
 
-use crate::atomic::write_whole;
 use crate::header::FileKind;
 use crate::nifti::Reader;
 use crate::{Error, Grid, Header, Image, Labels, Result, Volume, Warning, picture};
@@ -215,7 +215,7 @@ fn write_nifti<T: Copy>(
         }
         Ok(())
     };
-    write_whole(path, |file: &mut BufWriter<File>| {
+    write_whole_with(path, |file: &mut BufWriter<File>| {
         if !compress {
             return body(file);
         }
@@ -223,4 +223,5 @@ fn write_nifti<T: Copy>(
         body(&mut encoder)?;
         encoder.finish().map(drop)
     })
+    .map_err(|source| Error::io(path, source))
 }

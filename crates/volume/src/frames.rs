@@ -5,8 +5,8 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use udas_files::write_whole_with;
 
-use crate::atomic::write_whole;
 use crate::{Error, Image, Labels, Result, Volume};
 
 /// Offsets in the NIfTI-1 header.
@@ -58,7 +58,7 @@ fn write_series<T: Copy>(
         }
         Ok(())
     };
-    write_whole(path, |file| {
+    write_whole_with(path, |file| {
         if name.ends_with(".nii") {
             return body(file);
         }
@@ -66,6 +66,7 @@ fn write_series<T: Copy>(
         body(&mut encoder)?;
         encoder.finish().map(drop)
     })
+    .map_err(|source| Error::io(path, source))
 }
 
 /// The first frame's header with a fourth dimension.

@@ -39,7 +39,6 @@
 )]
 
 mod affine;
-mod atomic;
 mod error;
 mod file;
 mod frames;

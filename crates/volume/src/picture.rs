@@ -5,8 +5,8 @@ use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use image::{DynamicImage, ExtendedColorType, ImageError, ImageFormat, ImageReader, Limits};
+use udas_files::write_whole_with;
 
-use crate::atomic::write_whole;
 use crate::png_checksums;
 use crate::{Affine, Error, Grid, Header, Image, Labels, Result, Volume, Warning};
 
@@ -189,7 +189,7 @@ fn write(
     let [Ok(width), Ok(height)] = size.map(u32::try_from) else {
         return Err(Error::NotAVolume(format!("{size:?} pixels")));
     };
-    write_whole(path, |file: &mut BufWriter<File>| {
+    write_whole_with(path, |file: &mut BufWriter<File>| {
         image::write_buffer_with_format(file, bytes, width, height, color, format).map_err(
             |error| match error {
                 ImageError::IoError(source) => source,
@@ -197,4 +197,5 @@ fn write(
             },
         )
     })
+    .map_err(|source| Error::io(path, source))
 }

@@ -5,9 +5,10 @@ use crate::workspace::{Kind, Package};
 use super::Findings;
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
-const LEVELS: [(&str, u32); 15] = [
-    ("udas-record", 0),
+const LEVELS: [(&str, u32); 16] = [
+    ("udas-files", 0),
     ("udas-kernels", 0),
+    ("udas-record", 1),
     ("udas-volume", 1),
     ("udas-losses", 1),
     ("udas-nn", 1),
@@ -25,7 +26,7 @@ const LEVELS: [(&str, u32); 15] = [
 
 /// Beside the layers: runs the program as a user would, and reads records.
 const TASKS: &str = "xtask";
-const TASKS_MAY_USE: [&str; 3] = ["udas-record", "udas-report", "udas-metrics"];
+const TASKS_MAY_USE: [&str; 4] = ["udas-files", "udas-record", "udas-report", "udas-metrics"];
 
 /// Checks every edge between members.
 pub fn check(packages: &[Package]) -> Findings {
