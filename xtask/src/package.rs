@@ -76,9 +76,10 @@ fn unpack(packages: &[&Package], folder: &Path, unpacked: &Path) -> Result<()> {
         let path = folder.join(file_name(package));
         let context = || format!("cannot unpack {}", path.display());
         let file = fs::File::open(&path).with_context(context)?;
-        tar::Archive::new(flate2::read::GzDecoder::new(file))
-            .unpack(unpacked)
-            .with_context(context)?;
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+        // Packages bear one date, whatever their age: cargo would take changed files for old ones.
+        archive.set_preserve_mtime(false);
+        archive.unpack(unpacked).with_context(context)?;
     }
     Ok(())
 }
