@@ -96,7 +96,7 @@ start_slurm
 program=$work/udas-once
 cat >"$program" <<SCRIPT
 #!/bin/sh
-case "\$*" in *adapt*GE_15/seed-0*) [ -e "$work/mended" ] || { echo "out of luck" >&2; exit 1; } ;; esac
+case "\$*" in *adapt/early-features*GE_15/seed-0*) [ -e "$work/mended" ] || { echo "out of luck" >&2; exit 1; } ;; esac
 exec "$udas" "\$@"
 SCRIPT
 chmod +x "$program"
