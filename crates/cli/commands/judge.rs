@@ -37,7 +37,9 @@ pub struct JudgeArgs {
 }
 
 pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
-    args.out.as_deref().map_or(Ok(()), out_file::prepare)?;
+    if let Some(path) = &args.out {
+        out_file::prepare(path)?;
+    }
     let suggestion = selection::in_plane(args.images.preprocessing()?, None);
     let before = ModelFile::load(&args.before, Some(suggestion.clone()))?;
     let after = ModelFile::load(&judging::adapted_model(&args.after), Some(suggestion))?;

@@ -150,7 +150,8 @@ pub fn adapt(definition: &Definition, preset: &Preset, from: &Adaptation, out: &
         own.extend(source.map(String::from));
     }
     if let Scope::OneSubject(place) = from.scope {
-        own.extend(["--subjects".to_string(), place.to_string()]);
+        let one = ["--subjects".to_string(), place.to_string()];
+        own = without(&own, &one).into_iter().chain(one).collect();
     }
     let common = without(&preset.options.adapt, &own);
     let step = step(Resume::Continue, &words, &[&own, &common]);
@@ -170,49 +171,29 @@ fn without(options: &[String], own: &[String]) -> Vec<String> {
 }
 
 /// Predicts subjects of a domain.
-pub fn predict(preset: &Preset, model: &str, [data, domain]: [&str; 2], out: &str) -> Step {
-    let words = ["predict", "--model", model, "--data", data, "--domain", domain, "--out", out];
-    step(Resume::StartOver, &words, &[&preset.options.score])
+pub fn predict(preset: &Preset, model: &str, on: [&str; 2], out: &str) -> Step {
+    scored(preset, &["predict", "--model", model], on, out)
 }
 
 /// Compares predictions with the labels of a domain.
-pub fn evaluate(preset: &Preset, predictions: &str, [data, domain]: [&str; 2], out: &str) -> Step {
-    let words = [
-        "evaluate",
-        "--predictions",
-        predictions,
-        "--data",
-        data,
-        "--domain",
-        domain,
-        "--out",
-        out,
-    ];
-    step(Resume::StartOver, &words, &[&preset.options.score])
+pub fn evaluate(preset: &Preset, predictions: &str, on: [&str; 2], out: &str) -> Step {
+    scored(preset, &["evaluate", "--predictions", predictions], on, out)
 }
 
 /// Judges an adapted model without labels, on the subjects that are scored.
 pub fn judge(
     preset: &Preset,
     [before, after, calibration]: [&str; 3],
-    [data, domain]: [&str; 2],
+    on: [&str; 2],
     out: &str,
 ) -> Step {
-    let words = [
-        "judge",
-        "--before",
-        before,
-        "--after",
-        after,
-        "--calibration",
-        calibration,
-        "--data",
-        data,
-        "--domain",
-        domain,
-        "--out",
-        out,
-    ];
+    let words = ["judge", "--before", before, "--after", after, "--calibration", calibration];
+    scored(preset, &words, on, out)
+}
+
+/// A command on the subjects of a domain that are scored.
+fn scored(preset: &Preset, words: &[&str], [data, domain]: [&str; 2], out: &str) -> Step {
+    let words = [words, &["--data", data, "--domain", domain, "--out", out]].concat();
     step(Resume::StartOver, &words, &[&preset.options.score])
 }
 

@@ -10,8 +10,8 @@ use super::plan::{Builder, Demand, Job, Stage, Step};
 /// Where an experiment's images come from.
 #[derive(Debug, Clone)]
 pub enum Data {
-    /// Made by the phantom, as a job.
-    Phantom,
+    /// Made by the phantom in this size, as a job.
+    Phantom(Phantom),
     /// A folder of the user's.
     Folder {
         /// The folder.
@@ -58,6 +58,8 @@ pub struct Cell {
     pub adapt: Option<usize>,
     /// The score's job.
     pub score: usize,
+    /// Whether that job judges the adaptation too.
+    pub judged: bool,
 }
 
 /// Name of the scores in a score job's folder.
@@ -97,16 +99,14 @@ impl Grid<'_> {
     fn add_data(&self, plan: &mut Builder) -> Made {
         let (path, fingerprint) = match self.data {
             Data::Folder { path, fingerprint, .. } => (path, fingerprint),
-            Data::Phantom => {
+            Data::Phantom(size) => {
                 let id = self.id(Stage::Phantom, &[]);
                 let path = format!("{{out}}/{id}");
-                // Presets without a phantom are refused before, where there are no data.
-                let size = self.preset.phantom.unwrap_or(Phantom { subjects: 0, matrix: 0 });
                 let domains = self.definition.targets.len() + 1;
                 let seconds = self.preset.cost.phantom * (size.subjects * domains) as f64;
                 let job = self.job(
                     (id, Stage::Phantom),
-                    vec![commands::phantom(self.definition, &size, &path)],
+                    vec![commands::phantom(self.definition, size, &path)],
                     &[],
                     &["README.txt"],
                     seconds,
@@ -213,10 +213,12 @@ impl Grid<'_> {
             needs.extend([source, calibration]);
         }
         let seconds = self.subjects() * self.preset.cost.score;
-        let job = self.job((id, Stage::Score), steps, &needs, &[SCORES], seconds);
+        let judged = calibration.is_some();
+        let outputs: &[&str] = if judged { &[SCORES, JUDGEMENT] } else { &[SCORES] };
+        let job = self.job((id, Stage::Score), steps, &needs, outputs, seconds);
         let score = plan.add(job, &data.fingerprint);
         let adapt = adapted.and_then(|made| made.job);
-        Cell { target: target.into(), method: method.name.clone(), seed, adapt, score }
+        Cell { target: target.into(), method: method.name.clone(), seed, adapt, score, judged }
     }
 
     fn job(
@@ -243,7 +245,7 @@ impl Grid<'_> {
     /// Subjects of a domain, about.
     fn subjects(&self) -> f64 {
         match self.data {
-            Data::Phantom => self.preset.phantom.map_or(0.0, |phantom| phantom.subjects as f64),
+            Data::Phantom(size) => size.subjects as f64,
             Data::Folder { subjects, .. } => *subjects as f64,
         }
     }
@@ -289,8 +291,8 @@ mod tests {
         for name in ["cc359", "mnms"] {
             let definition = definition(name);
             let preset = definition.preset("quick").unwrap();
-            let grid =
-                Grid { definition: &definition, preset, data: &Data::Phantom, shot: Shot::All };
+            let data = Data::Phantom(preset.phantom.unwrap());
+            let grid = Grid { definition: &definition, preset, data: &data, shot: Shot::All };
             let mut builder = Builder::new(String::new());
             let cells = grid.add_to(&mut builder);
             let plan = builder.finish("out".into(), "udas".into());
@@ -357,12 +359,9 @@ mod tests {
         let time = |seeds: u64| {
             let mut preset = definition.preset("quick").unwrap().clone();
             preset.seeds = (0..seeds).collect();
-            let grid = Grid {
-                definition: &definition,
-                preset: &preset,
-                data: &Data::Phantom,
-                shot: Shot::All,
-            };
+            let data = Data::Phantom(preset.phantom.unwrap());
+            let grid =
+                Grid { definition: &definition, preset: &preset, data: &data, shot: Shot::All };
             let start = Instant::now();
             let mut builder = Builder::new(String::new());
             grid.add_to(&mut builder);

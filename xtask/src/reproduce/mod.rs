@@ -164,15 +164,11 @@ fn grids<'a>(args: &Args, definitions: &'a [Definition]) -> Result<Vec<Prepared<
     let prepare = |definition: &'a Definition| {
         let preset = definition.preset(&args.preset)?;
         let data = match &args.data {
-            None => {
-                ensure!(
-                    preset.phantom.is_some(),
-                    "{} with preset {} runs on real data only: name their folder with --data",
-                    definition.name,
-                    args.preset
-                );
-                Data::Phantom
-            }
+            None => Data::Phantom(preset.phantom.with_context(|| {
+                let Definition { name, .. } = definition;
+                let preset = &args.preset;
+                format!("{name} with preset {preset} runs on real data only: name their folder with --data")
+            })?),
             Some(root) => folder(definition, root, definitions.len())?,
         };
         Ok(Prepared { definition, preset, data, shot })

@@ -101,7 +101,7 @@ fn course(cell: &Cell, plan: &Plan) -> Result<Outcome> {
 fn data_set(grid: &Grid) -> DataSet {
     let definition = grid.definition;
     let (name, origin, description) = match grid.data {
-        Data::Phantom => (
+        Data::Phantom(_) => (
             format!("phantom in the layout of {}", definition.data_set),
             Origin::Synthetic,
             "Synthetic images from tissue constants and scanner protocols: they show whether a method copes \

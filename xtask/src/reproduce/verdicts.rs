@@ -52,6 +52,14 @@ struct Subject {
     signals: [BTreeMap<String, f64>; 2],
 }
 
+/// What the labels say of an adaptation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Truth {
+    Helped,
+    Neither,
+    Harmed,
+}
+
 /// What is read of `udas judge --out`.
 #[derive(Deserialize)]
 struct Judgement {
@@ -83,15 +91,14 @@ struct Estimate {
 /// Gathers what was judged; none where nothing was.
 pub fn gather(cells: &[Cell], plan: &Plan, experiment: &Experiment) -> Result<Option<Study>> {
     let mut cases = Vec::new();
-    for cell in cells.iter().filter(|cell| cell.adapt.is_some()) {
+    for cell in cells.iter().filter(|cell| cell.judged) {
         let path = plan.out.join(&plan.jobs[cell.score].id).join(JUDGEMENT);
-        let judged = plan.jobs[cell.score].steps.iter().any(|step| step.arguments[0] == "judge");
         let same = |outcome: &&Outcome| {
             outcome.target == cell.target
                 && outcome.method == cell.method
                 && outcome.seed == cell.seed
         };
-        if let Some(outcome) = experiment.outcomes.iter().find(same).filter(|_| judged) {
+        if let Some(outcome) = experiment.outcomes.iter().find(same) {
             cases.push(Case::new(outcome, read(&path)?, experiment));
         }
     }
@@ -149,11 +156,11 @@ impl Case {
         self.mean(|subject| Some(difference(subject.dice))).unwrap_or(0.0)
     }
 
-    fn truth(&self) -> usize {
+    fn truth(&self) -> Truth {
         match self.change() {
-            change if change > COUNTS => 0,
-            change if change < -COUNTS => 2,
-            _ => 1,
+            change if change > COUNTS => Truth::Helped,
+            change if change < -COUNTS => Truth::Harmed,
+            _ => Truth::Neither,
         }
     }
 }
@@ -187,7 +194,9 @@ impl Study {
     fn confusion(&self, decision: impl Fn(&Case) -> Option<Decision>) -> Vec<Vec<String>> {
         let decisions = [Decision::Keep, Decision::Abstain, Decision::RollBack];
         let mut rows = vec![["", "keep", "abstain", "roll back"].map(String::from).to_vec()];
-        for (truth, name) in ["helped", "neither", "harmed"].into_iter().enumerate() {
+        let truths =
+            [(Truth::Helped, "helped"), (Truth::Neither, "neither"), (Truth::Harmed, "harmed")];
+        for (truth, name) in truths {
             let of = |wanted: Decision| {
                 let cases = self.cases.iter().filter(|case| case.truth() == truth);
                 cases.filter(|case| decision(case) == Some(wanted)).count().to_string()
