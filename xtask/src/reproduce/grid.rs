@@ -58,13 +58,13 @@ pub struct Cell {
     pub adapt: Option<usize>,
     /// The score's job.
     pub score: usize,
-    /// Whether that job judges the adaptation too.
-    pub judged: bool,
+    /// The job that judges the adaptation without labels, where verdicts are studied.
+    pub judge: Option<usize>,
 }
 
 /// Name of the scores in a score job's folder.
 pub const SCORES: &str = "scores.json";
-/// Name of the verdict in a score job's folder, where verdicts are studied.
+/// Name of the verdict in a judge job's folder.
 pub const JUDGEMENT: &str = "judgement.json";
 /// Name of the predictions in a score job's folder.
 pub const PREDICTIONS: &str = "predictions";
@@ -199,26 +199,40 @@ impl Grid<'_> {
         let predictions = format!("{{out}}/{id}/{PREDICTIONS}");
         let scores = format!("{{out}}/{id}/{SCORES}");
         let on = [data.path.as_str(), target];
-        let mut steps = vec![
+        let steps = vec![
             commands::predict(self.preset, &model.path, on, &predictions),
             commands::evaluate(self.preset, &predictions, on, &scores),
         ];
-        let mut needs = vec![data, model];
-        let calibration =
-            adapted.as_ref().and_then(|_| self.add_calibration(plan, data, source, seed));
-        if let Some(calibration) = &calibration {
-            let judgement = format!("{{out}}/{id}/{JUDGEMENT}");
-            let models = [&source.path, &model.path, &calibration.path].map(String::as_str);
-            steps.push(commands::judge(self.preset, models, on, &judgement));
-            needs.extend([source, calibration]);
-        }
         let seconds = self.subjects() * self.preset.cost.score;
-        let judged = calibration.is_some();
-        let outputs: &[&str] = if judged { &[SCORES, JUDGEMENT] } else { &[SCORES] };
-        let job = self.job((id, Stage::Score), steps, &needs, outputs, seconds);
+        let job = self.job((id, Stage::Score), steps, &[data, model], &[SCORES], seconds);
         let score = plan.add(job, &data.fingerprint);
+        let judge = adapted
+            .as_ref()
+            .and_then(|adapted| self.add_judgement(plan, data, [source, adapted], &place, seed));
         let adapt = adapted.and_then(|made| made.job);
-        Cell { target: target.into(), method: method.name.clone(), seed, adapt, score, judged }
+        Cell { target: target.into(), method: method.name.clone(), seed, adapt, score, judge }
+    }
+
+    /// The verdict on an adaptation, where verdicts are studied: a job of its own, because signals change more
+    /// often than models do.
+    fn add_judgement(
+        &self,
+        plan: &mut Builder,
+        data: &Made,
+        models: [&Made; 2],
+        place: &[&str; 3],
+        seed: u64,
+    ) -> Option<usize> {
+        let [source, adapted] = models;
+        let calibration = self.add_calibration(plan, data, source, seed)?;
+        let id = self.id(Stage::Judge, place);
+        let judgement = format!("{{out}}/{id}/{JUDGEMENT}");
+        let from = [&source.path, &adapted.path, &calibration.path].map(String::as_str);
+        let step = commands::judge(self.preset, from, [&data.path, place[1]], &judgement);
+        let seconds = self.subjects() * self.preset.cost.score;
+        let needs = [data, source, adapted, &calibration];
+        let job = self.job((id, Stage::Judge), vec![step], &needs, &[JUDGEMENT], seconds);
+        Some(plan.add(job, &data.fingerprint))
     }
 
     fn job(

@@ -37,14 +37,23 @@ pub enum Stage {
     Calibrate,
     /// Adapts a model.
     Adapt,
-    /// Predicts, evaluates, and judges without labels.
+    /// Predicts and evaluates.
     Score,
+    /// Judges an adaptation without labels.
+    Judge,
 }
 
 impl Stage {
     /// All of them, in their order.
-    pub const ALL: [Self; 6] =
-        [Self::Phantom, Self::Source, Self::Head, Self::Calibrate, Self::Adapt, Self::Score];
+    pub const ALL: [Self; 7] = [
+        Self::Phantom,
+        Self::Source,
+        Self::Head,
+        Self::Calibrate,
+        Self::Adapt,
+        Self::Score,
+        Self::Judge,
+    ];
 
     /// For folders and for readers.
     pub fn name(self) -> &'static str {
@@ -55,6 +64,7 @@ impl Stage {
             Self::Calibrate => "calibrate",
             Self::Adapt => "adapt",
             Self::Score => "score",
+            Self::Judge => "judge",
         }
     }
 }

@@ -91,8 +91,9 @@ struct Estimate {
 /// Gathers what was judged; none where nothing was.
 pub fn gather(cells: &[Cell], plan: &Plan, experiment: &Experiment) -> Result<Option<Study>> {
     let mut cases = Vec::new();
-    for cell in cells.iter().filter(|cell| cell.judged) {
-        let path = plan.out.join(&plan.jobs[cell.score].id).join(JUDGEMENT);
+    for cell in cells {
+        let Some(judge) = cell.judge else { continue };
+        let path = plan.out.join(&plan.jobs[judge].id).join(JUDGEMENT);
         let same = |outcome: &&Outcome| {
             outcome.target == cell.target
                 && outcome.method == cell.method
