@@ -179,7 +179,7 @@ fn a_full_disk_ends_the_run_and_with_more_room_it_goes_on() {
         let Some(output) = with_mounts(&bench, &script) else { return };
         ends(&output, 1, &[&format!("disk/run/{file}"), "No space left", "is there space"]);
         let left = std::fs::read_to_string(bench.path(&format!("left{number}"))).unwrap();
-        assert!(!left.contains("tmp"), "{kib} KiB: parts of files are left:\n{left}");
+        assert!(!left.contains(".part"), "{kib} KiB: parts of files are left:\n{left}");
         let again = std::fs::read_to_string(bench.path(&format!("again{number}"))).unwrap();
         let anew = again.contains(&format!("epoch 1/{epochs}"));
         assert_eq!(
@@ -188,5 +188,43 @@ fn a_full_disk_ends_the_run_and_with_more_room_it_goes_on() {
             "{kib} KiB: the state is used where there is one: {again}"
         );
         same(&bench.path(&format!("whole{epochs}")), &bench.path(&format!("run{number}")));
+    }
+}
+
+#[test]
+fn every_command_says_that_the_disk_is_full_and_leaves_no_part_of_a_file() {
+    let bench = phantom();
+    bench.succeed(&format!("{} --out run", train(1)));
+    let on = "--data ph --domain GE_3";
+    bench.succeed(&format!("predict --model run {on} --out masks"));
+    // Kibibytes that are free, a command, and the file that its message names.
+    let cases = [
+        (0, format!("predict --model run {on} --out disk/out"), "disk/out/predictions.json"),
+        (4, format!("predict --model run {on} --out disk/out"), "_ge_3_"),
+        (0, "report run --out disk/out".into(), "disk/out/index.html"),
+        (0, "phantom --task head --out disk/out --domain GE_3 --subjects 1".into(), "disk/out"),
+        (0, format!("evaluate --predictions masks {on} --out disk/s.json"), "disk/s.json"),
+        (0, "convert run/model.safetensors disk/model.pth".into(), "disk/model.pth"),
+        (0, format!("judge --before run --after run {on} --out disk/j.json"), "disk/j.json"),
+    ];
+    for (number, (room, line, file)) in cases.into_iter().enumerate() {
+        let script = format!(
+            "mkdir -p disk && mount -t tmpfs -o size=1m none disk || exit 99
+            head -c {}k /dev/zero >disk/else
+            $UDAS {line}; code=$?
+            find disk -type f >left-{number}
+            exit $code",
+            1024 - room
+        );
+        let Some(output) = with_mounts(&bench, &script) else { return };
+        let message = String::from_utf8_lossy(&output.stderr);
+        let code = output.status.code();
+        assert!(matches!(code, Some(1 | 3)), "{line}: {code:?}\n{message}");
+        for part in [file, "No space left"] {
+            assert!(message.contains(part), "{line}: no {part:?} in\n{message}");
+        }
+        assert!(!message.contains("panicked"), "{line}: {message}");
+        let left = std::fs::read_to_string(bench.path(&format!("left-{number}"))).unwrap();
+        assert!(left.lines().all(|line| !line.ends_with(".part")), "{line} left\n{left}");
     }
 }

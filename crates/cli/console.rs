@@ -1,5 +1,6 @@
 //! Talk on standard error, results on standard output, and progress that fits the terminal.
 use crate::args::Common;
+use crate::failure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fs::File;
@@ -68,7 +69,7 @@ impl Console {
     }
 
     pub fn error(&self, error: &anyhow::Error) {
-        self.speak(Talk::Quiet, &format!("error: {error:#}"));
+        self.speak(Talk::Quiet, &format!("error: {}", failure::describe(error)));
     }
 
     fn speak(&self, from: Talk, text: &str) {

@@ -32,6 +32,19 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(error.chain().find_map(code).unwrap_or(1))
 }
 
+/// The error and its causes, but for those that the text before has already.
+pub fn describe(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| {
+        if text.is_empty() {
+            cause
+        } else if text.contains(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
+}
+
 fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(failure) = cause.downcast_ref::<Failure>() {
         return Some(match failure {
@@ -68,8 +81,13 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<udas_record::Error>() {
         return Some(if matches!(error, udas_record::Error::Write { .. }) { 1 } else { 3 });
     }
+    if let Some(error) = cause.downcast_ref::<udas_volume::Error>() {
+        return Some(if matches!(error, udas_volume::Error::Write { .. }) { 1 } else { 3 });
+    }
+    if let Some(error) = cause.downcast_ref::<udas_report::Error>() {
+        return Some(if matches!(error, udas_report::Error::Write { .. }) { 1 } else { 3 });
+    }
     let is_input = cause.is::<udas_data::Error>()
-        || cause.is::<udas_volume::Error>()
         || cause.is::<udas_metrics::Error>()
         || cause.is::<udas_record::ResultsError>();
     if is_input {

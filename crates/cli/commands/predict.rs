@@ -94,7 +94,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
             match predict(args, &model, &predictor, subject) {
                 Ok(paths) => written.extend(paths),
                 Err(error) => {
-                    console.warn(format!("{error:#}"));
+                    console.warn(failure::describe(&error));
                     failed.push(subject.image.display().to_string());
                 }
             }

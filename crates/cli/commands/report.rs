@@ -1,8 +1,8 @@
 //! `udas report`: one page of runs or of an experiment, with its figures.
 use crate::commands::predict::plane_of;
 use crate::console::Console;
+use crate::histograms;
 use crate::run_subjects::{RunSubjects, complete};
-use crate::{failure, histograms};
 use anyhow::Result;
 use clap::Args;
 use std::collections::BTreeSet;
@@ -55,15 +55,13 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
             experiment.outcomes.iter().map(|o| o.target.as_str()).collect();
         experiment.data.name = targets.into_iter().collect::<Vec<_>>().join(", ");
     }
-    let failed = |error: udas_report::Error| failure::input(format!("{error}"));
     let pictures =
-        udas_report::write_report(&experiment, Path::new("."), plane_of(plane), &args.out)
-            .map_err(failed)?;
+        udas_report::write_report(&experiment, Path::new("."), plane_of(plane), &args.out)?;
     let mut files = vec![args.out.join(udas_report::PAGE_FILE)];
-    files.extend(udas_report::write_results(&experiment, &args.out).map_err(failed)?);
+    files.extend(udas_report::write_results(&experiment, &args.out)?);
     if args.figures {
         let folder = args.out.join("figures");
-        files.extend(udas_report::figures(&experiment, &pictures, &folder).map_err(failed)?);
+        files.extend(udas_report::figures(&experiment, &pictures, &folder)?);
     }
     let page = args.out.join(udas_report::PAGE_FILE).display().to_string();
     console.result(page, &serde_json::json!({ "files": files }))

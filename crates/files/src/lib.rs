@@ -1,7 +1,8 @@
 //! Files that are written whole or not at all.
 //!
 //! A reader, or whoever comes after a crash, finds the old file or the new one and nothing in between: what is
-//! written goes into a temporary file in the same folder, which is synced and then renamed.
+//! written goes into a temporary file in the same folder, `.NAME.xxxxxx.part`, which is synced and then renamed.
+//! What a killed writer leaves goes when the same file is written next.
 //!
 //! ```
 //! # let folder = tempfile::tempdir()?;
@@ -12,7 +13,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -36,7 +37,10 @@ pub fn write_whole_with(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    remove_left(folder, &prefix);
     let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(PART);
     // Temporary files are their owner's alone; what they become is as readable as the user's other files.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -52,6 +56,22 @@ pub fn write_whole_with(
     Ok(())
 }
 
+/// Ending of temporary files.
+const PART: &str = ".part";
+
+/// Removes the temporary files of writers that were killed. Another writer of the same file, if there is one, ends
+/// with an error.
+fn remove_left(folder: &Path, prefix: &str) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(prefix) && name.ends_with(PART) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Without the temporary file's name, which `tempfile` adds and which says nothing to anybody.
 fn plain(error: io::Error) -> io::Error {
     match error.get_ref() {
@@ -63,7 +83,6 @@ fn plain(error: io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_file_is_replaced_and_nothing_is_left_beside_it() {
@@ -90,11 +109,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_writer_left_goes_with_the_next_write_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [".a.json.x1y2z3.part", ".b.json.x1y2z3.part", ".a.json.part.txt"] {
+            fs::write(at(name), "").unwrap();
+        }
+        let killed = write_whole_with(&at("a.json"), |_| {
+            let names =
+                fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let ours = names.map(|name| name.into_string().unwrap());
+            let ours: Vec<_> = ours.filter(|name| name.starts_with(".a.json.")).collect();
+            assert_eq!(ours.len(), 2, "{ours:?}");
+            Ok(())
+        });
+        killed.unwrap();
+        let left =
+            [".b.json.x1y2z3.part", ".a.json.part.txt", "a.json"].map(|name| at(name).exists());
+        assert_eq!((left, fs::read_dir(folder.path()).unwrap().count()), ([true; 3], 3));
+    }
+
+    #[test]
     fn an_error_names_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let error = write_whole(&folder.path().join("no/such/folder"), b"").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        assert!(!error.to_string().contains("tmp"), "{error}");
+        assert!(!error.to_string().contains("part"), "{error}");
     }
 
     #[cfg(unix)]

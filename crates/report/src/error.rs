@@ -6,6 +6,17 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be written.
+    #[error(
+        "{path} cannot be written: {source}; is there space, and may the folder be written?",
+        path = path.display()
+    )]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A picture could not be read.
     #[error("{path}: {source}", path = path.display())]
     Io {
         /// The file or folder.

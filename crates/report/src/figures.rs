@@ -14,7 +14,7 @@ use crate::{Error, Experiment, Overview, Pictures, Rank, Result};
 /// missing. Returns the files in the order of the page.
 ///
 /// # Errors
-/// [`Error::Io`] names the file or folder.
+/// [`Error::Write`] names the file or folder.
 pub fn figures(
     experiment: &Experiment,
     pictures: &Pictures,
@@ -22,7 +22,7 @@ pub fn figures(
 ) -> Result<Vec<PathBuf>> {
     let error = |path: &Path| {
         let path = path.to_owned();
-        move |source| Error::Io { path, source }
+        move |source| Error::Write { path, source }
     };
     fs::create_dir_all(folder).map_err(error(folder))?;
     let mut written = Vec::new();

@@ -17,7 +17,7 @@ pub const RESULTS_TABLE_FILE: &str = "results.csv";
 /// `volumes`). Returns the pictures, for [`crate::figures`] and to say which could not be drawn.
 ///
 /// # Errors
-/// [`Error::Io`] names the file or folder.
+/// [`Error::Write`] names the file or folder.
 pub fn write_report(
     experiment: &Experiment,
     volumes: &Path,
@@ -32,7 +32,7 @@ pub fn write_report(
 /// Writes the page with these pictures as `index.html` into a folder; returns its path.
 ///
 /// # Errors
-/// [`Error::Io`] names the file or folder.
+/// [`Error::Write`] names the file or folder.
 pub fn write_page(experiment: &Experiment, pictures: &Pictures, folder: &Path) -> Result<PathBuf> {
     write(folder, PAGE_FILE, html(experiment, pictures).as_bytes())
 }
@@ -41,11 +41,11 @@ pub fn write_page(experiment: &Experiment, pictures: &Pictures, folder: &Path) -
 /// both paths.
 ///
 /// # Errors
-/// [`Error::Io`] names the file or folder.
+/// [`Error::Write`] names the file or folder.
 pub fn write_results(experiment: &Experiment, folder: &Path) -> Result<[PathBuf; 2]> {
     let path = folder.join(RESULTS_TABLE_FILE);
     let mut table = Vec::new();
-    experiment.write_csv(&mut table).map_err(|source| Error::Io { path, source })?;
+    experiment.write_csv(&mut table).map_err(|source| Error::Write { path, source })?;
     Ok([
         write(folder, RESULTS_FILE, experiment.to_json().as_bytes())?,
         write(folder, RESULTS_TABLE_FILE, &table)?,
@@ -55,7 +55,7 @@ pub fn write_results(experiment: &Experiment, folder: &Path) -> Result<[PathBuf;
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf> {
     let fail = |path: &Path| {
         let path = path.to_owned();
-        move |source| Error::Io { path, source }
+        move |source| Error::Write { path, source }
     };
     fs::create_dir_all(folder).map_err(fail(folder))?;
     let path = folder.join(name);

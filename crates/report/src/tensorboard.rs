@@ -96,7 +96,7 @@ impl<W: Write> EventWriter<W> {
 /// folder. The file's name follows from the run's start, so that writing again replaces it.
 ///
 /// # Errors
-/// [`Error::Io`] names the file, [`Error::Picture`] a picture that cannot be encoded.
+/// [`Error::Write`] names the file, [`Error::Picture`] a picture that cannot be encoded.
 pub fn write_run(
     folder: &Path,
     events: &[Event],
@@ -122,7 +122,7 @@ pub fn write_run(
         }
         log.into_inner().flush()
     };
-    write().map_err(|source| Error::Io { path: path.clone(), source })?;
+    write().map_err(|source| Error::Write { path: path.clone(), source })?;
     Ok(path)
 }
 

@@ -17,6 +17,14 @@ pub enum Error {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// A file that could not be written.
+    #[error("{path} cannot be written: {source}; is there space, and may the folder be written?")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
     /// A kind of file, datatype or layout that is not read or written.
     #[error("{path}: {problem}; {remedy}")]
     Unsupported {
@@ -104,6 +112,10 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io { path: path.into(), source }
+    }
+
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Write { path: path.into(), source }
     }
 
     pub(crate) fn damaged(path: &Path, problem: impl Into<String>) -> Self {

@@ -223,5 +223,5 @@ fn write_nifti<T: Copy>(
         body(&mut encoder)?;
         encoder.finish().map(drop)
     })
-    .map_err(|source| Error::io(path, source))
+    .map_err(|source| Error::write(path, source))
 }

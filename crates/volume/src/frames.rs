@@ -66,7 +66,7 @@ fn write_series<T: Copy>(
         body(&mut encoder)?;
         encoder.finish().map(drop)
     })
-    .map_err(|source| Error::io(path, source))
+    .map_err(|source| Error::write(path, source))
 }
 
 /// The first frame's header with a fourth dimension.

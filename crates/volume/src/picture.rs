@@ -197,5 +197,5 @@ fn write(
             },
         )
     })
-    .map_err(|source| Error::io(path, source))
+    .map_err(|source| Error::write(path, source))
 }
