@@ -9,6 +9,7 @@ use crate::sample::Sample;
 use crate::shift::Shift;
 use crate::signals::confidence::Histogram;
 use crate::signals::plausibility::{self, Spread};
+use crate::signals::reverse::Pixels;
 use crate::{Error, Result};
 use candle_core::Device;
 use udas_data::{LabelUse, Subject};
@@ -126,13 +127,16 @@ impl Source {
         let is_measured = |index: usize| {
             (index * measured) / subjects.len() != ((index + 1) * measured) / subjects.len()
         };
-        let (mut volumes, mut components, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+        let [mut volumes, mut components, mut roundness] = [(); 3].map(|()| Vec::new());
+        let (mut pixels, mut samples) = (Pixels::default(), Vec::new());
         for (index, subject) in subjects.iter().enumerate() {
             let sample = Sample::read(subject, &model.info.preprocessing, labels, config.slices)?;
             let truth = sample.labels.as_deref().unwrap_or_default();
             volumes.push(plausibility::volume_ml(truth, &sample));
             components.push(plausibility::components(truth, sample.size)?);
+            roundness.push(plausibility::roundness(truth, sample.size));
             if is_measured(index) {
+                pixels.add(&sample, truth);
                 samples.push((subject.id.clone(), sample));
             }
         }
@@ -156,6 +160,8 @@ impl Source {
         let reference = Reference {
             volume_ml: Spread::of(&volumes),
             components: Spread::of(&components),
+            roundness: Spread::of(&roundness),
+            pixels,
             confidence: confidence / samples.len().max(1) as f64,
             threshold: histogram.threshold(precision),
         };

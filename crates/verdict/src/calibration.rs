@@ -9,7 +9,7 @@ use std::path::Path;
 use udas_metrics::statistics::{auroc, correlation};
 
 /// Version of the file; readers refuse later ones.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Name of the calibration beside a model.
 pub const CALIBRATION_FILE: &str = "calibration.json";
 /// Share of the scores that their intervals should hold.
@@ -243,7 +243,7 @@ impl Calibration {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self)
+        let text = serde_json::to_vec(self)
             .map_err(|error| Error::file(path, format!("cannot be written: {error}")))?;
         udas_files::write_whole(path, &text)
             .map_err(|error| Error::file(path, format!("cannot be written: {error}")))
@@ -303,6 +303,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::signals::confidence::Histogram;
     use crate::signals::plausibility::Spread;
+    use crate::signals::reverse::Pixels;
 
     /// Eight shifts of four subjects and two models whose Dice is 0.1 + 0.8 times their consistency.
     pub(crate) fn linear() -> Calibration {
@@ -330,6 +331,8 @@ pub(crate) mod tests {
         let reference = Reference {
             volume_ml: Spread { mean: 1000.0, deviation: 100.0 },
             components: Spread { mean: 1.0, deviation: 0.1 },
+            roundness: Spread { mean: 0.5, deviation: 0.1 },
+            pixels: Pixels::default(),
             confidence: 0.95,
             threshold: Histogram::default().threshold(0.9),
         };

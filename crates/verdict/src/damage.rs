@@ -1,8 +1,9 @@
 //! Models that have gone wrong in known ways, so that a calibration has seen harm.
 use crate::Result;
+use crate::random::normal;
 use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 use udas_nn::StateDict;
 
 /// What is done to a model's weights.
@@ -72,11 +73,4 @@ fn inclined(bias: &Tensor, summand: f32) -> Result<Tensor> {
     let sign = if values.len() == 1 { 1.0 } else { -1.0 };
     values.iter_mut().take(1).for_each(|value| *value += sign * summand);
     Ok(Tensor::from_vec(values, bias.shape(), bias.device())?)
-}
-
-/// A standard normal number (Box and Muller 1958).
-fn normal(random: &mut ChaCha8Rng) -> f32 {
-    let mut uniform = || (random.next_u32() >> 8) as f32 / (1 << 24) as f32;
-    let radius = (-2.0 * (1.0 - uniform()).ln()).sqrt();
-    radius * (std::f32::consts::TAU * uniform()).cos()
 }

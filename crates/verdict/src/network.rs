@@ -52,27 +52,40 @@ impl Network {
     /// # Errors
     /// When a tensor operation fails.
     pub fn predict(&self, images: &[f32], size: [usize; 2]) -> Result<Prediction> {
-        let pixels: usize = size.iter().product();
         let mut prediction = Prediction::new(self.task());
-        for images in images.chunks(SLICES * pixels) {
-            let batch = self.tensor(images, size)?;
-            let values = self.predictor.forward(&batch)?.flatten_all()?.to_vec1::<f32>()?;
-            for slice in values.chunks_exact(self.task().outputs() * pixels) {
-                prediction.push(slice);
-            }
+        for images in images.chunks(SLICES * size[0] * size[1]) {
+            let probabilities = self.predictor.forward(&self.tensor(images, size)?)?;
+            self.push(&probabilities, size, &mut prediction)?;
         }
         Ok(prediction)
     }
 
-    /// The state with batch-norm statistics taken from these slices, as one batch (AdaBN).
+    /// Adds probabilities `[N, C, H, W]` to a prediction.
+    fn push(&self, probabilities: &Tensor, size: [usize; 2], to: &mut Prediction) -> Result<()> {
+        let values = probabilities.flatten_all()?.to_vec1::<f32>()?;
+        values
+            .chunks_exact(self.task().outputs() * size[0] * size[1])
+            .for_each(|slice| to.push(slice));
+        Ok(())
+    }
+
+    /// The state with batch-norm statistics taken from these slices as one batch (AdaBN), and what the network
+    /// then says of them.
     ///
     /// # Errors
     /// When a tensor operation fails.
-    pub fn re_estimated(&self, images: &[f32], size: [usize; 2]) -> Result<StateDict> {
+    pub fn re_estimated(
+        &self,
+        images: &[f32],
+        size: [usize; 2],
+    ) -> Result<(StateDict, Prediction)> {
         let unet = UNet::from_state(&self.state, &self.device)?;
         let batch = self.tensor(images, size)?;
-        unet.forward(&batch, NormMode::Batch(RunningUpdate::Average { seen: 0 }))?;
-        Ok(unet.parameters().state()?)
+        let mode = NormMode::Batch(RunningUpdate::Average { seen: 0 });
+        let logits = unet.forward(&batch, mode)?;
+        let mut prediction = Prediction::new(self.task());
+        self.push(&self.task().probabilities(&logits)?, size, &mut prediction)?;
+        Ok((unet.parameters().state()?, prediction))
     }
 
     fn tensor(&self, images: &[f32], [height, width]: [usize; 2]) -> Result<Tensor> {

@@ -1,11 +1,13 @@
 //! One model on one subject's sample: everything that is measured, and the signals that follow from it.
 use crate::Result;
 use crate::network::{Network, layer_statistics};
+use crate::overlap::dice;
 use crate::prediction::Prediction;
-use crate::sample::Sample;
+use crate::sample::{Sample, chosen};
 use crate::signals::confidence::{self, Histogram, Threshold};
 use crate::signals::consistency::{self, Consistency};
 use crate::signals::plausibility::{self, Spread};
+use crate::signals::reverse::{Pixels, Reverse};
 use crate::signals::{Signal, Signals, neighbours, norm_distance};
 use serde::{Deserialize, Serialize};
 use udas_nn::StateDict;
@@ -25,12 +27,18 @@ pub struct Observation {
     pub soft_dice: f64,
     /// Under perturbations.
     pub consistency: Consistency,
+    /// Dice with the same network after AdaBN, on the probed slices.
+    pub norm_agreement: f64,
     /// Of neighbouring slices; none where there are none.
     pub neighbours: Option<f64>,
     /// Estimated volume of all foreground.
     pub volume_ml: f64,
     /// Mean number of parts a slice.
     pub components: f64,
+    /// Mean roundness of a slice's foreground.
+    pub roundness: f64,
+    /// A classifier that learned from the prediction, to be tried on the source.
+    pub(crate) reverse: Reverse,
     /// Of the model's batch-norm statistics to the sample's.
     pub norm_distance: f64,
     /// The state with the sample's batch-norm statistics.
@@ -45,6 +53,10 @@ pub struct Reference {
     pub volume_ml: Spread,
     /// Parts of the labelled foreground a slice, over the source's subjects.
     pub components: Spread,
+    /// Roundness of the labelled foreground, over the source's subjects.
+    pub roundness: Spread,
+    /// Some of the source's pixels with their labels, to try classifiers on.
+    pub pixels: Pixels,
     /// Mean confidence of the model on the source, over all pixels.
     pub confidence: f64,
     /// Above this, as large a share of the source's foreground lies as is right.
@@ -52,27 +64,31 @@ pub struct Reference {
 }
 
 impl Observation {
-    /// Measures; about three predictions of the sample's slices in all.
+    /// Measures; three and a half predictions of the sample's slices in all.
     ///
     /// # Errors
     /// When a tensor operation fails.
     pub fn new(network: &Network, sample: &Sample) -> Result<Self> {
         let prediction = network.predict(&sample.images, sample.size)?;
         let consistency = consistency::measure(network, sample, &prediction)?;
-        let re_estimated = network.re_estimated(&sample.probed_images(), sample.size)?;
+        let (re_estimated, after) = network.re_estimated(&sample.probed_images(), sample.size)?;
         let (running, target) =
             (layer_statistics(network.state())?, layer_statistics(&re_estimated)?);
         let classes = prediction.classes();
         let Prediction { labels, .. } = &prediction;
+        let probed = chosen(labels, sample.pixels(), &sample.probed);
         Ok(Self {
             histogram: Histogram::of(&prediction),
             confidence: confidence::everywhere(&prediction),
             foreground_confidence: confidence::foreground(&prediction),
             soft_dice: confidence::soft_dice(&prediction),
             consistency,
+            norm_agreement: dice(&probed, &after.labels, classes).unwrap_or(0.0),
             neighbours: neighbours::agreement(labels, sample.pixels(), &sample.neighbours, classes),
             volume_ml: plausibility::volume_ml(labels, sample),
             components: plausibility::components(labels, sample.size)?,
+            roundness: plausibility::roundness(labels, sample.size),
+            reverse: Reverse::learn(&Pixels::of(sample, labels)),
             norm_distance: norm_distance::distance(&running, &target),
             labels: prediction.labels,
             re_estimated,
@@ -87,19 +103,24 @@ impl Observation {
             (Signal::FlipConsistency, self.consistency.flip),
             (Signal::ShiftConsistency, self.consistency.shift),
             (Signal::IntensityConsistency, self.consistency.intensity),
+            (Signal::NormAgreement, self.norm_agreement),
             (Signal::NormDistance, self.norm_distance),
         ]);
+        signals.extend(self.consistency.gap.map(|value| (Signal::GapConsistency, value)));
         signals.extend(self.neighbours.map(|value| (Signal::NeighbourAgreement, value)));
         if let Some(reference) = reference {
             // Logarithms, so that what is absurd does not rule a linear mapping.
             let volume = reference.volume_ml.deviations(self.volume_ml).ln_1p();
             let components = reference.components.deviations(self.components).ln_1p();
+            let shape = reference.roundness.deviations(self.roundness).ln_1p();
             let above = self.histogram.share_from(reference.threshold);
             signals.extend([
                 (Signal::ThresholdedConfidence, above),
                 (Signal::ConfidenceDifference, reference.confidence - self.confidence),
                 (Signal::VolumeDeviation, volume),
                 (Signal::ComponentDeviation, components),
+                (Signal::ShapeDeviation, shape),
+                (Signal::ReverseDice, self.reverse.dice(&reference.pixels)),
             ]);
         }
         signals

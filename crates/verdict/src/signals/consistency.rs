@@ -1,4 +1,5 @@
-//! Whether a prediction stays when the image is flipped, moved a little, or shown with another contrast.
+//! Whether a prediction stays when the image is flipped, moved a little, shown with another contrast, or
+//! interpolated between slices.
 use crate::Result;
 use crate::network::Network;
 use crate::overlap::dice;
@@ -19,6 +20,8 @@ pub struct Consistency {
     pub shift: f64,
     /// Under changed intensities.
     pub intensity: f64,
+    /// Of a slice half-way between two neighbours with both; none without neighbours.
+    pub gap: Option<f64>,
 }
 
 /// Perturbs the probed slices of a sample and predicts them anew.
@@ -45,7 +48,26 @@ pub fn measure(network: &Network, sample: &Sample, prediction: &Prediction) -> R
     }
     let altered = network.predict(&altered, sample.size)?;
     let intensity = agreement(&labels, &altered.labels);
-    Ok(Consistency { flip, shift, intensity })
+    let gap = across_gap(network, sample, prediction)?;
+    Ok(Consistency { flip, shift, intensity, gap })
+}
+
+/// Slices half-way between neighbours, interpolated as if both were far apart.
+fn across_gap(network: &Network, sample: &Sample, prediction: &Prediction) -> Result<Option<f64>> {
+    if sample.neighbours.is_empty() {
+        return Ok(None);
+    }
+    let pixels = sample.pixels();
+    let [above, below] =
+        [0, 1].map(|side| sample.neighbours.iter().map(|pair| pair[side]).collect::<Vec<_>>());
+    let [upper, lower] = [&above, &below].map(|slices| chosen(&sample.images, pixels, slices));
+    let between: Vec<f32> = upper.iter().zip(&lower).map(|(a, b)| (a + b) / 2.0).collect();
+    let between = network.predict(&between, sample.size)?.labels;
+    let with = |slices: &[usize]| {
+        let labels = chosen(&prediction.labels, pixels, slices);
+        dice(&between, &labels, prediction.classes()).unwrap_or(0.0)
+    };
+    Ok(Some((with(&above) + with(&below)) / 2.0))
 }
 
 /// A mild change of contrast, shading and noise, the same for every model and subject.

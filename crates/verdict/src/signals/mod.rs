@@ -4,6 +4,7 @@ pub mod consistency;
 pub mod neighbours;
 pub mod norm_distance;
 pub mod plausibility;
+pub mod reverse;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,12 +27,20 @@ pub enum Signal {
     ShiftConsistency,
     /// Dice under a change of contrast, shading and noise.
     IntensityConsistency,
+    /// Dice when slices are dropped and interpolated.
+    GapConsistency,
+    /// Dice with the same network after AdaBN.
+    NormAgreement,
     /// Dice of neighbouring slices.
     NeighbourAgreement,
     /// Deviation of the volume from the source's.
     VolumeDeviation,
     /// Deviation of the number of components from the source's.
     ComponentDeviation,
+    /// Deviation of the roundness of outlines from the source's.
+    ShapeDeviation,
+    /// Dice on the source of a classifier trained on the prediction.
+    ReverseDice,
     /// Distance of batch-norm statistics.
     NormDistance,
 }
@@ -51,7 +60,7 @@ pub type Signals = BTreeMap<Signal, f64>;
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::ForegroundConfidence,
         Self::SoftDiceConfidence,
         Self::ThresholdedConfidence,
@@ -59,9 +68,13 @@ impl Signal {
         Self::FlipConsistency,
         Self::ShiftConsistency,
         Self::IntensityConsistency,
+        Self::GapConsistency,
+        Self::NormAgreement,
         Self::NeighbourAgreement,
         Self::VolumeDeviation,
         Self::ComponentDeviation,
+        Self::ShapeDeviation,
+        Self::ReverseDice,
         Self::NormDistance,
     ];
 
@@ -101,6 +114,16 @@ impl Signal {
                 "Wang et al. 2019, arXiv 1807.07356",
                 "half a prediction",
             ),
+            Self::GapConsistency => (
+                "consistency when slices are dropped and interpolated",
+                "Wang et al. 2019, arXiv 1807.07356",
+                "half a prediction; needs neighbouring slices",
+            ),
+            Self::NormAgreement => (
+                "agreement with the same network after AdaBN",
+                "Jiang et al. 2022, arXiv 2106.13799 (disagreement of two models)",
+                "nothing beside the distance of statistics",
+            ),
             Self::NeighbourAgreement => {
                 ("agreement of neighbouring slices", "continuity of anatomy; no source", "nothing")
             }
@@ -113,6 +136,16 @@ impl Signal {
                 "deviation of the number of components from the source's labels",
                 "connectedness of anatomy; no source",
                 "nothing; needs a calibration",
+            ),
+            Self::ShapeDeviation => (
+                "deviation of the roundness of outlines from the source's labels",
+                "Cox 1927, J. Paleontology 1(3), used as a check",
+                "nothing; needs a calibration",
+            ),
+            Self::ReverseDice => (
+                "Dice on the source of a classifier trained on the prediction",
+                "Valindria et al. 2017, arXiv 1702.03407 (reverse classification accuracy)",
+                "a small linear system; needs a calibration",
             ),
             Self::NormDistance => (
                 "distance of batch-norm statistics to the target's",
