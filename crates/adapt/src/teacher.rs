@@ -1,5 +1,5 @@
 //! A second network that teaches the first: as it was at the start, or an average of its student over past
-//! steps (Tarvainen and Valpola 2017, equation 3).
+//! steps (Tarvainen and Valpola 2017, section 2).
 use crate::TeacherKind;
 use candle_core::{Device, Tensor};
 use udas_nn::{NormMode, Parameters, Result, StateDict};

@@ -2,7 +2,8 @@
 use crate::{log_softmax, sigmoid};
 use candle_core::{Result, Tensor};
 
-/// Mean over pixels of the Shannon entropy of the prediction, in nats (TENT, Wang 2021, equation 1).
+/// Mean over pixels of the Shannon entropy of the prediction, in nats (TENT, Wang et al. 2021,
+/// arXiv 2006.10726, section 3.1).
 /// C = 1 is read as two classes.
 ///
 /// # Errors
@@ -17,7 +18,8 @@ pub fn entropy(logits: &Tensor) -> Result<Tensor> {
 }
 
 /// Kullback-Leibler divergence KL(predicted ratio || prior) in nats, where the predicted ratio of a class
-/// is its mean probability over the batch (AdaEnt, Bateson 2020, equation 2). `prior` has one
+/// is its mean probability over the batch (AdaMI, Bateson et al. 2022, arXiv 2108.03152; AdaEnt of 2020 takes the
+/// other direction). `prior` has one
 /// entry for C = 1 (the foreground's), else C.
 ///
 /// # Errors

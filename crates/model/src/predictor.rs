@@ -7,8 +7,11 @@ use udas_train::Task;
 use udas_unet::UNet;
 use udas_volume::{Labels, Volume};
 
-/// Slices that go through the network together: as many as keep both cores busy, few enough that memory
-/// stays small at 512 x 512.
+/// Pixels that go through the network together where slices are small: what does not depend on pixels, the
+/// transforms of weights above all, is then a small part of the work.
+const PIXELS: usize = 4 * 256 * 256;
+/// Slices that go through together where they are large: as many as keep some cores busy, few enough that memory
+/// stays small.
 const SLICES: usize = 4;
 
 /// A network that predicts.
@@ -34,6 +37,11 @@ impl Predictor {
         self.task
     }
 
+    /// How many slices of this size should go through the network together. Probabilities do not depend on it.
+    pub fn slices_at_once([height, width]: [usize; 2]) -> usize {
+        (PIXELS / (height * width).max(1)).max(SLICES)
+    }
+
     /// Probabilities `[N, C, H, W]` of slices `[N, 1, H, W]`.
     ///
     /// # Errors
@@ -55,10 +63,11 @@ impl Predictor {
     ) -> Result<()> {
         let [height, width] = slices.size();
         let outputs = self.task.outputs();
+        let at_once = Self::slices_at_once([height, width]);
         let mut indices = slices.indices(subject).peekable();
         while indices.peek().is_some() {
-            let mut images = Vec::with_capacity(SLICES * height * width);
-            for index in indices.by_ref().take(SLICES) {
+            let mut images = Vec::with_capacity(at_once * height * width);
+            for index in indices.by_ref().take(at_once) {
                 images.extend(slices.read(index)?.image);
             }
             let count = images.len() / (height * width);

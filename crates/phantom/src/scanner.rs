@@ -26,8 +26,8 @@
 //!
 //! # Hearts: the four vendors of M&Ms
 //!
-//! Campello et al. (IEEE Trans Med Imaging 40:3543, 2021) give the scanners, all at 1.5 T, the mean in-plane
-//! spacing and slice thickness: Siemens Avanto 1.32 and 9.2 mm, Philips Achieva 1.20 and 9.9 mm, GE Signa
+//! Campello et al. (IEEE Trans Med Imaging 40:3543, 2021) give the scanners, the mean in-plane spacing and
+//! slice thickness; these four are at 1.5 T: Siemens Avanto 1.32 and 9.2 mm, Philips Achieva 1.20 and 9.9 mm, GE Signa
 //! Excite 1.36 and 10 mm, Canon Vantage Orian 0.85 and 10 mm, and the numbers of slices and frames. Balanced
 //! SSFP at TR 2.9-4.2 ms and 45-70 degrees: *typical* for TrueFISP, b-FFE, FIESTA and True SSFP. Off-resonance:
 //! a spread of about 70 Hz from peak to peak over the heart at 1.5 T (Reeder et al., Magn Reson Med 39:988,

@@ -23,7 +23,7 @@
 //!
 //! * (B) Kwan, Evans, Pike, IEEE Trans Med Imaging 18:1085 (1999), the BrainWeb simulator.
 //! * (C) Cox, Gowland, Magn Reson Med 64:1440 (2010); frontal grey matter and white matter.
-//! * (D) Du et al., Magn Reson Imaging 28:178 (2010).
+//! * (D) Du et al., J Magn Reson 207:304 (2010).
 //! * (dB) de Bazelaire et al., Radiology 230:652 (2004).
 //! * (G) Gold et al., AJR 183:343 (2004).
 //! * (Gi) Giri et al., J Cardiovasc Magn Reson 11:56 (2009).

@@ -190,8 +190,8 @@ impl Calibration {
     }
 
     /// Half the width of the interval of a mean change of Dice over subjects that is predicted as `change`:
-    /// conformal prediction with residuals scaled by the size of the change (Lei et al., J. Am. Stat.
-    /// Assoc. 113, 2018, section 5.2).
+    /// residuals of shifts left out, scaled by the size of the change (Lei et al., J. Am. Stat. Assoc. 113, 2018,
+    /// section 5.2).
     pub fn change_half_width(&self, change: f64) -> f64 {
         self.change_error * (CHANGE_SCALE + change.abs())
     }
@@ -274,7 +274,8 @@ impl Changes {
                     .filter_map(|a| Some((a, to.iter().find(|b| b.subject == a.subject)?)))
                     .map(|(a, b)| [b.left_out - a.left_out, b.dice - a.dice])
                     .collect();
-                if !pairs.is_empty() {
+                // The way back has the same error: each pair counts once.
+                if !pairs.is_empty() && before < after {
                     let sums = [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).sum::<f64>());
                     changes.means.push(sums.map(|sum| sum / pairs.len() as f64));
                 }

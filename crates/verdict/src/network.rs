@@ -8,9 +8,6 @@ use udas_nn::{NormMode, RunningUpdate, StateDict};
 use udas_train::Task;
 use udas_unet::UNet;
 
-/// Slices that go through the network together.
-const SLICES: usize = 4;
-
 /// A network with its weights.
 pub struct Network {
     state: StateDict,
@@ -53,7 +50,7 @@ impl Network {
     /// When a tensor operation fails.
     pub fn predict(&self, images: &[f32], size: [usize; 2]) -> Result<Prediction> {
         let mut prediction = Prediction::new(self.task());
-        for images in images.chunks(SLICES * size[0] * size[1]) {
+        for images in images.chunks(Predictor::slices_at_once(size) * size[0] * size[1]) {
             let probabilities = self.predictor.forward(&self.tensor(images, size)?)?;
             self.push(&probabilities, size, &mut prediction)?;
         }

@@ -74,8 +74,9 @@ fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
 }
 
 /// The value that at least the share `level` of future absolute residuals stays below, if they are drawn as
-/// these were: the ceil((n + 1) level)-th smallest (split conformal prediction, Vovk et al. 2005), the
-/// largest where there are too few; 1 where there are none.
+/// these were: the ceil((n + 1) level)-th smallest, the largest where there are too few; 1 where there are none. With
+/// residuals of groups that were left out in turn this is cross-conformal (Vovk 2015; Barber et al. 2021, CV+:
+/// guaranteed for 2 level - 1 only, close to `level` as a rule).
 pub fn half_width(residuals: &[f64], level: f64) -> f64 {
     let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).collect();
     sizes.sort_by(f64::total_cmp);

@@ -4,8 +4,8 @@ use udas_data::{Frames, LabelUse, Preprocessing, SliceSource, Spacing, Subject, 
 
 /// Slices of one subject, in pairs of neighbours as far as it has them.
 ///
-/// Areas on evenly spaced slices estimate a volume without bias (Cavalieri's principle; Gundersen and Jensen,
-/// J. Microsc. 147, 1987), so no whole volume has to be segmented.
+/// Areas on evenly spaced slices estimate a volume well (Cavalieri's principle; Gundersen and Jensen, J. Microsc.
+/// 147, 1987, where a random first slice makes it unbiased; here it is fixed), so no whole volume has to be segmented.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Preprocessed intensities `[n, height, width]`.

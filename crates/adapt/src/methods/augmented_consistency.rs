@@ -18,8 +18,10 @@ impl Method for AugmentedConsistency {
                    an average of the network over past steps segments the slice as it is. Small steps, no \
                    batch statistics: for a source model that is good already.",
             equation: "mean H(q, unet(altered x)), q = prediction of the averaged teacher on x",
-            source: "French et al. 2018, ICLR (arXiv 1706.05208), without source data; weak and strong \
-                     views as in Sohn et al. 2020 (FixMatch)",
+            source: "After French et al. 2018, ICLR (arXiv 1706.05208), without source data, with soft \
+                     cross-entropy for their squared difference and without their threshold; one plain \
+                     and one altered view, as Sohn et al. 2020 (FixMatch) has a weakly and a strongly \
+                     altered one",
             needs: &[],
             failure: "Spreads what the teacher knows to other intensities, but corrects no error that it \
                       makes on the plain slice with confidence.",

@@ -20,7 +20,7 @@ impl Method for EarlyConsistency {
             equation: "mean H(q, unet(altered x)), q = prediction of the averaged teacher on x; weights of \
                        stages 0 to L",
             source: "The early layers of Shirokikh et al. 2020 (arXiv 2008.07357) and Sheikh and Schultz \
-                     2022 with the consistency of French et al. 2018 (arXiv 1706.05208); this combination \
+                     2022 with a consistency after French et al. 2018 (arXiv 1706.05208); this combination \
                      is ours and unpublished",
             needs: &[],
             failure: "Corrects no error that the teacher makes with confidence, and none that later \

@@ -14,8 +14,9 @@ impl Method for EntropyPrior {
             idea: "Makes predictions confident, as TENT does, and holds the share of each class to what \
                    it is on the source, so that no class can vanish. All weights move.",
             equation: "mean H(p) + weight * KL(mean p || ratio)",
-            source: "Bateson et al. 2020, MICCAI (AdaEnt); Bateson et al. 2022, MedIA (AdaMI). Their \
-                     prior is estimated image by image; here it is the source's mean, over the batch",
+            source: "Bateson et al. 2022, MedIA (AdaMI, arXiv 2108.03152), whose direction of the \
+                     divergence this is; Bateson et al. 2020, MICCAI (AdaEnt). Their prior is estimated \
+                     image by image, with image-level tags; here it is the source's mean, over the batch",
             needs: &[Requirement::ClassRatio],
             failure: "The target's class ratio is taken to be the source's: another field of view or \
                       another disease breaks that.",

@@ -14,7 +14,7 @@ impl Method for Tent {
             idea: "Moves only the scale and shift of every batch norm so that predictions become \
                    confident. Statistics are each batch's own.",
             equation: "mean H(p), p = own prediction",
-            source: "Wang et al. 2021, ICLR, equation 1",
+            source: "Wang et al. 2021, ICLR (arXiv 2006.10726), section 3.1",
             needs: &[],
             failure: "The most confident answer is one class everywhere; where foreground is rare, it \
                       can vanish.",

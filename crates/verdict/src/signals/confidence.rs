@@ -69,8 +69,9 @@ pub fn everywhere(prediction: &Prediction) -> f64 {
     sum / prediction.confidence.len().max(1) as f64
 }
 
-/// Soft Dice confidence, 2 sum(p y) / (sum(p) + sum(y)) with the prediction y in place of the truth: the Dice
-/// that the network's own probabilities expect (Borges et al. 2024). The mean over classes; a class that is
+/// Soft Dice confidence, 2 sum(p y) / (sum(p) + sum(y)) with the prediction y in place of the truth: about
+/// the Dice that the network's own probabilities expect (Borges et al. 2024, for binary masks). The mean over
+/// classes is ours; a class that is
 /// predicted nowhere counts 0.
 pub fn soft_dice(prediction: &Prediction) -> f64 {
     let of_class = |sums: &crate::prediction::ClassSums| {

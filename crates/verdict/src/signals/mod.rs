@@ -106,22 +106,22 @@ impl Signal {
             ),
             Self::ShiftConsistency => (
                 "consistency under a small shift",
-                "Wang et al. 2019, arXiv 1807.07356",
+                "after Wang et al. 2019, arXiv 1807.07356 (flips and noise)",
                 "half a prediction",
             ),
             Self::IntensityConsistency => (
                 "consistency under changed contrast, shading and noise",
-                "Wang et al. 2019, arXiv 1807.07356",
+                "after Wang et al. 2019, arXiv 1807.07356 (flips and noise)",
                 "half a prediction",
             ),
             Self::GapConsistency => (
                 "consistency when slices are dropped and interpolated",
-                "Wang et al. 2019, arXiv 1807.07356",
+                "ours, after Wang et al. 2019, arXiv 1807.07356",
                 "half a prediction; needs neighbouring slices",
             ),
             Self::NormAgreement => (
                 "agreement with the same network after AdaBN",
-                "Jiang et al. 2022, arXiv 2106.13799 (disagreement of two models)",
+                "after Jiang et al. 2022, arXiv 2106.13799 (two trainings)",
                 "nothing beside the distance of statistics",
             ),
             Self::NeighbourAgreement => {
@@ -149,7 +149,7 @@ impl Signal {
             ),
             Self::NormDistance => (
                 "distance of batch-norm statistics to the target's",
-                "Schneider et al. 2020, arXiv 2006.16971",
+                "after Schneider et al. 2020, arXiv 2006.16971 (Wasserstein distance there)",
                 "half a prediction",
             ),
         };
