@@ -1,7 +1,7 @@
 //! Verdicts without labels: what is printed of them, and what an adaptation does about harm.
 use crate::console::Console;
+use crate::failure;
 use crate::run_folder::RunFolder;
-use crate::{failure, interrupt};
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use udas_data::Subject;
 use udas_model::ModelFile;
 use udas_record::{Decision, Event};
-use udas_verdict::{CALIBRATION_FILE, Calibration, Estimate, Judgement, judge};
+use udas_verdict::{CALIBRATION_FILE, Calibration, Case, Estimate, Judgement, judge};
 
 /// The adapted model of a run whose model is the source's, since it was rolled back.
 pub const REJECTED_FILE: &str = "rejected.safetensors";
@@ -42,45 +42,50 @@ pub struct JudgingFlags {
     pub calibration: Option<PathBuf>,
 }
 
-/// The calibration that a flag names, or the one beside the model if it is of this model.
+/// The calibration that a flag names, which must be of this model, or the one beside the model if it is.
 pub fn calibration(
     named: Option<&Path>,
     model_path: &Path,
     model: &ModelFile,
     console: &Console,
 ) -> Result<Option<Calibration>> {
+    let hash = model.hash()?;
+    let other = |path: &Path| {
+        format!("{}: was made for another model; run `udas calibrate` for this one", path.display())
+    };
     if let Some(path) = named {
-        return Ok(Some(Calibration::load(path)?));
+        let calibration = Calibration::load(path)?;
+        if calibration.origin.model != hash {
+            return Err(failure::input(other(path)).into());
+        }
+        return Ok(Some(calibration));
     }
     let folder = if model_path.is_dir() { Some(model_path) } else { model_path.parent() };
     let Some(path) = folder.map(|folder| folder.join(CALIBRATION_FILE)) else { return Ok(None) };
     if !path.is_file() {
         return Ok(None);
     }
-    let calibration = Calibration::load(&path)?;
-    if calibration.origin.model != model.hash()? {
-        console.warn(format!(
-            "{}: was made for another model and is not used; run `udas calibrate` again",
-            path.display()
-        ));
-        return Ok(None);
-    }
+    // Nobody has asked for this one: a warning is enough.
+    let calibration = match Calibration::load(&path) {
+        Ok(calibration) if calibration.origin.model == hash => calibration,
+        Ok(_) => {
+            console.warn(other(&path));
+            return Ok(None);
+        }
+        Err(error) => {
+            console.warn(format!("{error}; it is not used"));
+            return Ok(None);
+        }
+    };
     console.say(format!("calibration: {}", path.display()));
     Ok(Some(calibration))
 }
 
 /// Measures both models, with progress.
-pub fn judged(
-    [before, after]: [&ModelFile; 2],
-    subjects: &[Subject],
-    calibration: Option<&Calibration>,
-    console: &Console,
-) -> Result<Judgement> {
+pub fn judged(case: &Case, subjects: &[Subject], console: &Console) -> Result<Judgement> {
     let mut progress = console.progress(subjects.len(), "judging");
-    let device = console.device();
-    let judgement = judge(before, after, subjects, calibration, device, &mut |subject| {
-        progress.advance(subject);
-    })?;
+    let mut advance = |subject: &str| progress.advance(subject);
+    let judgement = judge(case, subjects, console.device(), &mut advance)?;
     progress.finish();
     Ok(judgement)
 }
@@ -133,14 +138,14 @@ pub enum Fate {
 
 /// Judges an adaptation that is done, records the verdict, and writes what the run's model is.
 pub fn settle(
-    flags: &JudgingFlags,
-    model_path: &Path,
+    on_harm: Option<OnHarm>,
+    calibration: Option<&Calibration>,
     models: [&ModelFile; 2],
     subjects: &[Subject],
     folder: &mut RunFolder,
     console: &Console,
 ) -> Result<Fate> {
-    let fate = fate(flags, model_path, models, subjects, folder, console)?;
+    let fate = fate(on_harm, calibration, models, subjects, folder, console)?;
     let [before, after] = models;
     match fate {
         Fate::Kept => after.save(&folder.model())?,
@@ -153,18 +158,16 @@ pub fn settle(
 }
 
 fn fate(
-    flags: &JudgingFlags,
-    model_path: &Path,
+    on_harm: Option<OnHarm>,
+    calibration: Option<&Calibration>,
     models: [&ModelFile; 2],
     subjects: &[Subject],
     folder: &mut RunFolder,
     console: &Console,
 ) -> Result<Fate> {
-    if interrupt::asked() {
-        return Ok(Fate::Kept);
-    }
-    let calibration = calibration(flags.calibration.as_deref(), model_path, models[0], console)?;
-    let judgement = judged(models, subjects, calibration.as_ref(), console)?;
+    let [before, after] = models;
+    let case = Case { before, after, peers: &[], calibration };
+    let judgement = judged(&case, subjects, console)?;
     folder.record(Event::Verdict(judgement.verdict()))?;
     console.say(format!("verdict: {}", word(judgement.decision)));
     judgement.reasons.iter().for_each(|reason| console.say(format!("  {reason}")));
@@ -172,7 +175,7 @@ fn fate(
         return Ok(Fate::Kept);
     }
     let default = if calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
-    Ok(match flags.on_harm.unwrap_or(default) {
+    Ok(match on_harm.unwrap_or(default) {
         OnHarm::Rollback => Fate::RolledBack,
         OnHarm::Warn => {
             let text =
@@ -190,12 +193,11 @@ pub fn adapted_model(run: &Path) -> PathBuf {
     if rejected.is_file() { rejected } else { run.to_owned() }
 }
 
-/// The error of a run that was rolled back.
-pub fn rolled_back(folder: &RunFolder) -> anyhow::Error {
+/// What is said of a run that was rolled back.
+pub fn rolled_back(folder: &RunFolder) -> String {
     let rejected = folder.path().join(REJECTED_FILE);
-    failure::rejected(format!(
+    format!(
         "the adaptation was rolled back: the run's model is the source model; the adapted one is {}",
         rejected.display()
-    ))
-    .into()
+    )
 }

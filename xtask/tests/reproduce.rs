@@ -214,6 +214,19 @@ fn who_is_scored_need_not_be_who_was_seen() {
 }
 
 #[test]
+fn a_method_that_fails_takes_nothing_from_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let output = reproduce_in_size("failing", "tiny-hearts", &out, &[]).output().unwrap();
+    let text = said(&output);
+    assert!(!output.status.success() && text.contains("2 jobs failed"), "{text}");
+    let reported = reported(&out, "tiny-hearts");
+    let methods: BTreeSet<&str> = reported.outcomes.iter().map(|o| o.method.as_str()).collect();
+    assert_eq!(methods, BTreeSet::from(["early-features-level-0", "source-only"]));
+    assert!(read(&out, "tiny-hearts", "table.txt").contains("early features"));
+}
+
+#[test]
 fn mistakes_are_told_before_anything_runs() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");

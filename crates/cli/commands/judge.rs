@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_model::ModelFile;
+use udas_verdict::Case;
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///
@@ -24,6 +25,9 @@ pub struct JudgeArgs {
     after: PathBuf,
     #[command(flatten)]
     images: Images,
+    /// Other trainings of the source model (other seeds): masks that become unlike theirs speak of harm
+    #[arg(long, num_args = 1.., value_name = "MODEL")]
+    peers: Vec<PathBuf>,
     /// Calibration [default: calibration.json beside the source model]
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
@@ -42,11 +46,18 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     }
     let suggestion = selection::in_plane(args.images.preprocessing()?, None);
     let before = ModelFile::load(&args.before, Some(suggestion.clone()))?;
-    let after = ModelFile::load(&judging::adapted_model(&args.after), Some(suggestion))?;
+    let after = ModelFile::load(&judging::adapted_model(&args.after), Some(suggestion.clone()))?;
+    let peers: Vec<ModelFile> = args
+        .peers
+        .iter()
+        .map(|path| ModelFile::load(path, Some(suggestion.clone())))
+        .collect::<Result<_, _>>()?;
     let subjects = args.images.subjects(console)?;
     let named = args.calibration.as_deref();
     let calibration = judging::calibration(named, &args.before, &before, console)?;
-    let judgement = judging::judged([&before, &after], &subjects, calibration.as_ref(), console)?;
+    let calibration = calibration.as_ref();
+    let case = Case { before: &before, after: &after, peers: &peers, calibration };
+    let judgement = judging::judged(&case, &subjects, console)?;
     if let Some(path) = &args.out {
         out_file::write(path, &serde_json::to_vec_pretty(&judgement)?)?;
     }

@@ -1,35 +1,49 @@
 //! Measuring two models on unlabelled subjects, and judging the second against the first.
 use crate::calibration::{Calibration, Estimate};
-use crate::judgement::{Basis, Judgement, Measured, SubjectJudgement, check_first};
+use crate::judgement::{Basis, Judgement, Measured, SubjectJudgement, check_first, mean};
 use crate::network::Network;
 use crate::observe::Observation;
 use crate::overlap::dice;
 use crate::prediction::foreground_classes;
 use crate::sample::Sample;
+use crate::signals::Signal;
 use crate::{Error, Result, rules};
 use candle_core::Device;
-use udas_data::{LabelUse, Subject};
+use udas_data::{LabelUse, Preprocessing, Subject};
 use udas_model::ModelFile;
 
 /// Slices of each subject that are measured without a calibration, which else says how many.
 pub const SLICES: usize = 16;
 
-/// Says whether `after` should be kept in place of `before` on a target's subjects, whose labels are not
-/// opened. `on_subject` hears the name of each subject that is done.
+/// What is judged, and with what help.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The source model.
+    pub before: &'a ModelFile,
+    /// The adapted model.
+    pub after: &'a ModelFile,
+    /// Other trainings of the source model, where there are some: their masks are compared with both models'.
+    pub peers: &'a [ModelFile],
+    /// The calibration of the source model, if there is one.
+    pub calibration: Option<&'a Calibration>,
+}
+
+/// Says whether the adapted model should be kept in place of the source model on a target's subjects, whose labels
+/// are not opened. `on_subject` hears the name of each subject that is done.
 ///
 /// # Errors
 /// [`Error::Unfit`] for models of different classes or slices, without subjects, or with a calibration of
 /// another model; or when volumes cannot be read.
 pub fn judge(
-    before: &ModelFile,
-    after: &ModelFile,
+    case: &Case,
     subjects: &[Subject],
-    calibration: Option<&Calibration>,
     device: &Device,
     on_subject: &mut dyn FnMut(&str),
 ) -> Result<Judgement> {
+    let Case { before, after, peers, calibration } = *case;
     let hash = before.hash()?;
     check(before, after, subjects)?;
+    peers.iter().try_for_each(|peer| check(before, peer, subjects))?;
     if let Some(calibration) = calibration
         && calibration.origin.model != hash
     {
@@ -39,9 +53,13 @@ pub fn judge(
     let same = hash == after.hash()? && before.info.preprocessing == after.info.preprocessing;
     let (first, second) =
         (Network::new(&before.state, device)?, Network::new(&after.state, device)?);
+    let peers: Vec<(Network, &Preprocessing)> = peers
+        .iter()
+        .map(|peer| Ok((Network::new(&peer.state, device)?, &peer.info.preprocessing)))
+        .collect::<Result<_>>()?;
     let mut judged = Vec::with_capacity(subjects.len());
+    let slices = calibration.map_or(SLICES, |calibration| calibration.origin.slices);
     for subject in subjects {
-        let slices = calibration.map_or(SLICES, |calibration| calibration.origin.slices);
         let observe = |network: &Network, model: &ModelFile| -> Result<Observation> {
             let preprocessing = &model.info.preprocessing;
             Observation::new(
@@ -51,7 +69,15 @@ pub fn judge(
         };
         let observed = observe(&first, before)?;
         let adapted = if same { observed.clone() } else { observe(&second, after)? };
-        judged.push(compare(subject, &observed, &adapted, &first, calibration));
+        let mut subject_judged = compare(subject, &observed, &adapted, &first, calibration);
+        let opinions = opinions(&peers, subject, slices)?;
+        for (measured, observation) in
+            [(&mut subject_judged.before, &observed), (&mut subject_judged.after, &adapted)]
+        {
+            let agreement = observation.agreement(&opinions, foreground_classes(first.task()));
+            measured.signals.extend(agreement.map(|value| (Signal::PeerAgreement, value)));
+        }
+        judged.push(subject_judged);
         on_subject(&subject.id);
     }
     let mut ruling = rules::decide(&judged, calibration);
@@ -64,6 +90,7 @@ pub fn judge(
                     learns them from labelled source data.";
         ruling.reasons.push(text.into());
     }
+    ruling.reasons.extend(of_peers(&judged, peers.len()));
     let check_first = check_first(&judged);
     Ok(Judgement {
         basis,
@@ -71,6 +98,34 @@ pub fn judge(
         reasons: ruling.reasons,
         subjects: judged,
         check_first,
+    })
+}
+
+/// What other trainings say of the slices that perturbations are tried on.
+fn opinions(
+    peers: &[(Network, &Preprocessing)],
+    subject: &Subject,
+    slices: usize,
+) -> Result<Vec<Vec<u8>>> {
+    let opinion = |(network, preprocessing): &(Network, &Preprocessing)| {
+        let sample = Sample::read(subject, preprocessing, LabelUse::Ignore, slices)?;
+        Ok(network.predict(&sample.probed_images(), sample.size)?.labels)
+    };
+    peers.iter().map(opinion).collect()
+}
+
+/// A sentence on the agreement with other trainings, where there are some.
+fn of_peers(subjects: &[SubjectJudgement], peers: usize) -> Option<String> {
+    let mean = |of: fn(&SubjectJudgement) -> &Measured| {
+        mean(subjects, |subject| of(subject).signals.get(&Signal::PeerAgreement).copied())
+    };
+    let (before, after) = (mean(|subject| &subject.before), mean(|subject| &subject.after));
+    let trainings = if peers == 1 { "training" } else { "trainings" };
+    (peers > 0).then(|| {
+        format!(
+            "The masks agree with those of {peers} other {trainings} of the source model by {before:.3} before and \
+             {after:.3} after."
+        )
     })
 }
 

@@ -12,7 +12,7 @@
 //! use udas_model::{ModelFile, ModelInfo, Provenance};
 //! use udas_record::Decision;
 //! use udas_unet::{Architecture, UNet};
-//! use udas_verdict::judge;
+//! use udas_verdict::{Case, judge};
 //! use udas_volume::{Affine, Volume, write_volume};
 //!
 //! # let folder = std::env::temp_dir().join(format!("udas-verdict-{}", std::process::id()));
@@ -27,7 +27,8 @@
 //! let subjects = expand(&[folder.join("scan.nii.gz")], "target")?;
 //!
 //! // Nothing has changed, so there is nothing to roll back.
-//! let judgement = judge(&before, &before, &subjects, None, &Device::Cpu, &mut |_| {})?;
+//! let case = Case { before: &before, after: &before, peers: &[], calibration: None };
+//! let judgement = judge(&case, &subjects, &Device::Cpu, &mut |_| {})?;
 //! assert_eq!(judgement.decision, Decision::Keep);
 //! # std::fs::remove_dir_all(&folder)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -55,7 +56,7 @@ pub use calibrate::{CalibrateConfig, calibrate};
 pub use calibration::{CALIBRATION_FILE, Calibration, Column, Estimate, Origin, Quality, Row};
 pub use damage::Damage;
 pub use error::{Error, Result};
-pub use judge::{SLICES, judge};
+pub use judge::{Case, SLICES, judge};
 pub use judgement::{Basis, Judgement, Measured, SubjectJudgement};
 pub use observe::Reference;
 pub use shift::{FAMILY, Shift};

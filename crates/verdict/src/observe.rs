@@ -17,6 +17,8 @@ use udas_nn::StateDict;
 pub struct Observation {
     /// Labels of the sample's slices.
     pub labels: Vec<u8>,
+    /// Labels of the slices that perturbations are tried on.
+    pub(crate) probed: Vec<u8>,
     /// Confidences of the foreground.
     pub histogram: Histogram,
     /// Mean confidence over all pixels.
@@ -90,9 +92,16 @@ impl Observation {
             roundness: plausibility::roundness(labels, sample.size),
             reverse: Reverse::learn(&Pixels::of(sample, labels)),
             norm_distance: norm_distance::distance(&running, &target),
+            probed,
             labels: prediction.labels,
             re_estimated,
         })
+    }
+
+    /// Mean Dice with other predictions of the probed slices; none without any.
+    pub(crate) fn agreement(&self, others: &[Vec<u8>], classes: usize) -> Option<f64> {
+        let each = others.iter().map(|other| dice(&self.probed, other, classes).unwrap_or(0.0));
+        (!others.is_empty()).then(|| each.sum::<f64>() / others.len() as f64)
     }
 
     /// The signals; those that compare with the source only where it is known.

@@ -144,6 +144,8 @@ fn uncalibrated(subjects: &[SubjectJudgement]) -> Ruling {
     votes.count("consistency under flips, shifts and contrast", stable, CHANGE);
     let neighbours = change(subjects, Signal::NeighbourAgreement);
     votes.count("agreement of neighbouring slices", neighbours, CHANGE);
+    let peers = change(subjects, Signal::PeerAgreement);
+    votes.count("agreement with other trainings", peers, CHANGE);
     let parts = |of: fn(&SubjectJudgement) -> f64| mean(subjects, |subject| Some(of(subject)));
     let (before, after) =
         (parts(|subject| subject.before.components), parts(|subject| subject.after.components));

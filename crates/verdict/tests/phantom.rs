@@ -11,7 +11,9 @@ use udas_phantom::{PhantomConfig, Task as PhantomTask, generate};
 use udas_record::Decision;
 use udas_train::{Batches, Objective, SourceBatches, SourceTraining, Task};
 use udas_unet::{Architecture, UNet};
-use udas_verdict::{Basis, CalibrateConfig, Damage, FAMILY, Judgement, calibrate, judge};
+use udas_verdict::{
+    Basis, CalibrateConfig, Case, Damage, FAMILY, Judgement, Signal, calibrate, judge,
+};
 
 const CPU: Device = Device::Cpu;
 
@@ -73,6 +75,10 @@ fn damaged(model: &ModelFile, damage: Damage) -> ModelFile {
     ModelFile { state: damage.apply(&model.state, 99).unwrap(), info: model.info.clone() }
 }
 
+fn case<'a>(before: &'a ModelFile, after: &'a ModelFile) -> Case<'a> {
+    Case { before, after, peers: &[], calibration: None }
+}
+
 #[track_caller]
 fn expect(judgement: &Judgement, decision: Decision) {
     assert_eq!(judgement.decision, decision, "{:#?}", judgement.reasons);
@@ -99,7 +105,8 @@ fn harm_is_rolled_back_and_no_change_is_kept() {
 
     for calibration in [None, Some(&calibration)] {
         let judged = |after: &ModelFile| {
-            judge(&model, after, &subjects, calibration, &CPU, &mut |_| {}).unwrap()
+            judge(&Case { calibration, ..case(&model, after) }, &subjects, &CPU, &mut |_| {})
+                .unwrap()
         };
         let same = judged(&model);
         expect(&same, Decision::Keep);
@@ -112,13 +119,15 @@ fn harm_is_rolled_back_and_no_change_is_kept() {
     }
     // Noise of this strength is not among the damages that were calibrated with.
     let noisy = damaged(&model, Damage::Noise(1.0));
-    let judgement =
-        judge(&model, &noisy, &subjects, Some(&calibration), &CPU, &mut |_| {}).unwrap();
+    let calibration = Some(&calibration);
+    let noise = Case { calibration, ..case(&model, &noisy) };
+    let judgement = judge(&noise, &subjects, &CPU, &mut |_| {}).unwrap();
     assert_ne!(judgement.decision, Decision::Keep, "{:#?}", judgement.reasons);
 
-    let error = judge(&noisy, &model, &subjects, Some(&calibration), &CPU, &mut |_| {});
+    let other = Case { calibration, ..case(&noisy, &model) };
+    let error = judge(&other, &subjects, &CPU, &mut |_| {});
     assert!(error.unwrap_err().to_string().contains("another model"));
-    let none = judge(&model, &model, &[], None, &CPU, &mut |_| {});
+    let none = judge(&case(&model, &model), &[], &CPU, &mut |_| {});
     assert!(none.unwrap_err().to_string().contains("no subjects"));
 }
 
@@ -128,5 +137,23 @@ fn judging_does_not_open_labels() {
     for subject in &mut subjects {
         subject.labels = Some("gone.nii.gz".into());
     }
-    expect(&judge(&model, &model, &subjects, None, &CPU, &mut |_| {}).unwrap(), Decision::Keep);
+    let judgement = judge(&case(&model, &model), &subjects, &CPU, &mut |_| {});
+    expect(&judgement.unwrap(), Decision::Keep);
+}
+
+#[test]
+fn other_trainings_are_asked() {
+    let Bench { _folder, model, subjects } = bench();
+    let (like, unlike) = (damaged(&model, Damage::Noise(0.01)), silent(&model));
+    let peers = [like];
+    let judged = |after: &ModelFile| {
+        let case = Case { peers: &peers, ..case(&model, after) };
+        let judgement = judge(&case, &subjects, &CPU, &mut |_| {}).unwrap();
+        assert!(judgement.reasons.iter().any(|text| text.contains("1 other training")));
+        let subject = judgement.subjects[0].clone();
+        [subject.before, subject.after].map(|measured| measured.signals[&Signal::PeerAgreement])
+    };
+    let [before, after] = judged(&unlike);
+    assert!(before > 0.8 && after == 0.0, "{before} {after}");
+    assert_eq!(judged(&model), [before; 2]);
 }

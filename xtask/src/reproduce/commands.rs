@@ -13,7 +13,8 @@ pub enum Scope {
 }
 
 /// `udas adapt` ends with this code when the method does not converge or says that it should not be used.
-/// Its model is written all the same, and an experiment reports what it is worth.
+/// Its model is written all the same, and an experiment reports what it is worth. (One that diverged has none: its job
+/// fails.)
 const NOT_CONVERGED: i32 = 4;
 
 fn step(resume: Resume, words: &[&str], more: &[&[String]]) -> Step {
@@ -180,15 +181,18 @@ pub fn evaluate(preset: &Preset, predictions: &str, on: [&str; 2], out: &str) ->
     scored(preset, &["evaluate", "--predictions", predictions], on, out)
 }
 
-/// Judges an adapted model without labels, on the subjects that are scored.
+/// Judges an adapted model without labels, on the subjects that are scored, with the help of other trainings of the
+/// source model.
 pub fn judge(
     preset: &Preset,
     [before, after, calibration]: [&str; 3],
+    peers: &[&str],
     on: [&str; 2],
     out: &str,
 ) -> Step {
     let words = ["judge", "--before", before, "--after", after, "--calibration", calibration];
-    scored(preset, &words, on, out)
+    let others = if peers.is_empty() { Vec::new() } else { [&["--peers"], peers].concat() };
+    scored(preset, &[&words[..], &others].concat(), on, out)
 }
 
 /// A command on the subjects of a domain that are scored.

@@ -84,8 +84,8 @@ impl Grid<'_> {
             self.preset.seeds.iter().map(|&seed| self.add_source(plan, &data, seed)).collect();
         for target in &self.definition.targets {
             for method in &methods {
-                for (&seed, source) in self.preset.seeds.iter().zip(&sources) {
-                    cells.push(self.add_cell(plan, &data, source, target, method, seed));
+                for place in 0..sources.len() {
+                    cells.push(self.add_cell(plan, &data, (&sources, place), target, method));
                 }
             }
         }
@@ -167,11 +167,11 @@ impl Grid<'_> {
         &self,
         plan: &mut Builder,
         data: &Made,
-        source: &Made,
+        (sources, own): (&[Made], usize),
         target: &str,
         method: &Method,
-        seed: u64,
     ) -> Cell {
+        let (source, seed) = (&sources[own], self.preset.seeds[own]);
         let place = [method.name.as_str(), target, &format!("seed-{seed}")];
         let adapted = (!method.options.is_empty()).then(|| {
             let head = method.head.map(|level| self.add_head(plan, data, source, (level, seed)));
@@ -208,7 +208,7 @@ impl Grid<'_> {
         let score = plan.add(job, &data.fingerprint);
         let judge = adapted
             .as_ref()
-            .and_then(|adapted| self.add_judgement(plan, data, [source, adapted], &place, seed));
+            .and_then(|adapted| self.add_judgement(plan, data, (sources, own), adapted, &place));
         let adapt = adapted.and_then(|made| made.job);
         Cell { target: target.into(), method: method.name.clone(), seed, adapt, score, judge }
     }
@@ -219,18 +219,21 @@ impl Grid<'_> {
         &self,
         plan: &mut Builder,
         data: &Made,
-        models: [&Made; 2],
+        (sources, own): (&[Made], usize),
+        adapted: &Made,
         place: &[&str; 3],
-        seed: u64,
     ) -> Option<usize> {
-        let [source, adapted] = models;
+        let (source, seed) = (&sources[own], self.preset.seeds[own]);
+        let [before, after] = [&sources[..own], &sources[own + 1..]];
+        let peers: Vec<&Made> = before.iter().chain(after).collect();
         let calibration = self.add_calibration(plan, data, source, seed)?;
         let id = self.id(Stage::Judge, place);
         let judgement = format!("{{out}}/{id}/{JUDGEMENT}");
         let from = [&source.path, &adapted.path, &calibration.path].map(String::as_str);
-        let step = commands::judge(self.preset, from, [&data.path, place[1]], &judgement);
+        let names: Vec<&str> = peers.iter().map(|made| made.path.as_str()).collect();
+        let step = commands::judge(self.preset, from, &names, [&data.path, place[1]], &judgement);
         let seconds = self.subjects() * self.preset.cost.score;
-        let needs = [data, source, adapted, &calibration];
+        let needs = [&[data, source, adapted, &calibration][..], &peers].concat();
         let job = self.job((id, Stage::Judge), vec![step], &needs, &[JUDGEMENT], seconds);
         Some(plan.add(job, &data.fingerprint))
     }

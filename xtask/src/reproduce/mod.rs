@@ -89,14 +89,19 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let _alone = lock(&out)?;
     let plan_file = plan.write()?;
-    match args.executor {
-        Executor::Local => local::execute(&plan, &plan_file, capacity)?,
-        Executor::Slurm => slurm::execute(&plan, &plan_file, jobs)?,
-    }
+    let executed = match args.executor {
+        Executor::Local => local::execute(&plan, &plan_file, capacity),
+        Executor::Slurm => slurm::execute(&plan, &plan_file, jobs),
+    };
+    // A job that failed takes nothing from the others: what is finished is shown.
+    let is_finished = |cell: &&Cell| state.finished(&plan.jobs[cell.score]).is_some();
     for (grid, cells) in grids.iter().zip(&cells) {
-        show_results(grid, cells, &plan)?;
+        let finished: Vec<Cell> = cells.iter().filter(is_finished).cloned().collect();
+        if !finished.is_empty() {
+            show_results(grid, &finished, &plan)?;
+        }
     }
-    Ok(())
+    executed
 }
 
 fn definitions(args: &Args) -> Result<Vec<Definition>> {

@@ -14,6 +14,7 @@ use udas_record::{Decision, Experiment, Outcome};
 
 use super::grid::{Cell, JUDGEMENT};
 use super::plan::Plan;
+use super::state::State;
 use super::table::align;
 
 /// A change of Dice that counts as harm, or as help.
@@ -90,9 +91,13 @@ struct Estimate {
 
 /// Gathers what was judged; none where nothing was.
 pub fn gather(cells: &[Cell], plan: &Plan, experiment: &Experiment) -> Result<Option<Study>> {
+    let state = State::of(&plan.out);
     let mut cases = Vec::new();
     for cell in cells {
         let Some(judge) = cell.judge else { continue };
+        if state.finished(&plan.jobs[judge]).is_none() {
+            continue;
+        }
         let path = plan.out.join(&plan.jobs[judge].id).join(JUDGEMENT);
         let same = |outcome: &&Outcome| {
             outcome.target == cell.target

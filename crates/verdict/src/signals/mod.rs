@@ -31,6 +31,8 @@ pub enum Signal {
     GapConsistency,
     /// Dice with the same network after AdaBN.
     NormAgreement,
+    /// Dice with other trainings of the source model.
+    PeerAgreement,
     /// Dice of neighbouring slices.
     NeighbourAgreement,
     /// Deviation of the volume from the source's.
@@ -60,7 +62,7 @@ pub type Signals = BTreeMap<Signal, f64>;
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ForegroundConfidence,
         Self::SoftDiceConfidence,
         Self::ThresholdedConfidence,
@@ -70,6 +72,7 @@ impl Signal {
         Self::IntensityConsistency,
         Self::GapConsistency,
         Self::NormAgreement,
+        Self::PeerAgreement,
         Self::NeighbourAgreement,
         Self::VolumeDeviation,
         Self::ComponentDeviation,
@@ -123,6 +126,11 @@ impl Signal {
                 "agreement with the same network after AdaBN",
                 "after Jiang et al. 2022, arXiv 2106.13799 (two trainings)",
                 "nothing beside the distance of statistics",
+            ),
+            Self::PeerAgreement => (
+                "agreement with other trainings of the source model",
+                "Jiang et al. 2022, arXiv 2106.13799",
+                "half a prediction for each; needs them",
             ),
             Self::NeighbourAgreement => {
                 ("agreement of neighbouring slices", "continuity of anatomy; no source", "nothing")
