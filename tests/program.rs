@@ -91,6 +91,88 @@ fn harm_is_rolled_back_to_the_source_model_as_it_was() {
     let bytes = |name: &str| std::fs::read(bench.path(name)).unwrap();
     assert_eq!(bytes("ad/model.safetensors"), bytes("src/model.safetensors"));
     assert_ne!(bytes("ad/rejected.safetensors"), bytes("src/model.safetensors"));
+    // Asked again, by a script that did not look, it says the same.
+    bench.fail("adapt --resume --out ad", 4, &["is done already", "rolled back"]);
+}
+
+#[test]
+fn a_calibration_that_does_not_fit_is_refused_before_the_work() {
+    let bench = trained();
+    let line = "adapt --model src --data ph --domain Siemens_15 --method adabn --batch-size 8 --dry-run --out ad";
+    let named = |file: &str| format!("{line} --calibration {file}");
+    bench.fail(&named("none.json"), 3, &["none.json", "udas calibrate"]);
+    bench.succeed(
+        "calibrate --model src --data ph --domain GE_3 --slices 4 --shifted 1 --out c.json",
+    );
+    bench.succeed(&named("c.json"));
+    bench.succeed(
+        "train --data ph --domain GE_3 --filters 2 --batch-size 8 --epochs 1 --seed 5 --out other",
+    );
+    bench.fail(
+        &named("c.json").replace("--model src", "--model other"),
+        3,
+        &["c.json", "another model"],
+    );
+    // One that merely lies beside the model is no reason to stop.
+    std::fs::write(bench.path("src/calibration.json"), "{}").unwrap();
+    bench.succeed(line);
+}
+
+#[test]
+fn subjects_of_one_name_in_two_domains_are_not_mixed_up() {
+    let bench = trained();
+    let from = std::fs::read_dir(bench.path("ph/Original/GE_3")).unwrap().next().unwrap().unwrap();
+    for domain in ["A", "B"] {
+        std::fs::create_dir_all(bench.path(&format!("two/{domain}/images"))).unwrap();
+        std::fs::copy(from.path(), bench.path(&format!("two/{domain}/images/01.nii.gz"))).unwrap();
+    }
+    let parts = ["two/A/images/01.nii.gz", "two/B/images/01.nii.gz", "one --domain"];
+    bench.fail("predict --model src --data two --domain A B --out masks", 3, &parts);
+    bench.fail("evaluate --predictions masks --data two --domain A B --out s.json", 3, &parts);
+    bench.succeed("predict --model src --data two --domain A --out masks");
+    bench.fail(
+        "evaluate --predictions masks --data two --domain A --out s.csv",
+        2,
+        &["--out", "scores.json"],
+    );
+    bench.fail("evaluate --predictions masks --data two --domain A --out s.json", 3, &["no label"]);
+}
+
+#[test]
+fn what_is_asked_for_later_is_added() {
+    let bench = trained();
+    let line = "predict --model src --data ph --domain Siemens_15 --out masks";
+    bench.succeed(line);
+    let files = || std::fs::read_dir(bench.path("masks")).unwrap().count();
+    assert_eq!(files(), 3);
+    let text = bench.succeed(&format!("{line} --overlays --probabilities"));
+    assert!(text.contains("2 masks written") && files() == 7, "{text}: {}", files());
+    let text = bench.succeed(&format!("{line} --overlays"));
+    assert!(text.contains("2 were there"), "{text}");
+    // What lies beside the masks is not scored, whatever it is called.
+    let text = bench.succeed(
+        "evaluate --predictions masks --labels ph/Silver-standard/Siemens_15 --out s.json",
+    );
+    assert!(text.contains("2 subjects"), "{text}");
+}
+
+#[test]
+fn a_header_without_orientation_is_said_and_recorded() {
+    let bench = trained();
+    let name =
+        std::fs::read_dir(bench.path("ph/Original/Siemens_15")).unwrap().next().unwrap().unwrap();
+    let volume = read(&name.path()).unwrap();
+    write_volume(&bench.path("plain.nii"), &volume).unwrap();
+    let mut bytes = std::fs::read(bench.path("plain.nii")).unwrap();
+    // qform_code and sform_code.
+    bytes[252..256].fill(0);
+    std::fs::write(bench.path("plain.nii"), bytes).unwrap();
+    let line = "adapt --model src --images plain.nii --method adabn --batch-size 8 --out ad";
+    let message = bench.run(line).stderr;
+    let message = String::from_utf8_lossy(&message);
+    assert!(message.contains("plain.nii: "), "{message}");
+    let events = std::fs::read_to_string(bench.path("ad/events.jsonl")).unwrap();
+    assert!(events.contains("\"event\":\"warning\""), "{events}");
 }
 
 #[test]

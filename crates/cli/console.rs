@@ -86,11 +86,15 @@ impl Console {
 
     /// A result: `text` for people, or `value` as JSON for scripts.
     pub fn result(&self, text: impl AsRef<str>, value: &impl Serialize) -> anyhow::Result<()> {
-        match self.results {
-            Results::Text => println!("{}", text.as_ref().trim_end()),
-            Results::Json => println!("{}", serde_json::to_string_pretty(value)?),
+        let text = match self.results {
+            Results::Text => text.as_ref().trim_end().to_owned(),
+            Results::Json => serde_json::to_string_pretty(value)?,
+        };
+        match writeln!(std::io::stdout(), "{text}") {
+            // A reader that has seen enough (`| head`) is no failure.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Progress over `total` items: a bar with the time left on a terminal, else a line now and then.

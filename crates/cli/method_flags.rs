@@ -1,7 +1,10 @@
 //! The methods' options as flags; what is not given is the method's own default.
 use crate::args::word;
+use crate::failure;
+use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use toml::Table;
 use udas_adapt::{Labels, Method, NormChoice, Options, PseudoLabel};
 use udas_train::{Keep, StopRule};
 
@@ -19,7 +22,7 @@ pub enum Preset {
 pub struct MethodFlags {
     /// Options as published: paper [default: the method's own]
     #[arg(long, value_parser = word::<Preset>)]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
     /// Deepest early stage that moves, 0 to 3 [default: the head's]
     #[arg(long)]
@@ -65,14 +68,45 @@ pub struct MethodFlags {
     pub target_share: Option<f64>,
 }
 
-impl MethodFlags {
-    /// The options a method runs with.
-    pub fn resolve(&self, method: &dyn Method) -> Options {
-        let base = match self.preset {
+impl Preset {
+    /// The method that the preset is of.
+    pub fn method(self) -> &'static str {
+        match self {
             // Of the methods only the paper's has published code; the others' defaults are their papers'.
-            Some(Preset::Paper) if method.name() == "early-features" => Options::paper(),
-            _ => method.options(),
-        };
+            Self::Paper => "early-features",
+        }
+    }
+
+    fn options(self) -> Options {
+        match self {
+            Self::Paper => Options::paper(),
+        }
+    }
+}
+
+impl MethodFlags {
+    /// The options before any flag: the preset's, which must be of the method, or the method's own.
+    pub fn base(&self, method: &dyn Method) -> Result<Options> {
+        let Some(preset) = self.preset else { return Ok(method.options()) };
+        if method.name() == preset.method() {
+            return Ok(preset.options());
+        }
+        let (name, owner) = (method.name(), preset.method());
+        let text = format!("--preset paper: is of --method {owner}; --method {name} has none");
+        Err(failure::usage(&text).into())
+    }
+
+    /// Takes all such options out of a settings file. Returns the names of those that were there.
+    pub fn take_out(file: &mut Table) -> Result<Vec<String>> {
+        let all = Self { preset: Some(Preset::Paper), ..Self::of(&Options::paper()) };
+        let all = Table::try_from(all)?;
+        let names: Vec<_> = file.keys().filter(|name| all.contains_key(*name)).cloned().collect();
+        file.retain(|name, _| !all.contains_key(name));
+        Ok(names)
+    }
+
+    /// The options a method runs with.
+    pub fn resolve(&self, base: Options) -> Options {
         let stop = match self.stop_change {
             None => base.stop,
             Some(change) if change > 0.0 => StopRule::ScoreChangeBelow(change),

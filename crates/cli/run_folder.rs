@@ -6,7 +6,9 @@ use serde::Serialize;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use udas_model::MODEL_FILE;
-use udas_record::{EVENTS_FILE, Event, EventLog, Phase, Progress, StartRecord, read_events};
+use udas_record::{
+    EVENTS_FILE, Event, EventLog, Phase, Progress, StartRecord, StopRecord, read_events,
+};
 use udas_train::Snapshot;
 
 const CONFIG_FILE: &str = "config.toml";
@@ -117,9 +119,18 @@ impl RunFolder {
         }
     }
 
+    /// Adds warnings, once a run.
+    pub fn record_warnings(&mut self, warnings: &[String]) -> Result<()> {
+        if self.start == Start::Resume {
+            return Ok(());
+        }
+        let event = |message: &String| Event::Warning { message: message.clone() };
+        warnings.iter().map(event).try_for_each(|event| self.record(event))
+    }
+
     /// The run is done: its state is needed no more, and TensorBoard can show its curves.
-    pub fn finish(&mut self, stop: Event) -> Result<()> {
-        self.record(stop)?;
+    pub fn finish(&mut self, stop: StopRecord) -> Result<()> {
+        self.record(Event::Stop(stop))?;
         udas_report::tensorboard::write_run(&self.path, &read_events(&self.path)?, &[])?;
         match std::fs::remove_file(self.path.join(STATE_FILE)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -127,12 +138,15 @@ impl RunFolder {
         }
     }
 
-    /// Whether the run has ended by itself.
-    pub fn is_finished(&self) -> bool {
-        let stopped = |event: &Event| matches!(event, Event::Stop(_));
-        self.start == Start::Resume
-            && self.model().exists()
-            && read_events(&self.path).is_ok_and(|events| events.iter().any(stopped))
+    /// How the run ended, if it has ended by itself.
+    pub fn finished(&self) -> Option<StopRecord> {
+        if self.start != Start::Resume || !self.model().exists() {
+            return None;
+        }
+        read_events(&self.path).ok()?.into_iter().rev().find_map(|event| match event {
+            Event::Stop(stop) => Some(stop),
+            _ => None,
+        })
     }
 }
 

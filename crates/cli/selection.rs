@@ -5,6 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use toml::Table;
 use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
 use udas_unet::SIZE_MULTIPLE;
 
@@ -38,6 +39,32 @@ pub struct OptionalSet {
 }
 
 impl Images {
+    /// Refuses what flags and a file have between them where it names no images, or more than are meant.
+    pub fn check(&self) -> Result<()> {
+        let (images, set, domain) =
+            (!self.images.is_empty(), self.set.data.is_some(), !self.set.domain.is_empty());
+        let text = match (images, set, domain) {
+            (true, true, _) => "--images and --data: both are given; keep one of them",
+            (true, false, true) => "--domain: is of a data set, not of --images; give --data DIR",
+            (false, true, false) => "--domain is missing: name the domains of --data",
+            (false, false, _) => "--images and --data are missing: give one of them",
+            _ => return Ok(()),
+        };
+        Err(failure::usage(text).into())
+    }
+
+    /// Takes out of a settings file the images that flags name others for.
+    pub fn give_way(&self, file: &mut Table) {
+        if !self.images.is_empty() {
+            for name in ["data", "domain", "subjects"] {
+                file.remove(name);
+            }
+        }
+        if self.set.data.is_some() {
+            file.remove("images");
+        }
+    }
+
     /// The subjects chosen.
     pub fn subjects(&self, console: &Console) -> Result<Vec<Subject>> {
         let subjects = match &self.set.data {
@@ -76,6 +103,38 @@ pub fn domains(
     Ok(subjects)
 }
 
+/// Refuses subjects of one name: what is written of one would stand for the other.
+pub fn named_once(subjects: &[Subject]) -> Result<()> {
+    let mut names = std::collections::BTreeMap::new();
+    for subject in subjects {
+        if let Some(other) = names.insert(&subject.id, &subject.image) {
+            let text = format!(
+                "{} and {} are both named {}, and so would be their masks; give one --domain at a time, each with \
+                 a folder of its own",
+                other.display(),
+                subject.image.display(),
+                subject.id
+            );
+            return Err(failure::input(text).into());
+        }
+    }
+    Ok(())
+}
+
+/// Says what is odd about files' headers, so that nobody takes a guessed orientation for a known one. Returns
+/// what was said.
+pub fn warn_of_headers(subjects: &[Subject], console: &Console) -> Vec<String> {
+    let mut said = Vec::new();
+    for subject in subjects {
+        // A file that cannot be read is refused where it is read.
+        let Ok(probe) = udas_volume::probe(&subject.image) else { continue };
+        let of = |warning: &udas_volume::Warning| format!("{}: {warning}", subject.image.display());
+        said.extend(probe.header.warnings().iter().map(of));
+    }
+    said.iter().for_each(|text| console.warn(text));
+    said
+}
+
 /// The preprocessing that a layout suggests; slices come in sizes that the network takes.
 pub fn preprocessing_of(layout: Layout) -> Preprocessing {
     match layout {
@@ -99,9 +158,11 @@ pub fn choose(subjects: Vec<Subject>, list: Option<&str>) -> Result<Vec<Subject>
     let Some(list) = list else { return Ok(subjects) };
     let mut chosen: Vec<usize> = Vec::new();
     for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-        match subjects.iter().position(|subject| subject.id == item) {
-            Some(index) => chosen.push(index),
-            None => chosen.extend(places(item, &subjects)?),
+        let named = subjects.iter().enumerate().filter(|(_, subject)| subject.id == item);
+        let before = chosen.len();
+        chosen.extend(named.map(|(index, _)| index));
+        if chosen.len() == before {
+            chosen.extend(places(item, &subjects)?);
         }
     }
     if chosen.is_empty() {
@@ -112,6 +173,16 @@ pub fn choose(subjects: Vec<Subject>, list: Option<&str>) -> Result<Vec<Subject>
     chosen.sort_unstable();
     chosen.dedup();
     Ok(chosen.into_iter().filter_map(|index| subjects.get(index).cloned()).collect())
+}
+
+/// Subjects or a fold by flag stand in for whichever of the two a settings file has.
+pub fn give_way(file: &mut Table, subjects: Option<&str>, fold: Option<&str>) {
+    if subjects.is_some() {
+        file.remove("fold");
+    }
+    if fold.is_some() {
+        file.remove("subjects");
+    }
 }
 
 /// The subjects less those of a fold, given as `0/3`: what a cross-validation trains on.

@@ -10,17 +10,25 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// The settings of a run: flags over the file named by `--config`, or over the run's own where it goes on.
+/// `give_way` takes out of the file what flags of other names stand in for.
 pub fn of_run<S: Serialize + DeserializeOwned>(
     given: S,
     flags: &ArgMatches,
     config: Option<PathBuf>,
     (start, run): (Start, &Path),
+    give_way: impl FnOnce(&S, &mut Table) -> Result<()>,
 ) -> Result<S> {
     let own = || (start == Start::Resume).then(|| RunFolder::config(run));
     match config.or_else(own) {
-        Some(file) => with_file(given, flags, &file),
+        Some(file) => with_file(given, flags, &file, give_way),
         None => Ok(given),
     }
+}
+
+/// A setting that must come from a flag or from the file.
+pub fn needed<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T> {
+    let missing = || failure::usage(&format!("{flag} is missing: neither given nor in a --config"));
+    Ok(value.ok_or_else(missing)?)
 }
 
 /// Lets the entries of a TOML file stand for flags that were not given.
@@ -28,6 +36,7 @@ fn with_file<S: Serialize + DeserializeOwned>(
     given: S,
     flags: &ArgMatches,
     file: &Path,
+    give_way: impl FnOnce(&S, &mut Table) -> Result<()>,
 ) -> Result<S> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
@@ -35,19 +44,43 @@ fn with_file<S: Serialize + DeserializeOwned>(
     let entries: Table = toml::from_str(&text).map_err(|error| {
         failure::input(format!("{shown}: {}; correct the file", in_short(&error, &text)))
     })?;
-    let mut settings = Table::try_from(&given).context("settings cannot be written as TOML")?;
+    let refuse = |text: String| failure::input(format!("{shown}: {text}"));
+    let mut named = Table::new();
     for (key, value) in entries {
-        let id = key.replace('-', "_");
-        let Ok(_) = flags.try_contains_id(&id) else {
-            let text = format!("{shown}: `{key}` is no option of this command; see --help");
-            return Err(failure::input(text).into());
-        };
-        if flags.value_source(&id) != Some(ValueSource::CommandLine) {
-            settings.insert(key, value);
+        if flags.try_contains_id(&id(&key)).is_err() {
+            return Err(refuse(format!("`{key}` is no option of this command; see --help")).into());
+        }
+        let name = key.replace('_', "-");
+        if named.insert(name.clone(), value).is_some() {
+            return Err(refuse(format!("`{name}` is given twice; remove one")).into());
         }
     }
-    let wrong = |error| failure::input(format!("{shown}: {error}; see --help for the values"));
-    Ok(settings.try_into().map_err(wrong)?)
+    let defaults = as_table(&given)?;
+    let with = |entries: Table| -> Result<S> {
+        let mut settings = defaults.clone();
+        settings.extend(entries);
+        let wrong = |error| refuse(format!("{error}; see --help for the values"));
+        Ok(settings.try_into().map_err(wrong)?)
+    };
+    // What the settings do not keep would have no effect: options of every command, `resume` and its like.
+    let kept = as_table(&with(named.clone())?)?;
+    if let Some(name) = named.keys().find(|name| !kept.contains_key(*name)) {
+        let text =
+            format!("`{name}` cannot be set in a file; remove it, and give --{name} instead");
+        return Err(refuse(text).into());
+    }
+    give_way(&given, &mut named)?;
+    named.retain(|name, _| flags.value_source(&id(name)) != Some(ValueSource::CommandLine));
+    with(named)
+}
+
+/// What the command line calls an option.
+fn id(key: &str) -> String {
+    key.replace('-', "_")
+}
+
+fn as_table<S: Serialize>(settings: &S) -> Result<Table> {
+    Table::try_from(settings).context("settings cannot be written as TOML")
 }
 
 /// What is wrong with a TOML file and where; the line itself may be of any length.

@@ -14,7 +14,7 @@ use udas_data::{
     SliceSource, Subject, Unlabelled, UnlabelledBatches, VolumeSlices,
 };
 use udas_kernels::InstructionSet;
-use udas_record::{Event, Input, Machine, Phase, StartRecord, StopReason, StopRecord};
+use udas_record::{Input, Machine, Phase, StartRecord, StopReason, StopRecord};
 use udas_train::{FitSummary, SourceBatches, Task};
 
 /// The order of slices, as a flag names it.
@@ -41,6 +41,21 @@ pub fn cache_bytes(gib: f64) -> Result<usize> {
         return Err(failure::usage(&format!("--cache-gib {gib}: give the memory to use")).into());
     }
     Ok((gib * (1u64 << 30) as f64) as usize)
+}
+
+/// Refuses what no training can run with.
+pub fn check(epochs: usize, batch_size: usize, lr: f64) -> Result<()> {
+    let refuse = |text: &str| Err(failure::usage(text).into());
+    if epochs == 0 {
+        return refuse("--epochs 0: give at least 1");
+    }
+    if batch_size == 0 {
+        return refuse("--batch-size 0: give at least 1");
+    }
+    if !(lr > 0.0 && lr.is_finite()) {
+        return refuse(&format!("--lr {lr}: give a positive number"));
+    }
+    Ok(())
 }
 
 /// Labelled slices of subjects, and their batches.
@@ -179,11 +194,11 @@ pub fn hashed(role: &str, path: &Path) -> Result<Input> {
     Ok(Input { role: role.into(), path: path.display().to_string(), sha256 })
 }
 
-/// The last event of a training.
-pub fn stop_event(phase: Phase, summary: &FitSummary) -> Event {
+/// How a training ended.
+pub fn stop_record(phase: Phase, summary: &FitSummary) -> StopRecord {
     let epochs = summary.epochs.len();
     let seconds = summary.epochs.iter().map(|epoch| epoch.seconds).sum();
-    Event::Stop(StopRecord { phase, reason: summary.reason, epochs, seconds })
+    StopRecord { phase, reason: summary.reason, epochs, seconds, rejected: None }
 }
 
 /// Says why a training ended; an interrupted one is an error that says how to go on.

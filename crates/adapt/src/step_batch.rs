@@ -1,7 +1,7 @@
 //! What one step of an adaptation sees: target slices, and labelled source slices where the method needs
 //! them.
 use candle_core::Tensor;
-use udas_train::{Batches, LabelledBatch, Result};
+use udas_train::{Batches, Error, LabelledBatch, Result};
 
 /// Slices of the target.
 #[derive(Clone, Debug)]
@@ -42,8 +42,15 @@ impl Batches<StepBatch> for Steps<'_> {
         let Some(source) = self.source else {
             return Ok(Box::new(target.map(|batch| Ok(batch?.into()))));
         };
+        if source.steps() == 0 {
+            // Else there would be no step, and the source model would pass for an adapted one.
+            return Err(Error::NoBatches {
+                slices: source.slices(),
+                batch_size: source.batch_size(),
+            });
+        }
         // Every round of the source has an epoch number of its own, so that its order differs.
-        let rounds = self.target.steps().div_ceil(source.steps().max(1)) as u64;
+        let rounds = self.target.steps().div_ceil(source.steps()) as u64;
         let batches =
             (0..rounds).flat_map(move |round| match source.epoch(epoch * rounds + round) {
                 Ok(batches) => batches,
@@ -70,5 +77,76 @@ impl Batches<StepBatch> for Steps<'_> {
 
     fn describe(&self, batch: &StepBatch) -> String {
         self.target.describe(&batch.target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many batches of one slice.
+    struct Count(usize);
+
+    impl Count {
+        fn batches<B>(&self, batch: impl Fn() -> B) -> Vec<Result<B>> {
+            (0..self.0).map(|_| Ok(batch())).collect()
+        }
+    }
+
+    fn images() -> Tensor {
+        Tensor::zeros((1, 1, 8, 8), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap()
+    }
+
+    impl Batches<TargetBatch> for Count {
+        fn epoch(&self, _: u64) -> Result<Box<dyn Iterator<Item = Result<TargetBatch>> + '_>> {
+            let batch = || TargetBatch { images: images(), target: None, indices: vec![0] };
+            Ok(Box::new(self.batches(batch).into_iter()))
+        }
+        fn steps(&self) -> usize {
+            self.0
+        }
+        fn slices(&self) -> usize {
+            self.0
+        }
+        fn batch_size(&self) -> usize {
+            1
+        }
+        fn describe(&self, _: &TargetBatch) -> String {
+            String::new()
+        }
+    }
+
+    impl Batches<LabelledBatch> for Count {
+        fn epoch(&self, _: u64) -> Result<Box<dyn Iterator<Item = Result<LabelledBatch>> + '_>> {
+            let batch = || LabelledBatch { images: images(), target: images(), indices: vec![0] };
+            Ok(Box::new(self.batches(batch).into_iter()))
+        }
+        fn steps(&self) -> usize {
+            self.0
+        }
+        fn slices(&self) -> usize {
+            self.0
+        }
+        fn batch_size(&self) -> usize {
+            1
+        }
+        fn describe(&self, _: &LabelledBatch) -> String {
+            String::new()
+        }
+    }
+
+    #[test]
+    fn the_source_goes_round_and_an_empty_one_is_refused() {
+        let steps = |source: &Count| -> Result<usize> {
+            let steps = Steps { target: &Count(5), source: Some(source) };
+            Ok(steps
+                .epoch(0)?
+                .map(|step| step.unwrap())
+                .filter(|step| step.source.is_some())
+                .count())
+        };
+        assert_eq!(steps(&Count(2)).unwrap(), 5);
+        let error = steps(&Count(0)).unwrap_err();
+        assert!(matches!(error, Error::NoBatches { slices: 0, .. }), "{error}");
     }
 }

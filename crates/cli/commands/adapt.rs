@@ -3,7 +3,7 @@ use crate::args::word;
 use crate::commands::head::model_path;
 use crate::console::Console;
 use crate::judging::{self, Fate, JudgingFlags};
-use crate::method_flags::MethodFlags;
+use crate::method_flags::{MethodFlags, Preset};
 use crate::observer::Watch;
 use crate::run_folder::{RunFolder, Start};
 use crate::selection::{self, Images};
@@ -14,14 +14,19 @@ use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::PathBuf;
+use toml::{Table, Value};
 use udas_adapt::{
     Adapted, Method, Model, Options, OracleBatches, Patch, Requirement, Run, TargetBatch,
     TargetBatches,
 };
 use udas_data::{Augment, Plane, Subject, Unlabelled};
 use udas_model::{HeadFile, ModelFile, Provenance};
-use udas_record::{Event, Phase, StopReason};
+use udas_record::{Phase, StopReason, StopRecord};
 use udas_train::{Batches, LabelledBatch, Snapshot, StopRule, Task};
+use udas_verdict::Calibration;
+
+/// What is run where nothing is asked for.
+const DEFAULT_METHOD: &str = "augmented-consistency";
 
 /// Adapts a network to unlabelled volumes of a new scanner
 ///
@@ -33,8 +38,9 @@ use udas_train::{Batches, LabelledBatch, Snapshot, StopRule, Task};
 #[serde(rename_all = "kebab-case")]
 pub struct AdaptArgs {
     /// The source network: a run folder, .safetensors or .pth
-    #[arg(long, required_unless_present_any = ["config", "resume"], default_value = "", hide_default_value = true)]
-    pub model: PathBuf,
+    #[arg(long, required_unless_present_any = ["config", "resume"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
     /// The early head [default: looked for beside the model]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,9 +48,10 @@ pub struct AdaptArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub target: Images,
-    /// Method, as `udas methods` lists them
-    #[arg(long, value_name = "NAME", default_value = "augmented-consistency")]
-    pub method: String,
+    /// Method, as `udas methods` lists them [default: augmented-consistency, or the one that --preset is of]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
     /// Folder of the run
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
@@ -101,19 +108,25 @@ pub struct AdaptArgs {
 pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
     let (config, out) = (given.config.clone(), given.out.clone());
-    let (dry_run, asked_epochs) = (given.dry_run, given.options.epochs.is_some());
-    let mut args = settings::of_run(given, flags, config, (start, &out))?;
+    let (dry_run, epochs_flag) = (given.dry_run, given.options.epochs.is_some());
+    let mut args = settings::of_run(given, flags, config, (start, &out), |given, file| {
+        give_way(given, file, console)
+    })?;
     let job = Job::prepare(&mut args, console)?;
+    // A run's own file has the method's epochs written out: in a file, only others were asked for.
+    let asked_epochs = epochs_flag || job.options.epochs != job.method.options().epochs;
     job.describe(&args, console);
+    let named = args.judging.calibration.as_deref();
+    let calibration = judging::calibration(named, args.model()?, &job.source, console)?;
     if dry_run {
         return Ok(());
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
-    if folder.is_finished() {
+    if let Some(stop) = folder.finished() {
         console.say(format!("{} is done already", args.out.display()));
-        return Ok(());
+        return stop.rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()));
     }
-    let mut files = vec![("model", model_path(&args.model))];
+    let mut files = vec![("model", model_path(args.model()?))];
     files.extend(args.head.as_deref().map(|head| ("head", model_path(head))));
     let files: Vec<_> = files.iter().map(|(role, path)| (*role, path.as_path())).collect();
     let (source, target) = (job.source_name(), args.target.name());
@@ -125,6 +138,7 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     };
     let record = training::start_record(what, args.seed, &files, &[&job.seen()], console)?;
     let resume = folder.begin(&args, record, Phase::Adapt)?;
+    folder.record_warnings(&job.warnings)?;
     let adapted = match job.adapt(&args, &mut folder, resume, console) {
         Ok(adapted) => adapted,
         Err(error) => {
@@ -132,7 +146,26 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
             return Err(error);
         }
     };
-    finish(&job, &args, adapted, asked_epochs, &mut folder, console)
+    finish(&job, &args, adapted, (asked_epochs, calibration.as_ref()), &mut folder, console)
+}
+
+/// Where flags say what to adapt to, and how, a file has no say in it.
+fn give_way(given: &AdaptArgs, file: &mut Table, console: &Console) -> Result<()> {
+    given.target.give_way(file);
+    let of_file = file.get("method").and_then(Value::as_str);
+    let other_method =
+        given.method.as_deref().is_some_and(|name| of_file.is_some_and(|of| of != name));
+    // A run that goes on by its own file has its preset in there, and what was given beside it.
+    let preset = given.options.preset.is_some() && given.config.is_some();
+    if other_method || preset {
+        let names = MethodFlags::take_out(file)?;
+        if !names.is_empty() {
+            let flag = if other_method { "--method" } else { "--preset" };
+            let names = names.join(", ");
+            console.say(format!("because of {flag}, options of the file do not count: {names}"));
+        }
+    }
+    Ok(())
 }
 
 /// What changed against the source model, in a run folder.
@@ -149,25 +182,39 @@ pub struct Job {
     head: Option<HeadFile>,
     subjects: Vec<Subject>,
     target: Unlabelled,
+    /// What is odd about the headers of its files.
+    warnings: Vec<String>,
+}
+
+impl AdaptArgs {
+    /// The source network, which a flag or a file must name.
+    fn model(&self) -> Result<&PathBuf> {
+        settings::needed(self.model.as_ref(), "--model")
+    }
 }
 
 impl Job {
     /// Opens everything, and writes into `args` what was found out, so that the settings are complete.
     pub fn prepare(args: &mut AdaptArgs, console: &Console) -> Result<Self> {
-        let method = udas_adapt::find(&args.method).ok_or_else(|| {
+        args.target.check()?;
+        let network = settings::needed(args.model.as_ref(), "--model")?;
+        let name = args.method.get_or_insert_with(|| {
+            args.options.preset.map_or(DEFAULT_METHOD, Preset::method).to_owned()
+        });
+        let method = udas_adapt::find(name).ok_or_else(|| {
             let names: Vec<_> = udas_adapt::METHODS.iter().map(|method| method.name()).collect();
-            let text =
-                format!("there is no method {:?}; there are {}", args.method, names.join(", "));
+            let text = format!("there is no method {name:?}; there are {}", names.join(", "));
             failure::usage(&text)
         })?;
+        let base = args.options.base(method)?;
         let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
-        let source = ModelFile::load(&args.model, Some(suggestion))?;
+        let source = ModelFile::load(network, Some(suggestion))?;
         let mut model = source.clone();
         intensity::replace(&mut model, args.intensity.as_deref())?;
         let needs = method.about().needs;
         let head = if needs.contains(&Requirement::EarlyHead) {
             let level = args.options.level;
-            let found = head_search::find(args.head.as_deref(), &args.model, level, &model)?;
+            let found = head_search::find(args.head.as_deref(), network, level, &model)?;
             let (path, head) = found.ok_or(udas_adapt::Error::NoHead {
                 method: method.name(),
                 level: level.unwrap_or(0),
@@ -182,13 +229,14 @@ impl Job {
         } else {
             None
         };
-        let options = args.options.resolve(method);
+        let options = args.options.resolve(base);
         options.check()?;
         args.options = MethodFlags::of(&options);
         let subjects = args.target.subjects(console)?;
+        let warnings = selection::warn_of_headers(&subjects, console);
         let cache = training::cache_bytes(args.cache_gib)?;
         let target = training::unlabelled(&subjects, &model.info.preprocessing, cache)?;
-        Ok(Self { method, options, source, model, head, subjects, target })
+        Ok(Self { method, options, source, model, head, subjects, target, warnings })
     }
 
     fn describe(&self, args: &AdaptArgs, console: &Console) {
@@ -223,7 +271,7 @@ impl Job {
             device.clone(),
         );
         let target: Box<dyn Batches<TargetBatch>> = if needs.contains(&Requirement::TargetLabels) {
-            let set = self.labelled(self.subjects.clone(), args)?;
+            let set = self.labelled(self.seen(), args)?;
             Box::new(OracleBatches(set.batches(plan, Augment::Off, console)?))
         } else {
             let batches = training::unlabelled_batches(&self.target, plan)?;
@@ -334,13 +382,18 @@ fn finish(
     job: &Job,
     args: &AdaptArgs,
     adapted: Adapted,
-    asked_epochs: bool,
+    (asked_epochs, calibration): (bool, Option<&Calibration>),
     folder: &mut RunFolder,
     console: &Console,
 ) -> Result<()> {
     let summary = adapted.summary.as_ref();
-    if let Some(summary) = summary {
-        training::report_stop(summary, folder, console)?;
+    match summary {
+        Some(summary) => training::report_stop(summary, folder, console)?,
+        None if interrupt::asked() => anyhow::bail!(
+            "interrupted; begin again with the same command and --resume ({})",
+            folder.path().display()
+        ),
+        None => {}
     }
     let moved: usize = adapted
         .moved
@@ -360,16 +413,36 @@ fn finish(
     patch.notes = Some(serde_json::to_string(&model.info)?);
     patch.save(&folder.path().join(PATCH_FILE))?;
     let models = [&job.source, &model];
-    let fate = judging::settle(&args.judging, &args.model, models, &job.subjects, folder, console)?;
-    let stop = match summary {
-        Some(summary) => training::stop_event(Phase::Adapt, summary),
-        None => Event::Stop(udas_record::StopRecord {
+    let on_harm = args.judging.on_harm;
+    let fate = judging::settle(on_harm, calibration, models, &job.subjects, folder, console)?;
+    let mut stop = match summary {
+        Some(summary) => training::stop_record(Phase::Adapt, summary),
+        None => StopRecord {
             phase: Phase::Adapt,
             reason: StopReason::NothingToTrain,
             epochs: 0,
             seconds: 0.0,
-        }),
+            rejected: None,
+        },
     };
+    let out_of_epochs =
+        stop.reason == StopReason::EpochsDone && job.options.stop != StopRule::Never;
+    stop.rejected = if let Some(collapse) = collapse {
+        Some(format!("{collapse}; the adapted model should not be used"))
+    } else if fate == Fate::RolledBack {
+        Some(judging::rolled_back(folder))
+    } else if out_of_epochs {
+        let text = format!("not converged after {epochs} epochs: the score still changed");
+        if asked_epochs {
+            console.warn(text);
+            None
+        } else {
+            Some(text + "; give more --epochs, or --epochs N to accept N")
+        }
+    } else {
+        None
+    };
+    let rejected = stop.rejected.clone();
     folder.finish(stop)?;
     let path = folder.model();
     let last = summary.and_then(|summary| summary.epochs.last()).and_then(|epoch| epoch.score);
@@ -384,24 +457,5 @@ fn finish(
         "score-after": last,
     });
     console.result(path.display().to_string(), &value)?;
-    if let Some(collapse) = collapse {
-        let text = format!("{collapse}; the adapted model should not be used");
-        return Err(failure::rejected(text).into());
-    }
-    if fate == Fate::RolledBack {
-        return Err(judging::rolled_back(folder));
-    }
-    let out_of_epochs = summary.is_some_and(|summary| summary.reason == StopReason::EpochsDone);
-    if out_of_epochs && job.options.stop != StopRule::Never {
-        let text = format!("not converged after {epochs} epochs: the score still changed");
-        if asked_epochs {
-            console.warn(text);
-        } else {
-            return Err(failure::rejected(
-                text + "; give more --epochs, or --epochs N to accept N",
-            )
-            .into());
-        }
-    }
-    Ok(())
+    rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()))
 }

@@ -93,6 +93,11 @@ fn subjects(paths: &[PathBuf], console: &Console) -> Result<Vec<Subject>> {
                     subjects.extend(set.subjects(&domain)?);
                 }
             }
+            Err(error)
+                if path.is_dir() && !matches!(error, udas_data::Error::Unrecognised { .. }) =>
+            {
+                return Err(error.into());
+            }
             _ => subjects.extend(expand(std::slice::from_ref(path), "")?),
         }
     }
@@ -118,7 +123,7 @@ impl Diagnosis {
             Frames::Chosen(frames) => frames.clone(),
         };
         if probe.frames > 1 && subject.frames == Frames::Single {
-            let problem = format!("holds {} frames; split it, or choose one", probe.frames);
+            let problem = format!("holds {} frames; split it into a file each", probe.frames);
             return self.find(Severity::Error, path, problem);
         }
         match read_frames(path, &frames) {

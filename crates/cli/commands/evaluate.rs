@@ -52,6 +52,10 @@ struct Pair {
 }
 
 pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
+    if args.out.extension().is_some_and(|extension| extension == "csv") {
+        let text = "--out names the JSON; the CSV lies beside it: give a name such as scores.json";
+        return Err(failure::usage(text).into());
+    }
     let config =
         Config::new(args.tolerance_mm.clone(), args.percentile.clone(), Connectivity::Corners)?;
     let pairs = match (&args.labels, &args.set.data) {
@@ -59,7 +63,8 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
         (None, Some(root)) => {
             let subjects = selection::domains(root, &args.set.domain, console)?;
             let subjects = selection::choose(subjects, args.set.subjects.as_deref())?;
-            pairs_of(&args.predictions, &subjects)?
+            selection::named_once(&subjects)?;
+            pairs_of(&args.predictions, &subjects, console)?
         }
         (None, None) => {
             return Err(failure::usage("give --labels DIR, or --data and --domain").into());
@@ -112,14 +117,21 @@ fn pairs_by_name(predictions: &Path, labels: &Path, console: &Console) -> Result
     Ok(pairs)
 }
 
-/// The predictions of a data set's subjects, named as `predict` names them.
-fn pairs_of(predictions: &Path, subjects: &[Subject]) -> Result<Vec<Pair>> {
+/// The predictions of a data set's subjects, named as `predict` names them. Subjects without labels, which some
+/// data sets have among the others, are left out.
+fn pairs_of(predictions: &Path, subjects: &[Subject], console: &Console) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
-    for subject in subjects {
-        let Some(truth) = &subject.labels else {
-            let text = format!("{}: has no label to score against", subject.image.display());
+    let (labelled, others): (Vec<&Subject>, Vec<&Subject>) =
+        subjects.iter().partition(|subject| subject.labels.is_some());
+    if let Some(first) = others.first() {
+        let text = format!("{}: has no label to score against", first.image.display());
+        if labelled.is_empty() {
             return Err(failure::input(text).into());
-        };
+        }
+        console.warn(format!("{text}; {} such subjects are left out", others.len()));
+    }
+    for subject in labelled {
+        let Some(truth) = &subject.labels else { continue };
         let frames = match &subject.frames {
             Frames::Single => vec![None],
             Frames::Chosen(frames) => frames.iter().copied().map(Some).collect(),

@@ -23,11 +23,13 @@ use udas_unet::{EarlyHead, MAX_LEVEL, UNet};
 #[serde(rename_all = "kebab-case")]
 pub struct HeadArgs {
     /// The trained network: a run folder, .safetensors or .pth
-    #[arg(long, required_unless_present_any = ["config", "resume"], default_value = "", hide_default_value = true)]
-    model: PathBuf,
+    #[arg(long, required_unless_present_any = ["config", "resume"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<PathBuf>,
     /// The data set that it was trained on
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["config", "resume"], default_value = "", hide_default_value = true)]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["config", "resume"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
     /// The source domains
     #[arg(long, num_args = 1.., value_name = "NAME", required_unless_present_any = ["config", "resume"])]
     domain: Vec<String>,
@@ -81,14 +83,21 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let start = Start::of(given.resume);
     let (config, out) = (given.config.clone(), given.out.clone());
     let dry_run = given.dry_run;
-    let args = settings::of_run(given, flags, config, (start, &out))?;
+    let args = settings::of_run(given, flags, config, (start, &out), |given, file| {
+        selection::give_way(file, given.subjects.as_deref(), given.fold.as_deref());
+        Ok(())
+    })?;
+    training::check(args.epochs, args.batch_size, args.lr)?;
     if args.level > MAX_LEVEL {
         let text = format!("--level {}: stages are 0 to {MAX_LEVEL}", args.level);
         return Err(failure::usage(&text).into());
     }
-    let suggestion = selection::preprocessing_of(udas_data::DataSet::open(&args.data)?.layout());
-    let model = ModelFile::load(&args.model, Some(suggestion))?;
-    let subjects = selection::domains(&args.data, &args.domain, console)?;
+    let model_file = settings::needed(args.model.as_ref(), "--model")?;
+    let data = settings::needed(args.data.as_ref(), "--data")?;
+    settings::needed(args.domain.first(), "--domain")?;
+    let suggestion = selection::preprocessing_of(udas_data::DataSet::open(data)?.layout());
+    let model = ModelFile::load(model_file, Some(suggestion))?;
+    let subjects = selection::domains(data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref())?;
     let subjects = selection::without_fold(subjects, args.fold.as_deref())?;
     let architecture = model.info.architecture;
@@ -101,20 +110,22 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
         subjects.len(),
         args.domain.join(", ")
     ));
+    let warnings = selection::warn_of_headers(&subjects, console);
     if dry_run {
         return Ok(());
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
-    if folder.is_finished() {
+    if folder.finished().is_some() {
         console.say(format!("{} is done already", args.out.display()));
         return Ok(());
     }
-    let files = [("model", model_path(&args.model))];
+    let files = [("model", model_path(model_file))];
     let files = files.each_ref().map(|(role, path)| (*role, path.as_path()));
     let domains = args.domain.join("+");
     let what = What { command: "head", source: Some(&domains), ..What::default() };
     let record = training::start_record(what, args.seed, &files, &[&subjects], console)?;
     let resume = folder.begin(&args, record, Phase::Head)?;
+    folder.record_warnings(&warnings)?;
     let unet = UNet::from_state(&model.state, console.device())?;
     let head = EarlyHead::random(architecture, args.level, args.seed, console.device())?;
     let mut objective = HeadTraining::new(unet, head);
@@ -132,7 +143,7 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let info = HeadInfo::new(architecture, args.level, model.hash()?, provenance);
     let state = objective.head().parameters().state()?;
     HeadFile { state, info }.save(&folder.model())?;
-    folder.finish(training::stop_event(Phase::Head, &summary))?;
+    folder.finish(training::stop_record(Phase::Head, &summary))?;
     let path = folder.model();
     console.result(path.display().to_string(), &serde_json::json!({ "head": path }))
 }

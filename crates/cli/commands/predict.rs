@@ -78,7 +78,9 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         return Err(failure::usage(text).into());
     }
     let subjects = args.images.subjects(console)?;
-    mark_folder(args, &model)?;
+    selection::named_once(&subjects)?;
+    selection::warn_of_headers(&subjects, console);
+    mark_folder(args, &model, &subjects)?;
     let predictor = Predictor::new(&model.state, console.device())?;
     interrupt::flag();
     let mut progress = console.progress(subjects.len(), "volumes");
@@ -87,8 +89,8 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         if interrupt::asked() {
             break;
         }
-        let names = output_names(subject);
-        if !args.overwrite && names.iter().all(|name| args.out.join(name).exists()) {
+        let there = |name: String| args.out.join(name).exists();
+        if !args.overwrite && products(args, &predictor, subject).into_iter().all(there) {
             skipped += 1;
         } else {
             match predict(args, &model, &predictor, subject) {
@@ -132,8 +134,9 @@ pub fn patched(model: &mut ModelFile, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to mix the predictions of two models in one folder.
-fn mark_folder(args: &PredictArgs, model: &ModelFile) -> Result<()> {
+/// Refuses to mix the predictions of two models in one folder; those of another model that are to be replaced go
+/// first, so that none is taken for the new model's after an interruption.
+fn mark_folder(args: &PredictArgs, model: &ModelFile, subjects: &[Subject]) -> Result<()> {
     let (shown, path) = (args.out.display(), args.out.join(MADE_BY));
     std::fs::create_dir_all(&args.out)
         .map_err(|error| failure::input(format!("{shown}: {error}; choose another --out")))?;
@@ -146,14 +149,23 @@ fn mark_folder(args: &PredictArgs, model: &ModelFile) -> Result<()> {
     let earlier = std::fs::read(&path).ok();
     let earlier = earlier.and_then(|text| serde_json::from_slice::<MadeBy>(&text).ok());
     if let Some(earlier) = earlier
-        && !args.overwrite
         && (&earlier.hash, &earlier.preprocessing) != (&made_by.hash, &made_by.preprocessing)
     {
-        let text = format!(
-            "{shown} holds predictions of another model ({}); choose another --out, or --overwrite",
-            earlier.model
-        );
-        return Err(failure::usage(&text).into());
+        if !args.overwrite {
+            let text = format!(
+                "{shown} holds predictions of another model ({}); choose another --out, or --overwrite",
+                earlier.model
+            );
+            return Err(failure::usage(&text).into());
+        }
+        for name in subjects.iter().flat_map(output_names) {
+            match std::fs::remove_file(args.out.join(&name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("{shown}/{name}"));
+                }
+                _ => {}
+            }
+        }
     }
     out_file::write(&path, serde_json::to_string_pretty(&made_by)?.as_bytes())?;
     Ok(())
@@ -169,6 +181,34 @@ pub fn output_names(subject: &Subject) -> Vec<String> {
             frames.iter().map(|frame| format!("{}_frame{frame:02}.{ending}", subject.id)).collect()
         }
     }
+}
+
+/// File names of all that is asked for of a subject.
+fn products(args: &PredictArgs, predictor: &Predictor, subject: &Subject) -> Vec<String> {
+    let masks = output_names(subject);
+    let stems: Vec<String> = masks.iter().map(|name| stem(name)).collect();
+    let mut names = masks;
+    if args.overlays {
+        names.extend(stems.iter().map(|stem| overlay_name(stem)));
+    }
+    if args.probabilities {
+        let count = predictor.task().outputs().max(2) - 1;
+        let of = |stem: &String| {
+            (1..=count).map(|class| probability_name(stem, class, count)).collect::<Vec<_>>()
+        };
+        names.extend(stems.iter().flat_map(of));
+    }
+    names
+}
+
+fn overlay_name(stem: &str) -> String {
+    format!("{stem}_overlay.png")
+}
+
+/// The file of a class's probabilities, one of `count` beyond background.
+fn probability_name(stem: &str, class: usize, count: usize) -> String {
+    let class = if count > 1 { class.to_string() } else { String::new() };
+    format!("{stem}_prob{class}.nii.gz")
 }
 
 fn is_nifti(path: &Path) -> bool {
@@ -198,15 +238,14 @@ fn predict(
     let count = classes.len();
     for (class, stack) in classes.iter().enumerate() {
         for (name, volume) in names.iter().zip(probability_volumes(&slices, 0, stack)?) {
-            let class = if count > 1 { (class + 1).to_string() } else { String::new() };
-            write_volume(&args.out.join(format!("{}_prob{class}.nii.gz", stem(name))), &volume)?;
+            write_volume(&args.out.join(probability_name(&stem(name), class + 1, count)), &volume)?;
         }
     }
     let mut written = Vec::new();
     for (index, (name, labels)) in names.iter().zip(&labels).enumerate() {
         if args.overlays {
             let image = read_frame(subject, index)?;
-            let path = args.out.join(format!("{}_overlay.png", stem(name)));
+            let path = args.out.join(overlay_name(&stem(name)));
             draw(&path, &image, labels, model.info.preprocessing.plane)?;
         }
         // Last, since this file says that the subject is done.

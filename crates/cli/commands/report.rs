@@ -181,7 +181,11 @@ pub fn masks(folder: &Path) -> Result<Vec<Subject>> {
         return Ok(Vec::new());
     }
     let mut masks = udas_data::expand(&[folder.to_owned()], "")?;
-    masks.retain(|mask| !mask.id.ends_with("_overlay") && !mask.id.contains("_prob"));
+    let beside = |id: &str| {
+        let class = id.trim_end_matches(|c: char| c.is_ascii_digit());
+        id.ends_with("_overlay") || class.ends_with("_prob")
+    };
+    masks.retain(|mask| !beside(&mask.id));
     Ok(masks)
 }
 

@@ -25,8 +25,9 @@ use udas_unet::{Architecture, UNet};
 #[serde(rename_all = "kebab-case")]
 pub struct TrainArgs {
     /// A data set: domain folders, a CC-359 or an M&Ms tree
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["config", "resume"], default_value = "", hide_default_value = true)]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["config", "resume"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
     /// Its domains to learn from, such as scanners
     #[arg(long, num_args = 1.., value_name = "NAME", required_unless_present_any = ["config", "resume"])]
     domain: Vec<String>,
@@ -105,6 +106,9 @@ enum AugmentName {
     Intensity,
 }
 
+/// More channels than any machine has memory for in the deepest stage.
+const MAX_FILTERS: usize = 1024;
+
 /// What the settings come to on the data at hand.
 struct Plan {
     task: Task,
@@ -117,16 +121,21 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let start = Start::of(given.resume);
     let (config, out) = (given.config.clone(), given.out.clone());
     let dry_run = given.dry_run;
-    let args = settings::of_run(given, flags, config, (start, &out))?;
+    let args = settings::of_run(given, flags, config, (start, &out), |given, file| {
+        selection::give_way(file, given.subjects.as_deref(), given.fold.as_deref());
+        Ok(())
+    })?;
+    check(&args)?;
     let plan = plan(&args, console)?;
     let cache = training::cache_bytes(args.cache_gib)?;
     let set = LabelledSet::open(plan.train.clone(), &plan.preprocessing, plan.task, cache)?;
     describe(&args, &plan, &set, console);
+    let warnings = selection::warn_of_headers(&plan.train, console);
     if dry_run {
         return Ok(());
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
-    if folder.is_finished() {
+    if folder.finished().is_some() {
         console.say(format!("{} is done already", args.out.display()));
         return Ok(());
     }
@@ -135,6 +144,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let what = What { command: "train", source: Some(&domains), ..What::default() };
     let record = training::start_record(what, args.seed, &[], &subjects, console)?;
     let resume = folder.begin(&args, record, Phase::Source)?;
+    folder.record_warnings(&warnings)?;
     let architecture = Architecture { filters: args.filters, outputs: plan.task.outputs() };
     let unet = UNet::random(architecture, args.seed, console.device())?;
     let mut objective = SourceTraining::new(unet);
@@ -154,14 +164,30 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     info.source_histogram = Some(intensity::histogram(&plan.train, &plan.preprocessing)?);
     let state = objective.unet().parameters().state()?;
     ModelFile { state, info }.save(&folder.model())?;
-    folder.finish(training::stop_event(Phase::Source, &summary))?;
+    folder.finish(training::stop_record(Phase::Source, &summary))?;
     let path = folder.model();
     console.result(path.display().to_string(), &serde_json::json!({ "model": path }))
 }
 
+/// Refuses values out of range.
+fn check(args: &TrainArgs) -> Result<()> {
+    training::check(args.epochs, args.batch_size, args.lr)?;
+    if !(1..=MAX_FILTERS).contains(&args.filters) {
+        let text = format!("--filters {}: give 1 to {MAX_FILTERS}", args.filters);
+        return Err(failure::usage(&text).into());
+    }
+    if args.keep == Keep::BestScore && args.validation_subjects.is_none() {
+        let text = "--keep best-score: there is no score without --validation-subjects; give them";
+        return Err(failure::usage(text).into());
+    }
+    Ok(())
+}
+
 fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
-    let layout = DataSet::open(&args.data)?.layout();
-    let all = selection::domains(&args.data, &args.domain, console)?;
+    let data = settings::needed(args.data.as_ref(), "--data")?;
+    settings::needed(args.domain.first(), "--domain")?;
+    let layout = DataSet::open(data)?.layout();
+    let all = selection::domains(data, &args.domain, console)?;
     let train = selection::choose(all.clone(), args.subjects.as_deref())?;
     let train = selection::without_fold(train, args.fold.as_deref())?;
     let validation = match &args.validation_subjects {

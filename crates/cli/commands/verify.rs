@@ -3,7 +3,7 @@ use crate::commands::adapt::{AdaptArgs, Job};
 use crate::console::Console;
 use crate::run_folder::{RunFolder, Start};
 use crate::training;
-use crate::{failure, judging};
+use crate::{failure, interrupt, judging};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -46,6 +46,11 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
         let job = Job::prepare(&mut settings, console)?;
         let resume = run.begin(&settings, start.clone(), Phase::Adapt)?;
         let again = job.adapt(&settings, &mut run, resume, console)?;
+        anyhow::ensure!(
+            !interrupt::asked(),
+            "interrupted; nothing is said of {}",
+            args.run.display()
+        );
         entries_that_differ(&recorded, &again.unet)?
     };
     let same = !inputs_changed && changed.is_empty();

@@ -333,9 +333,7 @@ fn scan(
 
 fn check_frames(subject: &Subject, frames: usize) -> Result<()> {
     let problem = match &subject.frames {
-        Frames::Single if frames != 1 => {
-            "one is wanted: split the file or choose a frame".to_owned()
-        }
+        Frames::Single if frames != 1 => "one is wanted: split the file".to_owned(),
         Frames::Chosen(chosen) => match chosen.iter().find(|&&frame| frame >= frames) {
             Some(frame) => format!("not a frame number {frame}: they count from 0"),
             None if chosen.is_empty() => "none is chosen: choose one".to_owned(),

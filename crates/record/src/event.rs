@@ -147,4 +147,7 @@ pub struct StopRecord {
     pub epochs: usize,
     /// Wall time, over all resumed parts.
     pub seconds: f64,
+    /// Why the result should not be used; none where it may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<String>,
 }

@@ -200,7 +200,13 @@ mod tests {
             seed,
             ..StartRecord::default()
         };
-        let stop = StopRecord { phase, reason: StopReason::Converged, epochs: 3, seconds: 1.5 };
+        let stop = StopRecord {
+            phase,
+            reason: StopReason::Converged,
+            epochs: 3,
+            seconds: 1.5,
+            rejected: None,
+        };
         for event in [Event::Start(start), Event::Before { phase, score: 0.5 }, Event::Stop(stop)] {
             log.append(&event).unwrap();
         }

@@ -120,6 +120,7 @@ mod tests {
                 reason: StopReason::Converged,
                 epochs: 3,
                 seconds: 1.5,
+                rejected: None,
             }),
         ]
     }

@@ -104,7 +104,7 @@ fn the_stop_of_a_training_that_goes_on_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let stop = |phase| {
         let reason = StopReason::Interrupted;
-        Event::Stop(StopRecord { phase, reason, epochs: 1, seconds: 1.0 })
+        Event::Stop(StopRecord { phase, reason, epochs: 1, seconds: 1.0, rejected: None })
     };
     let events = [stop(Phase::Head), BEFORE, Event::Epoch(epoch(1)), stop(PHASE)];
     std::fs::write(folder.path().join(EVENTS_FILE), to_lines(&events)).unwrap();

@@ -17,18 +17,19 @@ pub enum Collapse {
 
 impl Collapse {
     /// Judges the share of foreground pixels after a training by that before it: gone is what is exactly
-    /// zero, or less than a hundredth of what it was.
+    /// zero, or less than a hundredth of what it was. What was not there before cannot go.
     ///
     /// ```
     /// use udas_train::Collapse;
     /// assert_eq!(Collapse::of(0.2, 0.0001), Some(Collapse::AllBackground));
     /// assert_eq!(Collapse::of(0.2, 0.999), Some(Collapse::AllForeground));
     /// assert_eq!(Collapse::of(0.2, 0.1), None);
+    /// assert_eq!(Collapse::of(0.0, 0.0), None);
     /// ```
     pub fn of(before: f64, after: f64) -> Option<Self> {
-        if after <= REMAINDER * before {
+        if before > 0.0 && after <= REMAINDER * before {
             Some(Self::AllBackground)
-        } else if 1.0 - after <= REMAINDER * (1.0 - before) {
+        } else if before < 1.0 && 1.0 - after <= REMAINDER * (1.0 - before) {
             Some(Self::AllForeground)
         } else {
             None

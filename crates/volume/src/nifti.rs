@@ -59,7 +59,7 @@ impl Reader {
     /// The only frame.
     pub(crate) fn read_single(self) -> Result<Volume> {
         if self.frames != 1 {
-            let problem = "one is wanted: split the file or choose a frame".into();
+            let problem = "one is wanted: split the file".into();
             return Err(Error::Frames { path: self.path, frames: self.frames, problem });
         }
         let mut frames = self.read_frames(&[0])?;
