@@ -76,7 +76,11 @@ impl RunFolder {
         start: StartRecord,
         phase: Phase,
     ) -> Result<Option<Snapshot>> {
-        out_file::write(&Self::config(&self.path), settings::to_text(settings)?.as_bytes())?;
+        let text = settings::to_text(settings)?;
+        if self.start == Start::Resume {
+            self.check_unchanged(&text)?;
+        }
+        out_file::write(&Self::config(&self.path), text.as_bytes())?;
         let snapshot = match self.start {
             Start::Resume if self.path.join(STATE_FILE).exists() => {
                 Some(Snapshot::load(&self.path.join(STATE_FILE))?)
@@ -97,6 +101,42 @@ impl RunFolder {
             self.record(Event::Start(start))?;
         }
         Ok(snapshot)
+    }
+
+    /// Refuses to go on with other settings than the run began with, but for those that decide how long it goes on
+    /// and what becomes of its result, and for places: folders may have been moved.
+    fn check_unchanged(&self, settings: &str) -> Result<()> {
+        const MAY_CHANGE: [&str; 11] = [
+            "epochs",
+            "stop-change",
+            "on-harm",
+            "calibration",
+            "cache-gib",
+            "out",
+            "model",
+            "head",
+            "data",
+            "images",
+            "source-data",
+        ];
+        let path = Self::config(&self.path);
+        let Ok(begun_with) = std::fs::read_to_string(&path) else { return Ok(()) };
+        let table =
+            |text: &str| text.parse::<toml::Table>().with_context(|| path.display().to_string());
+        let (old, new) = (table(&begun_with)?, table(settings)?);
+        let changed = old
+            .keys()
+            .chain(new.keys())
+            .find(|key| !MAY_CHANGE.contains(&key.as_str()) && old.get(*key) != new.get(*key));
+        let Some(key) = changed else { return Ok(()) };
+        let value = |table: &toml::Table| table.get(key).map_or("none".into(), ToString::to_string);
+        let text = format!(
+            "--{key} is {} now and was {} when {} began: leave it out to go on, or choose another --out",
+            value(&new),
+            value(&old),
+            self.path.display()
+        );
+        Err(failure::usage(&text).into())
     }
 
     /// Saves the state after an epoch, then the record of it: a run killed in between adds the record from
