@@ -45,7 +45,8 @@ pub struct Common {
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
-    /// Where to compute: cpu, cuda or metal (the latter two in builds with that feature)
+    /// Where to compute: cpu, cuda or metal (the latter two in builds with --features candle-core/cuda or
+    /// candle-core/metal)
     #[arg(long, global = true, default_value = "cpu", value_parser = word::<DeviceName>)]
     pub device: DeviceName,
     /// Say less: results and errors only
