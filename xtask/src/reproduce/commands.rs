@@ -38,46 +38,26 @@ pub fn phantom(definition: &Definition, size: &Phantom, out: &str) -> Step {
     step(Resume::StartOver, &words, &[])
 }
 
-/// Trains a source model.
-pub fn train(definition: &Definition, preset: &Preset, data: &str, seed: u64, out: &str) -> Step {
+/// Trains a source model on a domain of a data set.
+pub fn train(preset: &Preset, on: [&str; 2], seed: u64, out: &str) -> Step {
+    let [data, domain] = on;
     let seed_text = seed.to_string();
-    let words = [
-        "train",
-        "--data",
-        data,
-        "--domain",
-        &definition.source,
-        "--out",
-        out,
-        "--seed",
-        &seed_text,
-    ];
+    let words = ["train", "--data", data, "--domain", domain, "--out", out, "--seed", &seed_text];
     step(Resume::Continue, &words, &[&fold(preset, seed), &preset.options.train])
 }
 
 /// Trains an early head for a source model, on the subjects it was trained on.
 pub fn head(
-    definition: &Definition,
     preset: &Preset,
-    [data, model]: [&str; 2],
+    [data, domain]: [&str; 2],
+    model: &str,
     (level, seed): (usize, u64),
     out: &str,
 ) -> Step {
     let (level, seed_text) = (level.to_string(), seed.to_string());
     let words = [
-        "head",
-        "--model",
-        model,
-        "--data",
-        data,
-        "--domain",
-        &definition.source,
-        "--level",
-        &level,
-        "--out",
-        out,
-        "--seed",
-        &seed_text,
+        "head", "--model", model, "--data", data, "--domain", domain, "--level", &level, "--out",
+        out, "--seed", &seed_text,
     ];
     step(Resume::Continue, &words, &[&fold(preset, seed), &preset.options.head])
 }
@@ -93,6 +73,8 @@ pub struct Adaptation<'a> {
     pub head: Option<&'a str>,
     /// The data set.
     pub data: &'a str,
+    /// The domain that the model was trained on.
+    pub source: &'a str,
     /// The target.
     pub target: &'a str,
     /// How much of it is seen; all of it, or the subject at a place in name order, from 1.
@@ -103,9 +85,9 @@ pub struct Adaptation<'a> {
 
 /// Learns, for a source model, what signals without labels say of the score.
 pub fn calibrate(
-    definition: &Definition,
     preset: &Preset,
-    [data, model]: [&str; 2],
+    [data, domain]: [&str; 2],
+    model: &str,
     seed: u64,
     out: &str,
 ) -> Step {
@@ -117,7 +99,7 @@ pub fn calibrate(
         "--data",
         data,
         "--domain",
-        &definition.source,
+        domain,
         "--out",
         out,
         "--seed",
@@ -127,7 +109,7 @@ pub fn calibrate(
 }
 
 /// Adapts a model to a target.
-pub fn adapt(definition: &Definition, preset: &Preset, from: &Adaptation, out: &str) -> Step {
+pub fn adapt(preset: &Preset, from: &Adaptation, out: &str) -> Step {
     let seed = from.seed.to_string();
     let words = [
         "adapt",
@@ -147,7 +129,7 @@ pub fn adapt(definition: &Definition, preset: &Preset, from: &Adaptation, out: &
         own.splice(0..0, ["--head".to_string(), head.to_string()]);
     }
     if from.method.source_data {
-        let source = ["--source-data", from.data, "--source-domain", &definition.source];
+        let source = ["--source-data", from.data, "--source-domain", from.source];
         own.extend(source.map(String::from));
     }
     if let Scope::OneSubject(place) = from.scope {

@@ -243,6 +243,11 @@ impl Definition {
         Ok(())
     }
 
+    /// The source and the targets.
+    pub fn domains(&self) -> Vec<&str> {
+        std::iter::once(&self.source).chain(&self.targets).map(String::as_str).collect()
+    }
+
     /// The preset of this name.
     pub fn preset(&self, name: &str) -> Result<&Preset> {
         self.presets.get(name).with_context(|| {

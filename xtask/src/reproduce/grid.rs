@@ -34,6 +34,17 @@ pub struct Grid<'a> {
     pub data: &'a Data,
     /// How much of a target a method sees.
     pub shot: Shot,
+    /// From where to where.
+    pub pairs: Pairs,
+}
+
+/// From where to where models are adapted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairs {
+    /// From the experiment's source to each of its targets.
+    Own,
+    /// From each of its domains to every other one.
+    All,
 }
 
 /// How much of a target a method sees.
@@ -45,9 +56,11 @@ pub enum Shot {
     One,
 }
 
-/// Where the outcome of one target, method and seed is found.
+/// Where the outcome of one source, target, method and seed is found.
 #[derive(Debug, Clone)]
 pub struct Cell {
+    /// The source.
+    pub source: String,
     /// The target.
     pub target: String,
     /// The method's name.
@@ -74,18 +87,32 @@ const MODEL: &str = "model.safetensors";
 const CALIBRATION: &str = "calibration.json";
 
 impl Grid<'_> {
-    /// Adds the experiment's jobs to a plan; returns its cells in the order of targets, methods and seeds.
+    /// Adds the experiment's jobs to a plan; returns its cells in the order of sources, targets, methods and seeds.
     pub fn add_to(&self, plan: &mut Builder) -> Vec<Cell> {
         let data = self.add_data(plan);
+        let sources = match self.pairs {
+            Pairs::Own => vec![self.definition.source.as_str()],
+            Pairs::All => self.definition.domains(),
+        };
+        sources.iter().flat_map(|source| self.add_pairs_from(plan, &data, source)).collect()
+    }
+
+    fn add_pairs_from(&self, plan: &mut Builder, data: &Made, domain: &str) -> Vec<Cell> {
         let methods = self.definition.methods_of(self.preset);
         let mut cells = Vec::new();
         // All of a stage before the next: the plan's order is the one in which a small machine works it off.
-        let sources: Vec<Made> =
-            self.preset.seeds.iter().map(|&seed| self.add_source(plan, &data, seed)).collect();
-        for target in &self.definition.targets {
+        let models: Vec<Made> = self
+            .preset
+            .seeds
+            .iter()
+            .map(|&seed| self.add_source(plan, data, (domain, seed)))
+            .collect();
+        let targets = self.definition.domains().into_iter().filter(|target| *target != domain);
+        for target in targets {
             for method in &methods {
-                for place in 0..sources.len() {
-                    cells.push(self.add_cell(plan, &data, (&sources, place), target, method));
+                for (own, &seed) in self.preset.seeds.iter().enumerate() {
+                    let source = Source { domain, models: &models, own, seed };
+                    cells.push(self.add_cell(plan, data, source, target, method));
                 }
             }
         }
@@ -119,45 +146,51 @@ impl Grid<'_> {
         Made { path, job: None, fingerprint: fingerprint.clone() }
     }
 
-    fn add_source(&self, plan: &mut Builder, data: &Made, seed: u64) -> Made {
-        let id = self.id(Stage::Source, &[&format!("seed-{seed}")]);
+    /// The name of a job that belongs to a source: the experiment's own goes without saying.
+    fn id_of(&self, stage: Stage, source: &str, parts: &[&str]) -> String {
+        let from = format!("from-{source}");
+        let own = source == self.definition.source;
+        let parts = if own { parts.to_vec() } else { [&[from.as_str()], parts].concat() };
+        self.id(stage, &parts)
+    }
+
+    fn add_source(&self, plan: &mut Builder, data: &Made, (domain, seed): (&str, u64)) -> Made {
+        let id = self.id_of(Stage::Source, domain, &[&format!("seed-{seed}")]);
         let path = format!("{{out}}/{id}");
-        let step = commands::train(self.definition, self.preset, &data.path, seed, &path);
+        let step = commands::train(self.preset, [&data.path, domain], seed, &path);
         let seconds = self.subjects() * self.trained_part() * self.preset.cost.train;
         let job = self.job((id, Stage::Source), vec![step], &[data], &[MODEL], seconds);
         let job = plan.add(job, &data.fingerprint);
         Made { path, job: Some(job), fingerprint: String::new() }
     }
 
-    fn add_head(&self, plan: &mut Builder, data: &Made, source: &Made, at: (usize, u64)) -> Made {
-        let (level, seed) = at;
-        let id = self.id(Stage::Head, &[&format!("level-{level}"), &format!("seed-{seed}")]);
+    fn add_head(&self, plan: &mut Builder, data: &Made, source: Source, level: usize) -> Made {
+        let Source { domain, seed, .. } = source;
+        let model = source.model();
+        let parts = [format!("level-{level}"), format!("seed-{seed}")];
+        let id = self.id_of(Stage::Head, domain, &parts.each_ref().map(String::as_str));
         let path = format!("{{out}}/{id}");
-        let from = [data.path.as_str(), source.path.as_str()];
-        let step = commands::head(self.definition, self.preset, from, at, &path);
+        let on = [data.path.as_str(), domain];
+        let step = commands::head(self.preset, on, &model.path, (level, seed), &path);
         let seconds = self.subjects() * self.trained_part() * self.preset.cost.head;
-        let job = self.job((id, Stage::Head), vec![step], &[data, source], &[], seconds);
+        let job = self.job((id, Stage::Head), vec![step], &[data, model], &[], seconds);
         let job = plan.add(job, &data.fingerprint);
         Made { path, job: Some(job), fingerprint: String::new() }
     }
 
     /// The calibration of a source model, where verdicts are studied.
-    fn add_calibration(
-        &self,
-        plan: &mut Builder,
-        data: &Made,
-        source: &Made,
-        seed: u64,
-    ) -> Option<Made> {
+    fn add_calibration(&self, plan: &mut Builder, data: &Made, source: Source) -> Option<Made> {
         if self.preset.options.calibrate.is_empty() {
             return None;
         }
-        let id = self.id(Stage::Calibrate, &[&format!("seed-{seed}")]);
+        let Source { domain, seed, .. } = source;
+        let model = source.model();
+        let id = self.id_of(Stage::Calibrate, domain, &[&format!("seed-{seed}")]);
         let path = format!("{{out}}/{id}/{CALIBRATION}");
-        let from = [data.path.as_str(), source.path.as_str()];
-        let step = commands::calibrate(self.definition, self.preset, from, seed, &path);
+        let on = [data.path.as_str(), domain];
+        let step = commands::calibrate(self.preset, on, &model.path, seed, &path);
         let seconds = self.preset.cost.calibrate;
-        let needs = [data, source];
+        let needs = [data, model];
         let job = self.job((id, Stage::Calibrate), vec![step], &needs, &[CALIBRATION], seconds);
         let job = plan.add(job, &data.fingerprint);
         Some(Made { path, job: Some(job), fingerprint: String::new() })
@@ -167,50 +200,53 @@ impl Grid<'_> {
         &self,
         plan: &mut Builder,
         data: &Made,
-        (sources, own): (&[Made], usize),
+        source: Source,
         target: &str,
         method: &Method,
     ) -> Cell {
-        let (source, seed) = (&sources[own], self.preset.seeds[own]);
+        let Source { domain, seed, .. } = source;
+        let model = source.model();
         let place = [method.name.as_str(), target, &format!("seed-{seed}")];
         let adapted = (!method.options.is_empty()).then(|| {
-            let head = method.head.map(|level| self.add_head(plan, data, source, (level, seed)));
-            let id = self.id(Stage::Adapt, &place);
+            let head = method.head.map(|level| self.add_head(plan, data, source, level));
+            let id = self.id_of(Stage::Adapt, domain, &place);
             let path = format!("{{out}}/{id}");
             let from = Adaptation {
                 method,
-                model: &source.path,
+                model: &model.path,
                 head: head.as_ref().map(|head| head.path.as_str()),
                 data: &data.path,
+                source: domain,
                 target,
                 scope: self.scope(seed),
                 seed,
             };
-            let step = commands::adapt(self.definition, self.preset, &from, &path);
-            let needs: Vec<&Made> = [data, source].into_iter().chain(&head).collect();
+            let step = commands::adapt(self.preset, &from, &path);
+            let needs: Vec<&Made> = [data, model].into_iter().chain(&head).collect();
             let seen = if self.shot == Shot::One { 1.0 } else { self.subjects() };
             let seconds = seen * self.preset.cost.adapt;
             let job = self.job((id, Stage::Adapt), vec![step], &needs, &[MODEL], seconds);
             let job = plan.add(job, &data.fingerprint);
             Made { path, job: Some(job), fingerprint: String::new() }
         });
-        let model = adapted.as_ref().unwrap_or(source);
-        let id = self.id(Stage::Score, &place);
+        let scored = adapted.as_ref().unwrap_or(model);
+        let id = self.id_of(Stage::Score, domain, &place);
         let predictions = format!("{{out}}/{id}/{PREDICTIONS}");
         let scores = format!("{{out}}/{id}/{SCORES}");
         let on = [data.path.as_str(), target];
         let steps = vec![
-            commands::predict(self.preset, &model.path, on, &predictions),
+            commands::predict(self.preset, &scored.path, on, &predictions),
             commands::evaluate(self.preset, &predictions, on, &scores),
         ];
         let seconds = self.subjects() * self.preset.cost.score;
-        let job = self.job((id, Stage::Score), steps, &[data, model], &[SCORES], seconds);
+        let job = self.job((id, Stage::Score), steps, &[data, scored], &[SCORES], seconds);
         let score = plan.add(job, &data.fingerprint);
         let judge = adapted
             .as_ref()
-            .and_then(|adapted| self.add_judgement(plan, data, (sources, own), adapted, &place));
+            .and_then(|adapted| self.add_judgement(plan, data, source, adapted, &place));
         let adapt = adapted.and_then(|made| made.job);
-        Cell { target: target.into(), method: method.name.clone(), seed, adapt, score, judge }
+        let (source, target) = (domain.into(), target.into());
+        Cell { source, target, method: method.name.clone(), seed, adapt, score, judge }
     }
 
     /// The verdict on an adaptation, where verdicts are studied: a job of its own, because signals change more
@@ -219,21 +255,19 @@ impl Grid<'_> {
         &self,
         plan: &mut Builder,
         data: &Made,
-        (sources, own): (&[Made], usize),
+        source: Source,
         adapted: &Made,
         place: &[&str; 3],
     ) -> Option<usize> {
-        let (source, seed) = (&sources[own], self.preset.seeds[own]);
-        let [before, after] = [&sources[..own], &sources[own + 1..]];
-        let peers: Vec<&Made> = before.iter().chain(after).collect();
-        let calibration = self.add_calibration(plan, data, source, seed)?;
-        let id = self.id(Stage::Judge, place);
+        let (model, peers) = (source.model(), source.peers());
+        let calibration = self.add_calibration(plan, data, source)?;
+        let id = self.id_of(Stage::Judge, source.domain, place);
         let judgement = format!("{{out}}/{id}/{JUDGEMENT}");
-        let from = [&source.path, &adapted.path, &calibration.path].map(String::as_str);
+        let from = [&model.path, &adapted.path, &calibration.path].map(String::as_str);
         let names: Vec<&str> = peers.iter().map(|made| made.path.as_str()).collect();
         let step = commands::judge(self.preset, from, &names, [&data.path, place[1]], &judgement);
         let seconds = self.subjects() * self.preset.cost.score;
-        let needs = [&[data, source, adapted, &calibration][..], &peers].concat();
+        let needs = [&[data, model, adapted, &calibration][..], &peers].concat();
         let job = self.job((id, Stage::Judge), vec![step], &needs, &[JUDGEMENT], seconds);
         Some(plan.add(job, &data.fingerprint))
     }
@@ -281,6 +315,29 @@ impl Grid<'_> {
     }
 }
 
+/// A source model, with the others of its domain.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    domain: &'a str,
+    /// One a seed.
+    models: &'a [Made],
+    /// Which of them is meant.
+    own: usize,
+    seed: u64,
+}
+
+impl<'a> Source<'a> {
+    fn model(self) -> &'a Made {
+        &self.models[self.own]
+    }
+
+    /// The models of the other seeds.
+    fn peers(self) -> Vec<&'a Made> {
+        let [before, after] = [&self.models[..self.own], &self.models[self.own + 1..]];
+        before.iter().chain(after).collect()
+    }
+}
+
 /// Something a job reads: its path, and the job that makes it or the fingerprint of what is there.
 struct Made {
     path: String,
@@ -309,7 +366,13 @@ mod tests {
             let definition = definition(name);
             let preset = definition.preset("quick").unwrap();
             let data = Data::Phantom(preset.phantom.unwrap());
-            let grid = Grid { definition: &definition, preset, data: &data, shot: Shot::All };
+            let grid = Grid {
+                definition: &definition,
+                preset,
+                data: &data,
+                shot: Shot::All,
+                pairs: Pairs::Own,
+            };
             let mut builder = Builder::new(String::new());
             let cells = grid.add_to(&mut builder);
             let plan = builder.finish("out".into(), "udas".into());
@@ -325,11 +388,37 @@ mod tests {
     }
 
     #[test]
+    fn all_ordered_pairs_share_their_data_and_no_job() {
+        let definition = definition("mnms");
+        let preset = definition.preset("quick").unwrap();
+        let data = Data::Phantom(preset.phantom.unwrap());
+        let grid =
+            |pairs| Grid { definition: &definition, preset, data: &data, shot: Shot::All, pairs };
+        let cells_and_jobs = |pairs| {
+            let mut builder = Builder::new(String::new());
+            let cells = grid(pairs).add_to(&mut builder);
+            (cells, builder.finish("out".into(), "udas".into()).jobs)
+        };
+        let (own, own_jobs) = cells_and_jobs(Pairs::Own);
+        let (all, all_jobs) = cells_and_jobs(Pairs::All);
+        assert_eq!(all.len(), 4 * own.len());
+        let pairs: BTreeSet<_> = all.iter().map(|cell| (&cell.source, &cell.target)).collect();
+        assert!(pairs.len() == 12 && pairs.iter().all(|(source, target)| source != target));
+        let names = |jobs: &[Job]| jobs.iter().map(|job| job.id.clone()).collect::<BTreeSet<_>>();
+        assert_eq!(names(&all_jobs).len(), all_jobs.len());
+        // What the experiment's own source has come to serves the larger plan.
+        let hashes =
+            |jobs: &[Job]| jobs.iter().map(|job| job.hash.clone()).collect::<BTreeSet<_>>();
+        assert!(hashes(&all_jobs).is_superset(&hashes(&own_jobs)));
+        assert_eq!(all_jobs.iter().filter(|job| job.stage == Stage::Phantom).count(), 1);
+    }
+
+    #[test]
     fn folds_go_round_with_the_seeds() {
         let definition = definition("cc359");
         let mut preset = definition.preset("paper").unwrap().clone();
         (preset.folds, preset.seeds) = (Some(3), vec![4]);
-        let step = commands::train(&definition, &preset, "d", 4, "o");
+        let step = commands::train(&preset, ["d", "GE_3"], 4, "o");
         let at = step.arguments.iter().position(|argument| argument == "--fold").unwrap();
         assert_eq!(step.arguments[at + 1], "1/3");
     }
@@ -356,7 +445,13 @@ mod tests {
             fingerprint: tree.fingerprint,
             subjects: 1000 / domains.len(),
         };
-        let grid = Grid { definition: &definition, preset: &preset, data: &data, shot: Shot::All };
+        let grid = Grid {
+            definition: &definition,
+            preset: &preset,
+            data: &data,
+            shot: Shot::All,
+            pairs: Pairs::Own,
+        };
         let mut builder = Builder::new(String::new());
         grid.add_to(&mut builder);
         let plan = builder.finish(folder.path().join("out"), "udas".into());
@@ -377,8 +472,13 @@ mod tests {
             let mut preset = definition.preset("quick").unwrap().clone();
             preset.seeds = (0..seeds).collect();
             let data = Data::Phantom(preset.phantom.unwrap());
-            let grid =
-                Grid { definition: &definition, preset: &preset, data: &data, shot: Shot::All };
+            let grid = Grid {
+                definition: &definition,
+                preset: &preset,
+                data: &data,
+                shot: Shot::All,
+                pairs: Pairs::Own,
+            };
             let start = Instant::now();
             let mut builder = Builder::new(String::new());
             grid.add_to(&mut builder);

@@ -24,7 +24,7 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use definition::Definition;
-use grid::{Cell, Data, Grid, Shot};
+use grid::{Cell, Data, Grid, Pairs, Shot};
 use local::Capacity;
 use plan::{Builder, Plan, Stage};
 use state::State;
@@ -42,6 +42,9 @@ pub struct Args {
     /// phantom is made].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// From each domain of the experiment to every other one, not from its own source alone.
+    #[arg(long)]
+    all_pairs: bool,
     /// Adapt with a single unlabelled subject of each target.
     #[arg(long)]
     one_shot: bool,
@@ -155,17 +158,19 @@ struct Prepared<'a> {
     preset: &'a definition::Preset,
     data: Data,
     shot: Shot,
+    pairs: Pairs,
 }
 
 impl Prepared<'_> {
     fn grid(&self) -> Grid<'_> {
-        let Self { definition, preset, data, shot } = self;
-        Grid { definition, preset, data, shot: *shot }
+        let Self { definition, preset, data, shot, pairs } = self;
+        Grid { definition, preset, data, shot: *shot, pairs: *pairs }
     }
 }
 
 fn grids<'a>(args: &Args, definitions: &'a [Definition]) -> Result<Vec<Prepared<'a>>> {
     let shot = if args.one_shot { Shot::One } else { Shot::All };
+    let pairs = if args.all_pairs { Pairs::All } else { Pairs::Own };
     let prepare = |definition: &'a Definition| {
         let preset = definition.preset(&args.preset)?;
         let data = match &args.data {
@@ -176,7 +181,7 @@ fn grids<'a>(args: &Args, definitions: &'a [Definition]) -> Result<Vec<Prepared<
             })?),
             Some(root) => folder(definition, root, definitions.len())?,
         };
-        Ok(Prepared { definition, preset, data, shot })
+        Ok(Prepared { definition, preset, data, shot, pairs })
     };
     definitions.iter().map(prepare).collect()
 }

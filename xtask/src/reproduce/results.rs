@@ -21,17 +21,17 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
     let methods = definition.methods_of(grid.preset);
     let baseline = methods.iter().find(|method| method.kind == MethodKind::Baseline);
     // Scores of the source model, which every other method's stand beside.
-    let mut before: BTreeMap<(&str, u64), (PathBuf, Evaluation)> = BTreeMap::new();
+    let mut before: BTreeMap<(&str, &str, u64), (PathBuf, Evaluation)> = BTreeMap::new();
     let mut outcomes = Vec::new();
     let mut ordered: Vec<&Cell> = cells.iter().collect();
     ordered.sort_by_key(|cell| baseline.is_none_or(|baseline| cell.method != baseline.name));
     for cell in ordered {
         let scored = plan.out.join(&plan.jobs[cell.score].id);
         let after = Evaluation::read(&scored.join(SCORES))?;
-        let key = (cell.target.as_str(), cell.seed);
+        let key = (cell.source.as_str(), cell.target.as_str(), cell.seed);
         let source = before.get(&key);
         let mut outcome = course(cell, plan)?;
-        outcome.source.clone_from(&definition.source);
+        outcome.source.clone_from(&cell.source);
         outcome.target.clone_from(&cell.target);
         outcome.method.clone_from(&cell.method);
         outcome.seed = cell.seed;

@@ -49,8 +49,11 @@ struct View<'a> {
     classes: Vec<&'a Class>,
 }
 
-/// Scores by target and subject.
-type Scores<'a> = BTreeMap<(&'a str, &'a str), f64>;
+/// Source and target.
+type Pair<'a> = (&'a str, &'a str);
+
+/// Scores by source and target, and subject.
+type Scores<'a> = BTreeMap<(Pair<'a>, &'a str), f64>;
 
 impl View<'_> {
     /// The outcomes' scores by subject: means over the classes; undefined ones are left out.
@@ -74,12 +77,12 @@ impl View<'_> {
     }
 
     /// Mean over subjects of each seed, described over seeds.
-    fn cell(&self, target: &str, method: &str) -> Option<Description> {
+    fn cell(&self, pair: Pair, method: &str) -> Option<Description> {
         let means: Vec<f64> = self
             .experiment
             .outcomes
             .iter()
-            .filter(|outcome| outcome.target == target && outcome.method == method)
+            .filter(|outcome| pair_of(outcome) == pair && outcome.method == method)
             .filter_map(|outcome| {
                 let scores: Vec<f64> =
                     self.subjects(outcome).into_iter().map(|(_, score)| score).collect();
@@ -89,29 +92,31 @@ impl View<'_> {
         Description::of(&means).ok()
     }
 
-    fn targets(&self) -> Vec<&str> {
-        self.experiment.pairs().into_iter().map(|(_, target)| target).collect()
-    }
-
     fn table(&self) -> String {
         let methods = &self.experiment.methods;
         let mut rows = vec![header(self.experiment, methods)];
-        for target in self.targets() {
+        for (source, target) in self.experiment.pairs() {
             let cells: Vec<Option<Description>> =
-                methods.iter().map(|method| self.cell(target, &method.name)).collect();
+                methods.iter().map(|method| self.cell((source, target), &method.name)).collect();
             let shown = cells.iter().map(|cell| cell.as_ref().map_or("-".into(), shown));
-            rows.push(std::iter::once(target.to_string()).chain(shown).collect());
-            rows.extend(self.published(target));
+            let name = match only_source(self.experiment) {
+                Some(_) => target.to_string(),
+                None => format!("{source} to {target}"),
+            };
+            rows.push(std::iter::once(name).chain(shown).collect());
+            rows.extend(self.published((source, target)));
         }
         align(&rows)
     }
 
-    /// The literature's figures for a target, if there are any.
-    fn published(&self, target: &str) -> Option<Vec<String>> {
+    /// The literature's figures for a source and target, if there are any.
+    fn published(&self, (source, target): Pair) -> Option<Vec<String>> {
         let figure = |method: &MethodDescription| {
             self.experiment.published.iter().find(|figure| {
                 let Self { metric, .. } = self;
-                figure.target == target && figure.method == method.name && figure.metric == *metric
+                (figure.source.as_str(), figure.target.as_str()) == (source, target)
+                    && figure.method == method.name
+                    && figure.metric == *metric
             })
         };
         let figures: Vec<_> = self.experiment.methods.iter().map(figure).collect();
@@ -124,12 +129,12 @@ impl View<'_> {
         Some(std::iter::once("  published".to_string()).chain(shown).collect())
     }
 
-    /// Scores by target and subject, averaged over the seeds in which they are defined.
+    /// Scores by source, target and subject, averaged over the seeds in which they are defined.
     fn averaged(&self, method: &str) -> Scores<'_> {
-        let mut sums: BTreeMap<(&str, &str), (f64, usize)> = BTreeMap::new();
+        let mut sums: BTreeMap<(Pair, &str), (f64, usize)> = BTreeMap::new();
         for outcome in self.experiment.outcomes.iter().filter(|o| o.method == method) {
             for (subject, score) in self.subjects(outcome) {
-                let sum = sums.entry((outcome.target.as_str(), subject)).or_default();
+                let sum = sums.entry((pair_of(outcome), subject)).or_default();
                 *sum = (sum.0 + score, sum.1 + 1);
             }
         }
@@ -229,9 +234,20 @@ impl Comparison {
     }
 }
 
+fn pair_of(outcome: &Outcome) -> Pair<'_> {
+    (&outcome.source, &outcome.target)
+}
+
+/// The source, where there is but one.
+fn only_source(experiment: &Experiment) -> Option<&str> {
+    let mut sources = experiment.pairs().into_iter().map(|(source, _)| source);
+    let first = sources.next()?;
+    sources.all(|source| source == first).then_some(first)
+}
+
 fn header(experiment: &Experiment, methods: &[MethodDescription]) -> Vec<String> {
-    let source = experiment.outcomes.first().map_or("", |outcome| outcome.source.as_str());
-    let first = format!("{source} to");
+    let first =
+        only_source(experiment).map_or("from ... to".into(), |source| format!("{source} to"));
     std::iter::once(first).chain(methods.iter().map(|method| method.title.clone())).collect()
 }
 

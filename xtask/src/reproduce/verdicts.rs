@@ -31,6 +31,7 @@ pub struct Study {
 /// One adaptation.
 #[derive(Debug, Serialize)]
 struct Case {
+    source: String,
     target: String,
     method: String,
     seed: u64,
@@ -100,7 +101,8 @@ pub fn gather(cells: &[Cell], plan: &Plan, experiment: &Experiment) -> Result<Op
         }
         let path = plan.out.join(&plan.jobs[judge].id).join(JUDGEMENT);
         let same = |outcome: &&Outcome| {
-            outcome.target == cell.target
+            outcome.source == cell.source
+                && outcome.target == cell.target
                 && outcome.method == cell.method
                 && outcome.seed == cell.seed
         };
@@ -141,6 +143,7 @@ impl Case {
         };
         let last = outcome.epochs.iter().rev().find_map(|epoch| epoch.score);
         Self {
+            source: outcome.source.clone(),
             target: outcome.target.clone(),
             method: outcome.method.clone(),
             seed: outcome.seed,
@@ -297,6 +300,7 @@ mod tests {
             signals: [signals(0.1), signals(0.2)],
         };
         Case {
+            source: "s".into(),
             target: "t".into(),
             method: "m".into(),
             seed: 0,
