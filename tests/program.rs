@@ -1,25 +1,12 @@
 //! The program from synthetic volumes to a report, and what it says to bad input.
 mod common;
 
-use common::Bench;
+use common::{Bench, TINY};
 use udas_volume::{Affine, Labels, Volume, read, read_labels, write_labels, write_volume};
-
-const TINY: &str = "--filters 2 --batch-size 8 --epochs 1";
-
-/// A phantom of two scanners, and a network and a head trained on one.
-fn trained() -> Bench {
-    let bench = Bench::new();
-    bench.succeed("phantom --task head --out ph --domain GE_3 Siemens_15 --subjects 2 --matrix 32");
-    bench.succeed(&format!("train --data ph --domain GE_3 {TINY} --out src"));
-    bench.succeed(
-        "head --model src --data ph --domain GE_3 --batch-size 8 --epochs 1 --out src/head0",
-    );
-    bench
-}
 
 #[test]
 fn from_a_phantom_to_a_report() {
-    let bench = trained();
+    let bench = Bench::trained();
     bench.succeed(
         "adapt --model src --data ph --domain Siemens_15 --method early-features --batch-size 8 --epochs 1 --out ad",
     );
@@ -50,7 +37,7 @@ fn from_a_phantom_to_a_report() {
 
 #[test]
 fn a_calibration_beside_the_model_serves_judge_and_adapt() {
-    let bench = trained();
+    let bench = Bench::trained();
     bench.succeed(
         "calibrate --model src --data ph --domain GE_3 --slices 4 --shifted 1 --out src/calibration.json",
     );
@@ -97,7 +84,7 @@ fn harm_is_rolled_back_to_the_source_model_as_it_was() {
 
 #[test]
 fn a_calibration_that_does_not_fit_is_refused_before_the_work() {
-    let bench = trained();
+    let bench = Bench::trained();
     let line = "adapt --model src --data ph --domain Siemens_15 --method adabn --batch-size 8 --dry-run --out ad";
     let named = |file: &str| format!("{line} --calibration {file}");
     bench.fail(&named("none.json"), 3, &["none.json", "udas calibrate"]);
@@ -120,7 +107,7 @@ fn a_calibration_that_does_not_fit_is_refused_before_the_work() {
 
 #[test]
 fn subjects_of_one_name_in_two_domains_are_not_mixed_up() {
-    let bench = trained();
+    let bench = Bench::trained();
     let from = std::fs::read_dir(bench.path("ph/Original/GE_3")).unwrap().next().unwrap().unwrap();
     for domain in ["A", "B"] {
         std::fs::create_dir_all(bench.path(&format!("two/{domain}/images"))).unwrap();
@@ -140,7 +127,7 @@ fn subjects_of_one_name_in_two_domains_are_not_mixed_up() {
 
 #[test]
 fn what_is_asked_for_later_is_added() {
-    let bench = trained();
+    let bench = Bench::trained();
     let line = "predict --model src --data ph --domain Siemens_15 --out masks";
     bench.succeed(line);
     let files = || std::fs::read_dir(bench.path("masks")).unwrap().count();
@@ -158,7 +145,7 @@ fn what_is_asked_for_later_is_added() {
 
 #[test]
 fn a_header_without_orientation_is_said_and_recorded() {
-    let bench = trained();
+    let bench = Bench::trained();
     let name =
         std::fs::read_dir(bench.path("ph/Original/Siemens_15")).unwrap().next().unwrap().unwrap();
     let volume = read(&name.path()).unwrap();
@@ -177,7 +164,7 @@ fn a_header_without_orientation_is_said_and_recorded() {
 
 #[test]
 fn a_result_that_cannot_be_written_is_refused_before_the_work() {
-    let bench = trained();
+    let bench = Bench::trained();
     std::fs::write(bench.path("file"), "").unwrap();
     bench.fail(
         "calibrate --model src --data ph --domain GE_3 --out file/calibration.json",
@@ -188,7 +175,7 @@ fn a_result_that_cannot_be_written_is_refused_before_the_work() {
 
 #[test]
 fn every_order_size_and_kind_comes_back_on_its_own_grid() {
-    let bench = trained();
+    let bench = Bench::trained();
     std::fs::create_dir_all(bench.path("images")).unwrap();
     let size = [19, 21, 13];
     for codes in ["RAS", "PSR", "LPS"] {
@@ -216,7 +203,7 @@ fn every_order_size_and_kind_comes_back_on_its_own_grid() {
 
 #[test]
 fn folders_of_pictures_are_predicted_as_pictures() {
-    let bench = trained();
+    let bench = Bench::trained();
     std::fs::create_dir_all(bench.path("png")).unwrap();
     for name in ["a", "b"] {
         let affine = Affine::from_codes("RPS", [1.0; 3]).unwrap();
@@ -232,7 +219,7 @@ fn folders_of_pictures_are_predicted_as_pictures() {
 
 #[test]
 fn bad_input_is_named_with_its_remedy() {
-    let bench = trained();
+    let bench = Bench::trained();
     bench.fail("train --data ph --domain GE_7 --out x", 3, &["GE_7", "GE_3, Siemens_15"]);
     std::fs::create_dir_all(bench.path("empty")).unwrap();
     bench.fail("train --data empty --domain a --out x", 3, &["empty", "holds no images"]);

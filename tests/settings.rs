@@ -1,20 +1,7 @@
 //! Where settings come from: flags over a file over defaults, and what is refused before a run is made.
 mod common;
 
-use common::Bench;
-
-const TINY: &str = "--filters 2 --batch-size 8 --epochs 1";
-
-/// A phantom of two scanners, and a network and a head trained on one.
-fn trained() -> Bench {
-    let bench = Bench::new();
-    bench.succeed("phantom --task head --out ph --domain GE_3 Siemens_15 --subjects 2 --matrix 32");
-    bench.succeed(&format!("train --data ph --domain GE_3 {TINY} --out src"));
-    bench.succeed(
-        "head --model src --data ph --domain GE_3 --batch-size 8 --epochs 1 --out src/head0",
-    );
-    bench
-}
+use common::{Bench, TINY};
 
 fn write(bench: &Bench, name: &str, text: &str) {
     std::fs::write(bench.path(name), text).unwrap();
@@ -43,7 +30,7 @@ fn options(bench: &Bench, line: &str) -> String {
 
 #[test]
 fn a_file_sets_what_flags_do_not() {
-    let bench = trained();
+    let bench = Bench::trained();
     let file = "data = \"ph\"\ndomain = [\"GE_3\"]\nbatch_size = 3\nepochs = 1\nfilters = 4\n";
     write(&bench, "t.toml", file);
     bench.succeed("train --config t.toml --filters 2 --out run");
@@ -55,7 +42,7 @@ fn a_file_sets_what_flags_do_not() {
 
 #[test]
 fn what_a_file_cannot_set_is_refused_by_name() {
-    let bench = trained();
+    let bench = Bench::trained();
     let cases = [
         ("threads = 7", "`threads` cannot be set in a file"),
         ("device = \"cuda\"", "`device` cannot be set in a file"),
@@ -90,7 +77,7 @@ fn what_a_file_cannot_set_is_refused_by_name() {
 
 #[test]
 fn a_runs_own_file_is_enough_for_another_and_to_go_on() {
-    let bench = trained();
+    let bench = Bench::trained();
     bench.succeed(
         "adapt --model src --data ph --domain Siemens_15 --method early-features --batch-size 8 --epochs 1 --out ad",
     );
@@ -110,7 +97,7 @@ fn a_runs_own_file_is_enough_for_another_and_to_go_on() {
 
 #[test]
 fn what_neither_flags_nor_the_file_give_is_named() {
-    let bench = trained();
+    let bench = Bench::trained();
     let cases = [
         ("train", "epochs = 1", "--data is missing"),
         ("train", "data = \"ph\"", "--domain is missing"),
@@ -131,7 +118,7 @@ fn what_neither_flags_nor_the_file_give_is_named() {
 
 #[test]
 fn images_by_flag_stand_in_for_the_files() {
-    let bench = trained();
+    let bench = Bench::trained();
     std::fs::rename(bench.path("ph/Original/Siemens_15"), bench.path("other")).unwrap();
     let line = "adapt --model src --method source-only --batch-size 8";
     write(&bench, "data.toml", "data = \"ph\"\ndomain = [\"GE_3\"]\nsubjects = \"1\"");
@@ -163,7 +150,7 @@ fn images_by_flag_stand_in_for_the_files() {
 
 #[test]
 fn subjects_and_folds_stand_in_for_each_other() {
-    let bench = trained();
+    let bench = Bench::trained();
     for command in [format!("train {TINY}"), "head --model src --batch-size 8 --epochs 1".into()] {
         let name = command.split(' ').next().unwrap();
         let set = "data = \"ph\"\ndomain = [\"GE_3\"]\n";
@@ -180,7 +167,7 @@ fn subjects_and_folds_stand_in_for_each_other() {
 
 #[test]
 fn another_method_does_not_get_the_options_of_the_files() {
-    let bench = trained();
+    let bench = Bench::trained();
     let target = "--model src --data ph --domain Siemens_15";
     bench.succeed(&format!(
         "adapt {target} --method early-features --batch-size 8 --epochs 1 --lr 0.0002 --keep best-score --out ad"
@@ -211,7 +198,7 @@ fn another_method_does_not_get_the_options_of_the_files() {
 
 #[test]
 fn epochs_in_a_file_are_asked_for_and_default_ones_are_not() {
-    let bench = trained();
+    let bench = Bench::trained();
     let line = "adapt --model src --data ph --domain Siemens_15 --batch-size 8 --out";
     // The score never changes so little.
     write(&bench, "e.toml", "epochs = 2\nstop-change = 1e-12");
@@ -238,7 +225,7 @@ fn epochs_in_a_file_are_asked_for_and_default_ones_are_not() {
 
 #[test]
 fn a_preset_is_of_its_method() {
-    let bench = trained();
+    let bench = Bench::trained();
     let target = "--model src --data ph --domain Siemens_15";
     let explicit = format!("adapt {target} --method early-features --preset paper --out x");
     let explicit = plan(&bench, &explicit);
@@ -262,7 +249,7 @@ fn a_preset_is_of_its_method() {
 
 #[test]
 fn options_out_of_range_are_refused_before_the_run_is_made() {
-    let bench = trained();
+    let bench = Bench::trained();
     let both = [
         ("--lr=-1", "--lr -1"),
         ("--lr 0", "--lr 0"),
@@ -294,7 +281,7 @@ fn options_out_of_range_are_refused_before_the_run_is_made() {
 
 #[test]
 fn a_run_goes_on_with_the_settings_it_began_with() {
-    let bench = trained();
+    let bench = Bench::trained();
     let line = format!("train --data ph --domain GE_3 {TINY} --out going");
     bench.succeed(&line);
     std::fs::remove_file(bench.path("going/model.safetensors")).unwrap();

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// Options of the shortest training of the smallest network.
+pub const TINY: &str = "--filters 2 --batch-size 8 --epochs 1";
+
 /// A folder to run the program in.
 pub struct Bench {
     pub folder: tempfile::TempDir,
@@ -11,6 +14,19 @@ pub struct Bench {
 impl Bench {
     pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// With a phantom of two scanners, and a network and a head trained on one.
+    pub fn trained() -> Self {
+        let bench = Self::new();
+        bench.succeed(
+            "phantom --task head --out ph --domain GE_3 Siemens_15 --subjects 2 --matrix 32",
+        );
+        bench.succeed(&format!("train --data ph --domain GE_3 {TINY} --out src"));
+        bench.succeed(
+            "head --model src --data ph --domain GE_3 --batch-size 8 --epochs 1 --out src/head0",
+        );
+        bench
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

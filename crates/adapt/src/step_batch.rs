@@ -85,11 +85,26 @@ mod tests {
     use super::*;
 
     /// So many batches of one slice.
-    struct Count(usize);
+    struct Count<B> {
+        count: usize,
+        batch: fn() -> B,
+    }
 
-    impl Count {
-        fn batches<B>(&self, batch: impl Fn() -> B) -> Vec<Result<B>> {
-            (0..self.0).map(|_| Ok(batch())).collect()
+    impl<B> Batches<B> for Count<B> {
+        fn epoch(&self, _: u64) -> Result<Box<dyn Iterator<Item = Result<B>> + '_>> {
+            Ok(Box::new((0..self.count).map(|_| Ok((self.batch)()))))
+        }
+        fn steps(&self) -> usize {
+            self.count
+        }
+        fn slices(&self) -> usize {
+            self.count
+        }
+        fn batch_size(&self) -> usize {
+            1
+        }
+        fn describe(&self, _: &B) -> String {
+            String::new()
         }
     }
 
@@ -97,56 +112,19 @@ mod tests {
         Tensor::zeros((1, 1, 8, 8), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap()
     }
 
-    impl Batches<TargetBatch> for Count {
-        fn epoch(&self, _: u64) -> Result<Box<dyn Iterator<Item = Result<TargetBatch>> + '_>> {
-            let batch = || TargetBatch { images: images(), target: None, indices: vec![0] };
-            Ok(Box::new(self.batches(batch).into_iter()))
-        }
-        fn steps(&self) -> usize {
-            self.0
-        }
-        fn slices(&self) -> usize {
-            self.0
-        }
-        fn batch_size(&self) -> usize {
-            1
-        }
-        fn describe(&self, _: &TargetBatch) -> String {
-            String::new()
-        }
-    }
-
-    impl Batches<LabelledBatch> for Count {
-        fn epoch(&self, _: u64) -> Result<Box<dyn Iterator<Item = Result<LabelledBatch>> + '_>> {
-            let batch = || LabelledBatch { images: images(), target: images(), indices: vec![0] };
-            Ok(Box::new(self.batches(batch).into_iter()))
-        }
-        fn steps(&self) -> usize {
-            self.0
-        }
-        fn slices(&self) -> usize {
-            self.0
-        }
-        fn batch_size(&self) -> usize {
-            1
-        }
-        fn describe(&self, _: &LabelledBatch) -> String {
-            String::new()
-        }
-    }
-
     #[test]
     fn the_source_goes_round_and_an_empty_one_is_refused() {
-        let steps = |source: &Count| -> Result<usize> {
-            let steps = Steps { target: &Count(5), source: Some(source) };
-            Ok(steps
-                .epoch(0)?
-                .map(|step| step.unwrap())
-                .filter(|step| step.source.is_some())
-                .count())
+        let batch = || TargetBatch { images: images(), target: None, indices: vec![0] };
+        let target = Count { count: 5, batch };
+        let steps = |count: usize| -> Result<usize> {
+            let batch = || LabelledBatch { images: images(), target: images(), indices: vec![0] };
+            let source = Count { count, batch };
+            let steps = Steps { target: &target, source: Some(&source) };
+            let epoch = steps.epoch(0)?.collect::<Result<Vec<_>>>()?;
+            Ok(epoch.iter().filter(|step| step.source.is_some()).count())
         };
-        assert_eq!(steps(&Count(2)).unwrap(), 5);
-        let error = steps(&Count(0)).unwrap_err();
+        assert_eq!(steps(2).unwrap(), 5);
+        let error = steps(0).unwrap_err();
         assert!(matches!(error, Error::NoBatches { slices: 0, .. }), "{error}");
     }
 }

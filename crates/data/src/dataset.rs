@@ -27,9 +27,6 @@ pub struct DataSet {
     notes: Vec<String>,
 }
 
-/// What a layout makes of a folder: subjects, and remarks for the user.
-pub(crate) type Found = (Vec<Subject>, Vec<String>);
-
 impl DataSet {
     /// Opens a folder, its layout recognised by its content. Only names are read, no volumes.
     pub fn open(root: &Path) -> Result<Self> {

@@ -11,7 +11,7 @@ use udas_metrics::statistics::{
 };
 use udas_record::{Better, Experiment, MethodDescription, MethodKind, MetricDescription};
 
-use crate::index::Index;
+use crate::index::{Index, Selection, mean, mean_score};
 
 /// Below this many pairs no two-sided signed-rank test reaches 0.05.
 pub(crate) const FEWEST_PAIRS: usize = 6;
@@ -49,14 +49,6 @@ impl Effect {
             Self::TooFew => "too few",
         }
     }
-}
-
-/// Which scores are compared.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Selection<'a> {
-    pub metric: &'a MetricDescription,
-    /// Label of the class; none: the mean over all classes.
-    pub class: Option<&'a str>,
 }
 
 /// A subject, averaged over classes and seeds.
@@ -113,19 +105,6 @@ impl<'a> MethodResult<'a> {
     pub(crate) fn cell(&self, pair: (&str, &str)) -> Option<&Cell<'a>> {
         self.cells.iter().find(|cell| (cell.source, cell.target) == pair)
     }
-}
-
-/// Mean of the defined scores; infinite where one is.
-pub(crate) fn mean_score(scores: &[Score]) -> Score {
-    if scores.contains(&Score::Infinite) {
-        return Score::Infinite;
-    }
-    mean(scores.iter().filter_map(|score| score.finite())).map_or(Score::Undefined, Score::from)
-}
-
-pub(crate) fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let (count, sum) = values.into_iter().fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
-    (count > 0).then(|| sum / count as f64)
 }
 
 /// Compares every method with the source model.

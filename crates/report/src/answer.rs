@@ -3,7 +3,8 @@ use udas_metrics::statistics::Interval;
 use udas_record::MethodKind;
 
 use crate::Overview;
-use crate::analysis::{BOOTSTRAP, Change, Effect, MethodResult, direction, mean};
+use crate::analysis::{BOOTSTRAP, Change, Effect, MethodResult, direction};
+use crate::index::mean;
 use crate::markup::{count, list, number, p_value, signed};
 
 /// The answer to an experiment's question.

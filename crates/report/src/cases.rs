@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use udas_record::Experiment;
 
 use crate::Overview;
-use crate::analysis::{Selection, direction};
+use crate::analysis::direction;
+use crate::index::Selection;
 
 /// How many of the worst are shown.
 const WORST: usize = 5;

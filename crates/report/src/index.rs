@@ -2,9 +2,15 @@
 use std::collections::BTreeMap;
 
 use udas_metrics::Score;
-use udas_record::{Experiment, MethodKind, Outcome, ScoreColumn};
+use udas_record::{Experiment, MethodKind, MetricDescription, Outcome, ScoreColumn};
 
-use crate::analysis::{Selection, mean_score};
+/// Which scores are compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selection<'a> {
+    pub metric: &'a MetricDescription,
+    /// Label of the class; none: the mean over all classes.
+    pub class: Option<&'a str>,
+}
 
 /// Outcomes by source, target and method.
 pub(crate) struct Index<'a> {
@@ -72,4 +78,17 @@ impl<'a> Index<'a> {
         let (before, after): (Vec<_>, Vec<_>) = both.unzip();
         (mean_score(&before), mean_score(&after))
     }
+}
+
+/// Mean of the defined scores; infinite where one is.
+pub(crate) fn mean_score(scores: &[Score]) -> Score {
+    if scores.contains(&Score::Infinite) {
+        return Score::Infinite;
+    }
+    mean(scores.iter().filter_map(|score| score.finite())).map_or(Score::Undefined, Score::from)
+}
+
+pub(crate) fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.into_iter().fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
+    (count > 0).then(|| sum / count as f64)
 }

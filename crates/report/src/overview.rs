@@ -1,8 +1,9 @@
 //! An experiment with its comparison worked out once, for all parts of the page.
 use udas_record::{Experiment, MethodDescription, MethodKind, MetricDescription};
 
-use crate::analysis::{MethodResult, Selection, compare};
+use crate::analysis::{MethodResult, compare};
 use crate::index::Index;
+use crate::index::Selection;
 
 /// What the parts of a page are made from.
 pub(crate) struct Overview<'a> {

@@ -360,19 +360,17 @@ mod tests {
         definition::load(&definition::folder(), name).unwrap()
     }
 
+    fn grid<'a>(definition: &'a Definition, preset: &'a Preset, data: &'a Data) -> Grid<'a> {
+        Grid { definition, preset, data, shot: Shot::All, pairs: Pairs::Own }
+    }
+
     #[test]
     fn the_grid_is_complete_and_in_order() {
         for name in ["cc359", "mnms"] {
             let definition = definition(name);
             let preset = definition.preset("quick").unwrap();
             let data = Data::Phantom(preset.phantom.unwrap());
-            let grid = Grid {
-                definition: &definition,
-                preset,
-                data: &data,
-                shot: Shot::All,
-                pairs: Pairs::Own,
-            };
+            let grid = grid(&definition, preset, &data);
             let mut builder = Builder::new(String::new());
             let cells = grid.add_to(&mut builder);
             let plan = builder.finish("out".into(), "udas".into());
@@ -392,8 +390,7 @@ mod tests {
         let definition = definition("mnms");
         let preset = definition.preset("quick").unwrap();
         let data = Data::Phantom(preset.phantom.unwrap());
-        let grid =
-            |pairs| Grid { definition: &definition, preset, data: &data, shot: Shot::All, pairs };
+        let grid = |pairs| Grid { pairs, ..grid(&definition, preset, &data) };
         let cells_and_jobs = |pairs| {
             let mut builder = Builder::new(String::new());
             let cells = grid(pairs).add_to(&mut builder);
@@ -445,13 +442,7 @@ mod tests {
             fingerprint: tree.fingerprint,
             subjects: 1000 / domains.len(),
         };
-        let grid = Grid {
-            definition: &definition,
-            preset: &preset,
-            data: &data,
-            shot: Shot::All,
-            pairs: Pairs::Own,
-        };
+        let grid = grid(&definition, &preset, &data);
         let mut builder = Builder::new(String::new());
         grid.add_to(&mut builder);
         let plan = builder.finish(folder.path().join("out"), "udas".into());
@@ -472,13 +463,7 @@ mod tests {
             let mut preset = definition.preset("quick").unwrap().clone();
             preset.seeds = (0..seeds).collect();
             let data = Data::Phantom(preset.phantom.unwrap());
-            let grid = Grid {
-                definition: &definition,
-                preset: &preset,
-                data: &data,
-                shot: Shot::All,
-                pairs: Pairs::Own,
-            };
+            let grid = grid(&definition, &preset, &data);
             let start = Instant::now();
             let mut builder = Builder::new(String::new());
             grid.add_to(&mut builder);

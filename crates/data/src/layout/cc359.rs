@@ -5,7 +5,7 @@ use std::path::Path;
 
 use udas_volume::stem;
 
-use crate::dataset::Found;
+use super::Found;
 use crate::files::images_below;
 use crate::subject::by_name;
 use crate::{Frames, Result, Subject};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use udas_volume::stem;
 
-use crate::dataset::Found;
+use super::Found;
 use crate::files::{entries, images_below};
 use crate::subject::by_name;
 use crate::{Error, Frames, Part, Result, Subject};

@@ -3,3 +3,8 @@
 pub(crate) mod cc359;
 pub(crate) mod domain_folders;
 pub(crate) mod mnms;
+
+use crate::Subject;
+
+/// What a layout makes of a folder: subjects, and remarks for the user.
+pub(crate) type Found = (Vec<Subject>, Vec<String>);

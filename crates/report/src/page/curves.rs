@@ -92,7 +92,7 @@ fn costs(overview: &Overview) -> String {
     for method in &overview.experiment.methods {
         let runs = overview.experiment.outcomes.iter().filter(|o| o.method == method.name);
         let runs: Vec<&Outcome> = runs.filter(|o| o.seconds.is_some()).collect();
-        let Some(mean) = crate::analysis::mean(runs.iter().filter_map(|o| o.seconds)) else {
+        let Some(mean) = crate::index::mean(runs.iter().filter_map(|o| o.seconds)) else {
             continue;
         };
         let mut reasons: Vec<&str> =
@@ -102,7 +102,7 @@ fn costs(overview: &Overview) -> String {
         let reasons =
             reasons.map(|same| format!("{} ({})", same.first().unwrap_or(&""), same.len()));
         let reasons = reasons.collect::<Vec<_>>().join("; ");
-        let epochs = crate::analysis::mean(runs.iter().map(|o| epochs(o).count() as f64));
+        let epochs = crate::index::mean(runs.iter().map(|o| epochs(o).count() as f64));
         rows += &format!(
             "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{:.1}</td><td class=\"words\">{}</td></tr>\n",
             Text(&method.title),

@@ -3,7 +3,8 @@ use udas_record::MetricDescription;
 
 use super::{Section, effect_class, scrolling};
 use crate::Overview;
-use crate::analysis::{BOOTSTRAP, Cell, FEWEST_PAIRS, MethodResult, Selection, compare};
+use crate::analysis::{BOOTSTRAP, Cell, FEWEST_PAIRS, MethodResult, compare};
+use crate::index::Selection;
 use crate::markup::{Text, count, optional, p_value, signed};
 use crate::overview::decimals;
 

@@ -3,7 +3,8 @@ use udas_record::{Better, Class, MetricDescription};
 
 use super::{Section, folded};
 use crate::Overview;
-use crate::analysis::{Cell, Selection, cell};
+use crate::analysis::{Cell, cell};
+use crate::index::Selection;
 use crate::markup::Text;
 use crate::plot::{Moved, Svg, scatter};
 

@@ -46,7 +46,7 @@ pub(crate) fn scatter(title: &str, [x_axis, y_axis]: [&str; 2], points: &[Moved]
 
 fn description(points: &[Moved]) -> String {
     let mean = |values: Vec<f64>| {
-        crate::analysis::mean(values).map_or_else(|| "n/a".into(), |mean| format!("{mean:.1} ml"))
+        crate::index::mean(values).map_or_else(|| "n/a".into(), |mean| format!("{mean:.1} ml"))
     };
     let reference = mean(points.iter().map(|p| p.x).collect());
     let before = mean(points.iter().filter_map(|p| p.from).collect());
