@@ -126,6 +126,27 @@ fn subjects_of_one_name_in_two_domains_are_not_mixed_up() {
 }
 
 #[test]
+fn the_doctor_tells_what_is_wrong_with_a_data_set() {
+    let bench = Bench::new();
+    bench.succeed("phantom --task head --out ph --domain GE_3 --subjects 1 --matrix 32");
+    let folder = bench.path("ph/Original/GE_3");
+    let scan = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
+    std::fs::create_dir(folder.join("copy")).unwrap();
+    std::fs::copy(scan.path(), folder.join("copy").join(scan.file_name())).unwrap();
+    bench.fail("doctor ph", 3, &["copy/PH", "both named", "rename or remove"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let bench = Bench::new();
+    let mut methods =
+        bench.command("methods").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(methods.stdout.take());
+    assert!(methods.wait().unwrap().success());
+}
+
+#[test]
 fn what_is_asked_for_later_is_added() {
     let bench = Bench::trained();
     let line = "predict --model src --data ph --domain Siemens_15 --out masks";
