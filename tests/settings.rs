@@ -199,7 +199,7 @@ fn another_method_does_not_get_the_options_of_the_files() {
 #[test]
 fn epochs_in_a_file_are_asked_for_and_default_ones_are_not() {
     let bench = Bench::trained();
-    let line = "adapt --model src --data ph --domain Siemens_15 --batch-size 8 --out";
+    let line = "adapt --method augmented-consistency --model src --data ph --domain Siemens_15 --batch-size 8 --out";
     // The score never changes so little.
     write(&bench, "e.toml", "epochs = 2\nstop-change = 1e-12");
     let output = bench.run(&format!("{line} asked --config e.toml"));
@@ -235,9 +235,13 @@ fn a_preset_is_of_its_method() {
     assert_eq!(plan(&bench, &format!("adapt {target} --config p.toml --out x")), explicit);
     let lr = plan(&bench, &format!("adapt {target} --config p.toml --lr 0.5 --out x"));
     assert!(lr.contains("early-features: ") && lr.contains("learning_rate: 0.5,"), "{lr}");
-    // Without it, the default is what it was.
+    // Without it, the default is the method's that did best on real heads.
     let default = plan(&bench, &format!("adapt {target} --out x"));
-    assert!(default.contains("augmented-consistency: "), "{default}");
+    assert!(default.contains("match-source: "), "{default}");
+    let other = plan(&bench, &format!("adapt {target} --intensity percentile --out x"));
+    assert!(other.contains("augmented-consistency: "), "{other}");
+    let both = format!("adapt {target} --method match-source --intensity percentile --out x");
+    bench.fail(&both, 2, &["--method match-source", "leave out --intensity"]);
     let names = ["--preset paper", "--method early-features", "--method tent"];
     bench.fail(&format!("adapt {target} --preset paper --method tent --out x"), 2, &names);
     write(&bench, "m.toml", "method = \"tent\"\n");

@@ -20,6 +20,9 @@ pub enum Requirement {
     SourceData,
     /// The ratio of classes in the source, which a model file carries.
     ClassRatio,
+    /// The histogram of the source's intensities, which a model file carries. Whoever reads the target's volumes
+    /// applies it: batches come with it applied.
+    SourceHistogram,
     /// Labels of target subjects: the method is an oracle.
     TargetLabels,
 }
@@ -31,6 +34,7 @@ impl Requirement {
             Self::EarlyHead => "an early head trained on the source",
             Self::SourceData => "labelled source data",
             Self::ClassRatio => "the source's class ratio",
+            Self::SourceHistogram => "the source's histogram",
             Self::TargetLabels => "labels of target subjects (an oracle)",
         }
     }

@@ -26,7 +26,9 @@ use udas_train::{Batches, LabelledBatch, Snapshot, StopRule, Task};
 use udas_verdict::Calibration;
 
 /// What is run where nothing is asked for.
-const DEFAULT_METHOD: &str = "augmented-consistency";
+const DEFAULT_METHOD: &str = "match-source";
+/// Where the model's file does not keep the histogram that the default needs, or intensities are chosen otherwise.
+const DEFAULT_WITHOUT_HISTOGRAM: &str = "augmented-consistency";
 
 /// Adapts a network to unlabelled volumes of a new scanner
 ///
@@ -48,7 +50,8 @@ pub struct AdaptArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub target: Images,
-    /// Method, as `udas methods` lists them [default: augmented-consistency, or the one that --preset is of]
+    /// Method, as `udas methods` lists them [default: the one that --preset is of, else
+    /// match-source, or augmented-consistency for models without a histogram and with --intensity]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
@@ -198,20 +201,29 @@ impl Job {
     pub fn prepare(args: &mut AdaptArgs, console: &Console) -> Result<Self> {
         args.target.check()?;
         let network = settings::needed(args.model.as_ref(), "--model")?;
-        let name = args.method.get_or_insert_with(|| {
-            args.options.preset.map_or(DEFAULT_METHOD, Preset::method).to_owned()
-        });
+        let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
+        let source = ModelFile::load(network, Some(suggestion))?;
+        let matches = source.info.source_histogram.is_some() && args.intensity.is_none();
+        let default = if matches { DEFAULT_METHOD } else { DEFAULT_WITHOUT_HISTOGRAM };
+        let name = args
+            .method
+            .get_or_insert_with(|| args.options.preset.map_or(default, Preset::method).to_owned());
         let method = udas_adapt::find(name).ok_or_else(|| {
             let names: Vec<_> = udas_adapt::METHODS.iter().map(|method| method.name()).collect();
             let text = format!("there is no method {name:?}; there are {}", names.join(", "));
             failure::usage(&text)
         })?;
         let base = args.options.base(method)?;
-        let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
-        let source = ModelFile::load(network, Some(suggestion))?;
         let mut model = source.clone();
-        intensity::replace(&mut model, args.intensity.as_deref())?;
         let needs = method.about().needs;
+        let matched = needs.contains(&Requirement::SourceHistogram);
+        if matched && args.intensity.is_some() {
+            let text =
+                format!("--method {} sets the intensities: leave out --intensity", method.name());
+            return Err(failure::usage(&text).into());
+        }
+        let chosen = if matched { Some("match-source") } else { args.intensity.as_deref() };
+        intensity::replace(&mut model, chosen)?;
         let head = if needs.contains(&Requirement::EarlyHead) {
             let level = args.options.level;
             let found = head_search::find(args.head.as_deref(), network, level, &model)?;

@@ -11,6 +11,7 @@ mod entropy_prior;
 mod fine_tune_all;
 mod fine_tune_first;
 mod fine_tune_last;
+mod match_source;
 mod mean_teacher;
 mod self_training;
 mod source_only;
@@ -26,6 +27,7 @@ pub use entropy_prior::EntropyPrior;
 pub use fine_tune_all::FineTuneAll;
 pub use fine_tune_first::FineTuneFirst;
 pub use fine_tune_last::FineTuneLast;
+pub use match_source::MatchSource;
 pub use mean_teacher::MeanTeacher;
 pub use self_training::SelfTraining;
 pub use source_only::SourceOnly;
@@ -34,6 +36,7 @@ pub use tent::Tent;
 /// All methods, in the order in which lists and tables show them; the oracles come last.
 pub const METHODS: &[&dyn Method] = &[
     &SourceOnly,
+    &MatchSource,
     &AdaBn,
     &AlphaBn,
     &EarlyFeatures,
