@@ -240,6 +240,11 @@ fn a_preset_is_of_its_method() {
     assert!(default.contains("match-source: "), "{default}");
     let other = plan(&bench, &format!("adapt {target} --intensity percentile --out x"));
     assert!(other.contains("augmented-consistency: "), "{other}");
+    // A checkpoint of the published code keeps no histogram: that is said, and another method run.
+    bench.succeed("convert src/model.safetensors bare.pth");
+    let bare = plan(&bench, "adapt --model bare.pth --data ph --domain Siemens_15 --out x");
+    assert!(bare.contains("bare.pth: keeps no histogram"), "{bare}");
+    assert!(bare.contains("augmented-consistency: "), "{bare}");
     let both = format!("adapt {target} --method match-source --intensity percentile --out x");
     bench.fail(&both, 2, &["--method match-source", "leave out --intensity"]);
     let names = ["--preset paper", "--method early-features", "--method tent"];

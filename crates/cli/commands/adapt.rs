@@ -203,8 +203,18 @@ impl Job {
         let network = settings::needed(args.model.as_ref(), "--model")?;
         let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
         let source = ModelFile::load(network, Some(suggestion))?;
-        let matches = source.info.source_histogram.is_some() && args.intensity.is_none();
-        let default = if matches { DEFAULT_METHOD } else { DEFAULT_WITHOUT_HISTOGRAM };
+        let no_histogram = source.info.source_histogram.is_none();
+        let default = if no_histogram || args.intensity.is_some() {
+            DEFAULT_WITHOUT_HISTOGRAM
+        } else {
+            DEFAULT_METHOD
+        };
+        if no_histogram && args.method.is_none() && args.options.preset.is_none() {
+            console.say(format!(
+                "{}: keeps no histogram of its source, so that {DEFAULT_METHOD} is not to be had: {default} is run",
+                network.display()
+            ));
+        }
         let name = args
             .method
             .get_or_insert_with(|| args.options.preset.map_or(default, Preset::method).to_owned());
