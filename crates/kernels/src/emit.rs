@@ -43,6 +43,14 @@ pub(crate) struct Sink<'a> {
     pub sums: Sums,
 }
 
+/// Vectors at equal distances.
+#[derive(Clone, Copy)]
+pub(crate) struct Vectors {
+    pub first: *const f32,
+    /// Values from one to the next.
+    pub stride: usize,
+}
+
 /// Sums over the pixels that one work item stored; each has the padded channels.
 pub(crate) struct Partial {
     pub count: usize,
@@ -59,16 +67,16 @@ impl Partial {
 }
 
 impl Sink<'_> {
-    /// Stores `N` vectors, one for each pixel of `pixels`, at channel `c` on, and adds to the item's sums.
+    /// Stores vectors, one for each pixel of `pixels`, at channel `c` on, and adds to the item's sums.
     ///
     /// # Safety
-    /// `c + L::N <= padded(channels)`; the pixels lie within the map and no other item writes them;
-    /// `partial` was made for these channels and sums.
+    /// `c + L::N <= padded(channels)`; the pixels lie within the map and no other item writes them; there
+    /// are as many vectors; `partial` was made for these channels and sums.
     #[inline(always)]
     pub unsafe fn store<L: Lanes>(
         &self,
         pixels: &[usize],
-        values: &[L::V],
+        values: Vectors,
         c: usize,
         partial: &mut Partial,
     ) {
@@ -91,7 +99,7 @@ impl Sink<'_> {
     unsafe fn store_lanes<L: Lanes, const FULL: bool>(
         &self,
         pixels: &[usize],
-        values: &[L::V],
+        values: Vectors,
         c: usize,
         own: usize,
         partial: &mut Partial,
@@ -106,7 +114,9 @@ impl Sink<'_> {
             let store = |index: usize, y| {
                 store_first::<L, FULL>(out.pointer().add(index), y, own);
             };
-            let places = pixels.iter().map(|pixel| pixel * channels + c).zip(values);
+            let places = pixels.iter().enumerate().map(|(i, pixel)| {
+                (pixel * channels + c, L::load(values.first.add(i * values.stride)))
+            });
             let bias = match epilogue {
                 Epilogue::Plain { bias } | Epilogue::Relu { bias } | Epilogue::Add { bias, .. } => {
                     bias.map_or(zero, at)
@@ -120,21 +130,23 @@ impl Sink<'_> {
             }
             match epilogue {
                 Epilogue::Plain { .. } if *sums == Sums::Nothing => {
-                    places.for_each(|(index, value)| store(index, L::add(*value, bias)));
+                    for (index, value) in places {
+                        store(index, L::add(value, bias));
+                    }
                 }
                 Epilogue::Plain { .. } => {
                     for (index, value) in places {
-                        store(index, gathered.moments(L::add(*value, bias)));
+                        store(index, gathered.moments(L::add(value, bias)));
                     }
                 }
                 Epilogue::Relu { .. } => {
                     for (index, value) in places {
-                        store(index, gathered.moments(L::max(L::add(*value, bias), zero)));
+                        store(index, gathered.moments(L::max(L::add(value, bias), zero)));
                     }
                 }
                 Epilogue::Add { skip, .. } => {
                     for (index, value) in places {
-                        let y = L::add(L::add(*value, bias), map_at(skip, index));
+                        let y = L::add(L::add(value, bias), map_at(skip, index));
                         store(index, gathered.moments(y));
                     }
                 }
@@ -145,7 +157,7 @@ impl Sink<'_> {
                     let (mean, inv_std) = normalised.map_or((zero, zero), |(a, b)| (at(a), at(b)));
                     for (index, value) in places {
                         let x = map_at(input, index);
-                        let y = L::where_positive(L::fma(x, scale, offset), *value);
+                        let y = L::where_positive(L::fma(x, scale, offset), value);
                         let normal = L::mul(L::sub(x, mean), inv_std);
                         store(index, gathered.products(y, normal));
                     }

@@ -8,14 +8,14 @@ use crate::simd::Lanes;
 /// Columns of a panel; a multiple of every vector's length.
 pub(crate) const PANEL: usize = 16;
 
-/// Rows of a full block of [`multiply`].
+/// Rows of a block of [`multiply`] on vectors of [`PANEL`] values, of which there are registers for 24 sums.
+const TALL: usize = 12;
+
+/// Rows of a full block of [`multiply`] on shorter vectors, and of the blocks that end a tall matrix.
 const ROWS: usize = 6;
 
 /// Rows of the smaller block that ends a matrix whose rows are no multiple of [`ROWS`].
 const REST: usize = 4;
-
-/// Rows of a block of [`add_outer`].
-const OUTER_ROWS: usize = 4;
 
 /// Rows that a left matrix of [`multiply`] is padded to: an even number, at least 4, is a sum of sixes
 /// and fours.
@@ -51,26 +51,39 @@ pub(crate) unsafe fn multiply<L: Lanes>(
     out: *mut f32,
     sizes: Sizes,
 ) {
-    for column in (0..sizes.columns).step_by(PANEL) {
+    let mut column = 0;
+    while column < sizes.columns {
         // SAFETY: panels lie within the matrices, which the caller answers for.
         unsafe {
             let right = right.add(column * sizes.depth);
             let out = out.add(column * sizes.rows);
-            if L::N == PANEL {
-                multiply_panel::<L, 1>(left, right, out, sizes);
+            column += if L::N < PANEL {
+                multiply_panels::<L, 2>(left, right, out, sizes);
+                PANEL
+            } else if sizes.columns - column >= 2 * PANEL {
+                multiply_panels::<L, 2>(left, right, out, sizes);
+                2 * PANEL
             } else {
-                multiply_panel::<L, 2>(left, right, out, sizes);
-            }
+                multiply_panels::<L, 1>(left, right, out, sizes);
+                PANEL
+            };
         }
     }
 }
 
-/// One panel of the result, which is `WIDTH` vectors wide.
+/// Where the `j`th vector of a row stands, from the row's first on: further panels are `stride` apart.
+#[inline(always)]
+fn vector_place<L: Lanes>(j: usize, stride: usize) -> usize {
+    let column = j * L::N;
+    column / PANEL * stride + column % PANEL
+}
+
+/// `WIDTH` vectors of the result's columns.
 ///
 /// # Safety
 /// As [`multiply`].
 #[inline(always)]
-unsafe fn multiply_panel<L: Lanes, const WIDTH: usize>(
+unsafe fn multiply_panels<L: Lanes, const WIDTH: usize>(
     left: *const f32,
     right: *const f32,
     out: *mut f32,
@@ -79,16 +92,19 @@ unsafe fn multiply_panel<L: Lanes, const WIDTH: usize>(
     let mut row = 0;
     while row < sizes.rows {
         let rest = sizes.rows - row;
-        // SAFETY: the block lies within `rows`, which is a sum of sixes and fours.
-        unsafe {
-            if rest >= ROWS && rest != 2 * REST {
+        // SAFETY: the block lies within `rows`, which is a sum of twelves, sixes and fours.
+        row += unsafe {
+            if L::N == PANEL && rest >= TALL && rest != TALL + 2 {
+                multiply_block::<L, WIDTH, TALL>(left, right, out, row, sizes);
+                TALL
+            } else if rest >= ROWS && rest != 2 * REST {
                 multiply_block::<L, WIDTH, ROWS>(left, right, out, row, sizes);
-                row += ROWS;
+                ROWS
             } else {
                 multiply_block::<L, WIDTH, REST>(left, right, out, row, sizes);
-                row += REST;
+                REST
             }
-        }
+        };
     }
 }
 
@@ -111,7 +127,7 @@ unsafe fn multiply_block<L: Lanes, const WIDTH: usize, const HEIGHT: usize>(
             for k in 0..PANEL.min(depth - first) {
                 let mut vectors = [L::splat(0.0); WIDTH];
                 for (j, vector) in vectors.iter_mut().enumerate() {
-                    *vector = L::load(right.add(k * PANEL + j * L::N));
+                    *vector = L::load(right.add(k * PANEL + vector_place::<L>(j, depth * PANEL)));
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let value = L::splat(*left.add(r * PANEL + k));
@@ -123,7 +139,7 @@ unsafe fn multiply_block<L: Lanes, const WIDTH: usize, const HEIGHT: usize>(
         }
         for (r, sums) in sums.iter().enumerate() {
             for (j, sum) in sums.iter().enumerate() {
-                L::store(out.add((row + r) * PANEL + j * L::N), *sum);
+                L::store(out.add((row + r) * PANEL + vector_place::<L>(j, rows * PANEL)), *sum);
             }
         }
     }
@@ -142,56 +158,66 @@ pub(crate) unsafe fn add_outer<L: Lanes>(
     sums: *mut f32,
     (rows, depth, columns): (usize, usize, usize),
 ) {
-    for panel in 0..columns / PANEL {
-        for row in (0..rows).step_by(OUTER_ROWS) {
-            // SAFETY: blocks lie within `rows` by `columns`, which the caller answers for; a block of rows
-            // lies within one panel of `left`.
-            unsafe {
-                let left = left.add(place(0, row, stride));
-                let right = right.add(panel * stride);
-                let sums = sums.add((panel * rows + row) * PANEL);
-                if L::N == PANEL {
-                    add_outer_block::<L, 1>(left, right, sums, depth);
-                } else {
-                    add_outer_block::<L, 2>(left, right, sums, depth);
-                }
-            }
+    let mut column = 0;
+    while column < columns {
+        // SAFETY: blocks lie within `rows` by `columns`, which the caller answers for.
+        unsafe {
+            let right = right.add(place(0, column, stride));
+            let sums = sums.add(column * rows);
+            let sizes = (rows, depth);
+            column += if L::N < PANEL {
+                add_outer_panels::<L, 2, 4>(left, right, stride, sums, sizes);
+                PANEL
+            } else if columns - column >= 2 * PANEL {
+                add_outer_panels::<L, 2, 8>(left, right, stride, sums, sizes);
+                2 * PANEL
+            } else {
+                add_outer_panels::<L, 1, 16>(left, right, stride, sums, sizes);
+                PANEL
+            };
         }
     }
 }
 
+/// `WIDTH` vectors of the sums' columns, `HEIGHT` rows (a divisor of [`PANEL`]) at a time.
+///
 /// # Safety
-/// As [`add_outer`], for `OUTER_ROWS` rows and one panel.
+/// As [`add_outer`].
 #[inline(always)]
-unsafe fn add_outer_block<L: Lanes, const WIDTH: usize>(
+unsafe fn add_outer_panels<L: Lanes, const WIDTH: usize, const HEIGHT: usize>(
     left: *const f32,
     right: *const f32,
+    stride: usize,
     sums: *mut f32,
-    depth: usize,
+    (rows, depth): (usize, usize),
 ) {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        let mut block = [[L::splat(0.0); WIDTH]; OUTER_ROWS];
-        for (r, block) in block.iter_mut().enumerate() {
-            for (j, sum) in block.iter_mut().enumerate() {
-                *sum = L::load(sums.add(r * PANEL + j * L::N));
-            }
-        }
-        for t in 0..depth {
-            let mut vectors = [L::splat(0.0); WIDTH];
-            for (j, vector) in vectors.iter_mut().enumerate() {
-                *vector = L::load(right.add(t * PANEL + j * L::N));
-            }
+    for row in (0..rows).step_by(HEIGHT) {
+        // SAFETY: passed on from the caller; a block of rows lies within one panel of `left`.
+        unsafe {
+            let left = left.add(place(0, row, stride));
+            let sums = sums.add(row * PANEL);
+            let mut block = [[L::splat(0.0); WIDTH]; HEIGHT];
             for (r, block) in block.iter_mut().enumerate() {
-                let value = L::splat(*left.add(t * PANEL + r));
-                for (sum, vector) in block.iter_mut().zip(vectors) {
-                    *sum = L::fma(value, vector, *sum);
+                for (j, sum) in block.iter_mut().enumerate() {
+                    *sum = L::load(sums.add(r * PANEL + vector_place::<L>(j, rows * PANEL)));
                 }
             }
-        }
-        for (r, block) in block.iter().enumerate() {
-            for (j, sum) in block.iter().enumerate() {
-                L::store(sums.add(r * PANEL + j * L::N), *sum);
+            for t in 0..depth {
+                let mut vectors = [L::splat(0.0); WIDTH];
+                for (j, vector) in vectors.iter_mut().enumerate() {
+                    *vector = L::load(right.add(t * PANEL + vector_place::<L>(j, stride)));
+                }
+                for (r, block) in block.iter_mut().enumerate() {
+                    let value = L::splat(*left.add(t * PANEL + r));
+                    for (sum, vector) in block.iter_mut().zip(vectors) {
+                        *sum = L::fma(value, vector, *sum);
+                    }
+                }
+            }
+            for (r, block) in block.iter().enumerate() {
+                for (j, sum) in block.iter().enumerate() {
+                    L::store(sums.add(r * PANEL + vector_place::<L>(j, rows * PANEL)), *sum);
+                }
             }
         }
     }

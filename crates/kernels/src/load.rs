@@ -38,13 +38,15 @@ pub(crate) struct Source<'a> {
     pub prologue: Prologue<'a>,
 }
 
-/// Neighbouring pixels.
+/// Pixels at equal distances.
 #[derive(Clone, Copy)]
 pub(crate) struct Run {
     /// The first one.
     pub pixel: usize,
     /// How many.
     pub count: usize,
+    /// From one to the next: 1 for neighbours.
+    pub step: usize,
 }
 
 impl Source<'_> {
@@ -95,7 +97,8 @@ impl Source<'_> {
             let first = run.pixel * self.channels + c;
             let from = self.map.as_ptr();
             let at = |slice: &[f32]| load_first::<L, FULL>(slice.as_ptr().add(c), own);
-            let value = |p: usize| load_first::<L, FULL>(from.add(first + p * self.channels), own);
+            let step = run.step * self.channels;
+            let value = |p: usize| load_first::<L, FULL>(from.add(first + p * step), own);
             match &self.prologue {
                 Prologue::Plain => {
                     for p in 0..run.count {
@@ -118,7 +121,7 @@ impl Source<'_> {
                 Prologue::Masked { by } => {
                     let by = by.as_ptr();
                     for p in 0..run.count {
-                        let by = by.add(first + p * self.channels);
+                        let by = by.add(first + p * step);
                         let y = L::where_positive(load_first::<L, FULL>(by, own), value(p));
                         L::store(to.add(p * PANEL), y);
                     }

@@ -200,7 +200,7 @@ impl InputPass {
     pub fn apply(&self, gradient: &mut [f32], x: &[f32], skip: Option<&[f32]>) {
         let set = InstructionSet::current();
         let len = BLOCK * self.a.len().max(1);
-        gradient.par_chunks_mut(len).enumerate().for_each(|(item, gradient)| {
+        gradient.par_chunks_mut(len).enumerate().with_max_len(4).for_each(|(item, gradient)| {
             let range = item * len..item * len + gradient.len();
             let (x, skip) = (&x[range.clone()], skip.map(|skip| &skip[range]));
             set.run(ApplyBlock { pass: self, gradient, x, skip });

@@ -2,7 +2,7 @@
 //!
 //! Each coarse pixel is a row. On the side that has the finer grid (the input of a down-sampling, the output
 //! of an up-sampling), a row is the four fine pixels under the coarse one, one after the other.
-use crate::emit::{Partial, Sink};
+use crate::emit::{Partial, Sink, Vectors};
 use crate::gemm::{PANEL, Sizes, add_outer, multiply, padded_rows, place};
 use crate::load::{Run, Source};
 use crate::memory::Scratch;
@@ -42,14 +42,17 @@ impl Row {
         }
     }
 
-    fn pixel(self, coarse: usize, tap: usize, grid: MapShape) -> usize {
+    /// The row's first pixel.
+    fn first_pixel(self, coarse: usize, grid: MapShape) -> usize {
         match self {
             Self::One => coarse,
-            Self::Four => {
-                let (line, x) = (coarse / grid.w, coarse % grid.w);
-                (2 * line + tap / 2) * 2 * grid.w + 2 * x + tap % 2
-            }
+            Self::Four => 4 * (coarse / grid.w) * grid.w + 2 * (coarse % grid.w),
         }
+    }
+
+    /// From the first pixel to another one.
+    fn offset(self, tap: usize, grid: MapShape) -> usize {
+        tap / 2 * 2 * grid.w + tap % 2
     }
 }
 
@@ -186,6 +189,7 @@ fn product(
     let set = InstructionSet::current();
     (0..grid.pixels().div_ceil(BLOCK))
         .into_par_iter()
+        .with_max_len(8)
         .map(|item| {
             let start = item * BLOCK;
             let count = BLOCK.min(grid.pixels() - start);
@@ -286,14 +290,18 @@ impl Rows {
         // SAFETY: passed on from the caller.
         unsafe {
             if row == Row::One {
-                return source.read::<L>(Run { pixel: start, count }, to, stride);
+                return source.read::<L>(Run { pixel: start, count, step: 1 }, to, stride);
             }
-            for r in 0..count {
+            let mut r = 0;
+            while r < count {
+                // What is left of a line of the coarse grid.
+                let line = (grid.w - (start + r) % grid.w).min(count - r);
                 for tap in 0..4 {
-                    let pixel = row.pixel(start + r, tap, grid);
+                    let pixel = row.first_pixel(start + r, grid) + row.offset(tap, grid);
                     let to = to.add(tap * tap_len + r * PANEL);
-                    source.read::<L>(Run { pixel, count: 1 }, to, stride);
+                    source.read::<L>(Run { pixel, count: line, step: 2 }, to, stride);
                 }
+                r += line;
             }
         }
     }
@@ -315,20 +323,18 @@ impl Rows {
         let tap_len = padded(sink.channels) / PANEL * stride;
         for first in (0..count).step_by(GROUP) {
             let group = GROUP.min(count - first);
+            let mut firsts = [0; GROUP];
+            for (r, pixel) in firsts.iter_mut().enumerate().take(group) {
+                *pixel = row.first_pixel(start + first + r, grid);
+            }
             for tap in 0..row.pixels() {
-                let mut pixels = [0; GROUP];
-                for (r, pixel) in pixels.iter_mut().enumerate().take(group) {
-                    *pixel = row.pixel(start + first + r, tap, grid);
-                }
+                let pixels = firsts.map(|pixel| pixel + row.offset(tap, grid));
                 for c in (0..padded(sink.channels)).step_by(L::N) {
                     // SAFETY: passed on from the caller; `c` lies within a row's tap.
                     unsafe {
-                        let from = from.add(tap * tap_len + c / PANEL * stride + c % PANEL);
-                        let mut values = [L::splat(0.0); GROUP];
-                        for (r, value) in values.iter_mut().enumerate().take(group) {
-                            *value = L::load(from.add((first + r) * PANEL));
-                        }
-                        sink.store::<L>(&pixels[..group], &values[..group], c, partial);
+                        let at = tap * tap_len + c / PANEL * stride + c % PANEL;
+                        let values = Vectors { first: from.add(at + first * PANEL), stride: PANEL };
+                        sink.store::<L>(&pixels[..group], values, c, partial);
                     }
                 }
                 partial.count += group;

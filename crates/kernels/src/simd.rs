@@ -120,13 +120,18 @@ unsafe fn run_avx512<J: Job>(job: J) -> J::Output {
 /// Vectors of `N` f32.
 ///
 /// Every method is unsafe to call for one reason: the code must run on a processor that has the set,
-/// which [`InstructionSet::run`] sees to. `load` and `store` further need `N` valid f32 at the pointer.
+/// which [`InstructionSet::run`] sees to. `load` and `store` further need `N` valid f32 at the pointer, their
+/// forms for a part `count`.
 pub(crate) trait Lanes: Copy {
     const N: usize;
     type V: Copy;
     unsafe fn splat(value: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, value: Self::V);
+    /// The first `count < N` values, the rest 0; nothing beyond them is read.
+    unsafe fn load_part(from: *const f32, count: usize) -> Self::V;
+    /// Stores the first `count < N` values.
+    unsafe fn store_part(to: *mut f32, value: Self::V, count: usize);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
@@ -146,15 +151,8 @@ pub(crate) unsafe fn load_first<L: Lanes, const FULL: bool>(
     from: *const f32,
     count: usize,
 ) -> L::V {
-    // SAFETY: passed on from the caller; a vector has at most 16 values.
-    unsafe {
-        if FULL {
-            return L::load(from);
-        }
-        let mut lanes = [0.0f32; 16];
-        std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
-        L::load(lanes.as_ptr())
-    }
+    // SAFETY: passed on from the caller.
+    unsafe { if FULL { L::load(from) } else { L::load_part(from, count) } }
 }
 
 /// Stores the first values of a vector: all of them when `FULL`, else `count`.
@@ -167,15 +165,8 @@ pub(crate) unsafe fn store_first<L: Lanes, const FULL: bool>(
     value: L::V,
     count: usize,
 ) {
-    // SAFETY: passed on from the caller; a vector has at most 16 values.
-    unsafe {
-        if FULL {
-            return L::store(to, value);
-        }
-        let mut lanes = [0.0f32; 16];
-        L::store(lanes.as_mut_ptr(), value);
-        std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
-    }
+    // SAFETY: passed on from the caller.
+    unsafe { if FULL { L::store(to, value) } else { L::store_part(to, value, count) } }
 }
 
 /// Eight f32 in plain Rust.
@@ -201,6 +192,20 @@ impl Lanes for Portable {
     unsafe fn store(to: *mut f32, value: [f32; 8]) {
         // SAFETY: the caller gives room for eight values.
         unsafe { to.cast::<[f32; 8]>().write_unaligned(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, count: usize) -> [f32; 8] {
+        // SAFETY: the caller gives `count` valid values.
+        std::array::from_fn(|i| if i < count { unsafe { *from.add(i) } } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn store_part(to: *mut f32, value: [f32; 8], count: usize) {
+        for (i, value) in value.into_iter().enumerate().take(count) {
+            // SAFETY: the caller gives room for `count` values.
+            unsafe { *to.add(i) = value };
+        }
     }
 
     #[inline(always)]
@@ -241,8 +246,8 @@ mod x86 {
     use std::arch::x86_64::*;
 
     macro_rules! lanes {
-        ($name:ident, $n:literal, $v:ty, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident,
-         $mul:ident, $fma:ident, $max:ident, $positive:expr) => {
+        ($name:ident, $n:literal, $v:ty, $splat:ident, $load:ident, $store:ident, $load_part:ident,
+         $store_part:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident, $positive:ident) => {
             #[derive(Clone, Copy)]
             pub struct $name;
 
@@ -263,6 +268,14 @@ mod x86 {
                 #[inline(always)]
                 unsafe fn store(to: *mut f32, value: $v) {
                     unsafe { $store(to, value) }
+                }
+                #[inline(always)]
+                unsafe fn load_part(from: *const f32, count: usize) -> $v {
+                    unsafe { $load_part(from, count) }
+                }
+                #[inline(always)]
+                unsafe fn store_part(to: *mut f32, value: $v, count: usize) {
+                    unsafe { $store_part(to, value, count) }
                 }
                 #[inline(always)]
                 unsafe fn add(a: $v, b: $v) -> $v {
@@ -292,6 +305,40 @@ mod x86 {
         };
     }
 
+    /// All bits of the first `count` of eight lanes.
+    #[inline(always)]
+    unsafe fn first_256(count: usize) -> __m256i {
+        // SAFETY: called through `Lanes` only, whose caller answers for the instruction set.
+        unsafe {
+            let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), lane)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part_256(from: *const f32, count: usize) -> __m256 {
+        // SAFETY: as above; lanes beyond `count` are not read.
+        unsafe { _mm256_maskload_ps(from, first_256(count)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_part_256(to: *mut f32, value: __m256, count: usize) {
+        // SAFETY: as above; lanes beyond `count` are not written.
+        unsafe { _mm256_maskstore_ps(to, first_256(count), value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part_512(from: *const f32, count: usize) -> __m512 {
+        // SAFETY: as above; lanes beyond `count` are not read.
+        unsafe { _mm512_maskz_loadu_ps((1u16 << count) - 1, from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_part_512(to: *mut f32, value: __m512, count: usize) {
+        // SAFETY: as above; lanes beyond `count` are not written.
+        unsafe { _mm512_mask_storeu_ps(to, (1u16 << count) - 1, value) }
+    }
+
     #[inline(always)]
     unsafe fn positive_256(condition: __m256, value: __m256) -> __m256 {
         // SAFETY: called through `Lanes` only, whose caller answers for the instruction set.
@@ -317,6 +364,8 @@ mod x86 {
         _mm256_set1_ps,
         _mm256_loadu_ps,
         _mm256_storeu_ps,
+        load_part_256,
+        store_part_256,
         _mm256_add_ps,
         _mm256_sub_ps,
         _mm256_mul_ps,
@@ -331,6 +380,8 @@ mod x86 {
         _mm512_set1_ps,
         _mm512_loadu_ps,
         _mm512_storeu_ps,
+        load_part_512,
+        store_part_512,
         _mm512_add_ps,
         _mm512_sub_ps,
         _mm512_mul_ps,

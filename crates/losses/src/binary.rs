@@ -1,5 +1,6 @@
 //! Binary cross-entropy with logits.
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
 
 /// Logistic function, differentiable, without overflow at any logit.
 ///
@@ -37,6 +38,9 @@ pub fn binary_cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> 
     binary_cross_entropy_elements(logits, target)?.mean_all()
 }
 
+/// Values that are worth handing to another thread.
+const SHARE: usize = 4096;
+
 struct Softplus;
 
 impl CustomOp1 for Softplus {
@@ -49,7 +53,8 @@ impl CustomOp1 for Softplus {
             candle_core::bail!("softplus reads contiguous tensors only")
         };
         let values = &storage.as_slice::<f32>()?[start..end];
-        let result = values.iter().map(|&x| x.max(0.0) + (-x.abs()).exp().ln_1p()).collect();
+        let softplus = |&x: &f32| x.max(0.0) + (-x.abs()).exp().ln_1p();
+        let result = values.par_iter().with_min_len(SHARE).map(softplus).collect();
         Ok((CpuStorage::F32(result), layout.shape().clone()))
     }
 

@@ -2,7 +2,7 @@
 use super::transform::{self, PRODUCTS};
 use crate::gemm::{PANEL, place};
 use crate::memory::{Shared, written};
-use crate::simd::padded;
+use crate::simd::{InstructionSet, Job, Lanes, padded};
 use rayon::prelude::*;
 
 /// Which convolution a filter is for.
@@ -32,24 +32,10 @@ impl Filter {
             Direction::Backward => (cout, cin),
         };
         let columns = padded(outputs);
-        let kernel = |row: usize, column: usize| -> [f32; 9] {
-            let of = |o: usize, i: usize| &weight[(o * cin + i) * 9..][..9];
-            match direction {
-                _ if column >= outputs => [0.0; 9],
-                Direction::Forward => std::array::from_fn(|tap| of(column, row)[tap]),
-                Direction::Backward => std::array::from_fn(|tap| of(row, column)[8 - tap]),
-            }
-        };
+        let set = InstructionSet::current();
         let rows = |out: Shared| {
             (0..depth).into_par_iter().for_each(|row| {
-                for panel in (0..columns).step_by(PANEL) {
-                    let group: [_; PANEL] = std::array::from_fn(|j| kernel(row, panel + j));
-                    for (product, values) in transform::weights(&group).iter().enumerate() {
-                        let at = product * depth * columns + place(row, panel, depth * PANEL);
-                        // SAFETY: the panel's row lies within matrix `product`, and belongs to this item.
-                        unsafe { out.pointer().add(at).cast::<[f32; PANEL]>().write(*values) };
-                    }
-                }
+                set.run(TransformRow { weight, cin, direction, row, depth, outputs, out })
             });
         };
         // SAFETY: every row of every panel of the 36 matrices is written, and none is read.
@@ -60,5 +46,48 @@ impl Filter {
     /// The matrix of one product.
     pub fn product(&self, product: usize) -> *const f32 {
         self.values[product * self.depth * self.columns..].as_ptr()
+    }
+}
+
+/// One row of all 36 matrices: the kernels that read one channel.
+struct TransformRow<'a> {
+    weight: &'a [f32],
+    cin: usize,
+    direction: Direction,
+    row: usize,
+    depth: usize,
+    outputs: usize,
+    out: Shared,
+}
+
+impl Job for TransformRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Self { weight, cin, direction, row, depth, outputs, out } = self;
+        let kernel = |o: usize, i: usize| &weight[(o * cin + i) * 9..][..9];
+        let columns = padded(outputs);
+        for panel in (0..columns).step_by(PANEL) {
+            let mut taps = [[0.0; PANEL]; 9];
+            for j in 0..PANEL.min(outputs - panel) {
+                match direction {
+                    Direction::Forward => {
+                        let values = kernel(panel + j, row);
+                        taps.iter_mut().zip(values).for_each(|(tap, value)| tap[j] = *value);
+                    }
+                    Direction::Backward => {
+                        let values = kernel(row, panel + j).iter().rev();
+                        taps.iter_mut().zip(values).for_each(|(tap, value)| tap[j] = *value);
+                    }
+                }
+            }
+            // SAFETY: the panel's row lies within the matrices, which are `depth * columns` apart, and belongs
+            // to this item.
+            unsafe {
+                let to = out.pointer().add(place(row, panel, depth * PANEL));
+                transform::weights::<L>(&taps, to, depth * columns);
+            }
+        }
     }
 }

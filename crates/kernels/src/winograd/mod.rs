@@ -11,7 +11,7 @@ pub(crate) use filter::{Direction, Filter};
 pub(crate) use weight::weight_gradient;
 
 use crate::MapShape;
-use crate::emit::{Partial, Sink};
+use crate::emit::{Partial, Sink, Vectors};
 use crate::gemm::{PANEL, Sizes, multiply, padded_rows};
 use crate::load::{Run, Source};
 use crate::memory::Scratch;
@@ -75,6 +75,7 @@ pub(crate) fn convolve(
     let target = block_target(padded(source.channels), filter.columns);
     blocks(shape, target)
         .into_par_iter()
+        .with_max_len(2)
         .map(|block| set.run(ConvolveBlock { source, shape, filter, sink, block }))
         .collect()
 }
@@ -198,7 +199,7 @@ impl Tiles {
                 }
                 clear(0, skip);
                 let pixel = (block.image * shape.h + row - 1) * shape.w + first;
-                source.read::<L>(Run { pixel, count }, to.add(skip * PANEL), stride);
+                source.read::<L>(Run { pixel, count, step: 1 }, to.add(skip * PANEL), stride);
                 clear(skip + count, line);
             }
         }
@@ -240,7 +241,8 @@ impl Tiles {
                                 values[i] = values[i / wide * TILE + i % wide];
                             }
                         }
-                        sink.store::<L>(&pixels[..count], &values[..count], c, partial);
+                        let values = Vectors { first: values.as_ptr().cast(), stride: L::N };
+                        sink.store::<L>(&pixels[..count], values, c, partial);
                     }
                 }
                 partial.count += count;

@@ -74,55 +74,110 @@ pub(super) unsafe fn gradient_column<L: Lanes>(y: [L::V; 4]) -> [L::V; 6] {
     }
 }
 
-const G: [[f32; 3]; 6] = [
-    [1.0 / 4.0, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
-
-/// G g Gᵀ of [`PANEL`] kernels at once: the products, each for all kernels.
-pub(super) fn weights(g: &[[f32; 9]; PANEL]) -> [[f32; PANEL]; PRODUCTS] {
-    let mut half = [[[0.0f32; PANEL]; 3]; 6];
-    for (i, left) in G.iter().enumerate() {
-        for k in 0..3 {
-            half[i][k] = std::array::from_fn(|j| {
-                left[0] * g[j][k] + left[1] * g[j][3 + k] + left[2] * g[j][6 + k]
-            });
-        }
+/// G g, one column of a kernel.
+///
+/// # Safety
+/// As for the methods of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn weight_column<L: Lanes>(g: [L::V; 3]) -> [L::V; 6] {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let ends = L::add(g[0], g[2]);
+        let sixth = L::splat(-1.0 / 6.0);
+        let even = L::fma(L::splat(1.0 / 6.0), g[2], L::mul(L::splat(1.0 / 24.0), g[0]));
+        let odd = L::mul(L::splat(1.0 / 12.0), g[1]);
+        [
+            L::mul(L::splat(0.25), g[0]),
+            L::mul(sixth, L::add(ends, g[1])),
+            L::mul(sixth, L::sub(ends, g[1])),
+            L::add(even, odd),
+            L::sub(even, odd),
+            g[2],
+        ]
     }
-    let mut out = [[0.0; PANEL]; PRODUCTS];
-    for (i, half) in half.iter().enumerate() {
-        for (l, right) in G.iter().enumerate() {
-            out[i * 6 + l] = std::array::from_fn(|j| {
-                right[0] * half[0][j] + right[1] * half[1][j] + right[2] * half[2][j]
-            });
-        }
-    }
-    out
 }
 
-/// Gᵀ u G of [`PANEL`] kernels at once, the transpose of [`weights`].
-pub(super) fn weight_gradients(u: &[[f32; PANEL]; PRODUCTS]) -> [[f32; PANEL]; 9] {
-    let mut half = [[[0.0f32; PANEL]; 6]; 3];
-    for (k, half) in half.iter_mut().enumerate() {
-        for (l, half) in half.iter_mut().enumerate() {
-            for (i, left) in G.iter().enumerate() {
-                for (half, u) in half.iter_mut().zip(&u[i * 6 + l]) {
-                    *half += left[k] * u;
+/// Gᵀ u, one column: the transpose of [`weight_column`], for the gradient of the weights.
+///
+/// # Safety
+/// As for the methods of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn weight_gradient_column<L: Lanes>(u: [L::V; 6]) -> [L::V; 3] {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let sixth = L::splat(1.0 / 6.0);
+        let (s1, d1) = (L::add(u[1], u[2]), L::sub(u[2], u[1]));
+        let (s2, d2) = (L::add(u[3], u[4]), L::sub(u[3], u[4]));
+        let minus = L::mul(L::splat(-1.0 / 6.0), s1);
+        [
+            L::fma(L::splat(0.25), u[0], L::fma(L::splat(1.0 / 24.0), s2, minus)),
+            L::fma(sixth, d1, L::mul(L::splat(1.0 / 12.0), d2)),
+            L::add(L::fma(sixth, s2, minus), u[5]),
+        ]
+    }
+}
+
+/// G g Gᵀ of [`PANEL`] kernels at once.
+///
+/// # Safety
+/// `to` has [`PANEL`] values at each of 36 places, `stride` apart; as for the methods of [`Lanes`].
+#[allow(clippy::needless_range_loop, reason = "a column of the kernel is a column of `half`")]
+#[inline(always)]
+pub(super) unsafe fn weights<L: Lanes>(g: &[[f32; PANEL]; 9], to: *mut f32, stride: usize) {
+    for lane in (0..PANEL).step_by(L::N) {
+        // SAFETY: the vector lies within the panel; the rest is passed on from the caller.
+        unsafe {
+            let mut half = [[L::splat(0.0); 3]; 6];
+            for x in 0..3 {
+                let tap = |y: usize| L::load(g[y * 3 + x].as_ptr().add(lane));
+                let column = weight_column::<L>([tap(0), tap(1), tap(2)]);
+                for y in 0..6 {
+                    half[y][x] = column[y];
+                }
+            }
+            for (y, half) in half.into_iter().enumerate() {
+                for (x, value) in weight_column::<L>(half).into_iter().enumerate() {
+                    L::store(to.add((y * 6 + x) * stride + lane), value);
                 }
             }
         }
     }
-    let mut out = [[0.0; PANEL]; 9];
-    for (tap, out) in out.iter_mut().enumerate() {
-        for (half, right) in half[tap / 3].iter().zip(&G) {
-            for (out, half) in out.iter_mut().zip(half) {
-                *out += half * right[tap % 3];
+}
+
+/// Gᵀ u G of [`PANEL`] kernels at once, the transpose of [`weights`]; `u` is the sum of `parts`, each with
+/// [`PANEL`] values at 36 places, `stride` apart.
+///
+/// # Safety
+/// The parts are valid there; as for the methods of [`Lanes`].
+#[allow(clippy::needless_range_loop, reason = "a column of the products is a column of `half`")]
+#[inline(always)]
+pub(super) unsafe fn weight_gradients<L: Lanes>(
+    parts: impl Iterator<Item = *const f32> + Clone,
+    stride: usize,
+) -> [[f32; PANEL]; 9] {
+    let mut taps = [[0.0; PANEL]; 9];
+    for lane in (0..PANEL).step_by(L::N) {
+        // SAFETY: the vector lies within the panel; the rest is passed on from the caller.
+        unsafe {
+            let mut half = [[L::splat(0.0); 6]; 3];
+            for x in 0..6 {
+                let mut u = [L::splat(0.0); 6];
+                for part in parts.clone() {
+                    for (y, u) in u.iter_mut().enumerate() {
+                        *u = L::add(*u, L::load(part.add((y * 6 + x) * stride + lane)));
+                    }
+                }
+                let column = weight_gradient_column::<L>(u);
+                for y in 0..3 {
+                    half[y][x] = column[y];
+                }
+            }
+            for (y, half) in half.into_iter().enumerate() {
+                for (x, value) in weight_gradient_column::<L>(half).into_iter().enumerate() {
+                    L::store(taps[y * 3 + x].as_mut_ptr().add(lane), value);
+                }
             }
         }
     }
-    out
+    taps
 }

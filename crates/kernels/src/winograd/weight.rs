@@ -43,26 +43,42 @@ pub(crate) fn weight_gradient(input: &Source, gradient: &Source, shape: MapShape
 
 /// Gᵀ u G of the sum of all parts.
 fn add_up(parts: &[Vec<f32>], cin: usize, cout: usize) -> Vec<f32> {
-    let (rows, columns) = (padded(cin), padded(cout));
+    let set = InstructionSet::current();
     let mut weight = vec![0.0; cout * cin * 9];
     weight.par_chunks_mut(PANEL * cin * 9).enumerate().for_each(|(panel, weight)| {
+        set.run(AddUp { parts, cin, columns: padded(cout), panel, weight });
+    });
+    weight
+}
+
+/// The weights that lead to one panel's channels.
+struct AddUp<'a> {
+    parts: &'a [Vec<f32>],
+    cin: usize,
+    columns: usize,
+    panel: usize,
+    weight: &'a mut [f32],
+}
+
+impl Job for AddUp<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Self { parts, cin, columns, panel, weight } = self;
+        let rows = padded(cin);
         for i in 0..cin {
-            let mut totals = [[0.0f32; PANEL]; PRODUCTS];
-            for (product, totals) in totals.iter_mut().enumerate() {
-                let at = product * rows * columns + place(i, panel * PANEL, rows * PANEL);
-                for part in parts {
-                    totals.iter_mut().zip(&part[at..][..PANEL]).for_each(|(sum, x)| *sum += x);
-                }
-            }
-            let taps = transform::weight_gradients(&totals);
+            let at = place(i, panel * PANEL, rows * PANEL);
+            let parts = parts.iter().map(|part| part[at..].as_ptr());
+            // SAFETY: a part has 36 matrices of `rows` by `columns`, and `at` lies in the first.
+            let taps = unsafe { transform::weight_gradients::<L>(parts, rows * columns) };
             for (j, weight) in weight.chunks_exact_mut(cin * 9).enumerate() {
                 for (weight, tap) in weight[i * 9..][..9].iter_mut().zip(&taps) {
                     *weight = tap[j];
                 }
             }
         }
-    });
-    weight
+    }
 }
 
 struct GatherBlock<'a> {
@@ -156,7 +172,7 @@ impl Tiles {
                 let to = to.add(y * line * PANEL);
                 if count > 0 {
                     let pixel = (block.image * shape.h + row) * shape.w + first;
-                    source.read::<L>(Run { pixel, count }, to, stride);
+                    source.read::<L>(Run { pixel, count, step: 1 }, to, stride);
                 }
                 for panel in 0..padded(source.channels) / PANEL {
                     let to = to.add(panel * stride + count * PANEL);

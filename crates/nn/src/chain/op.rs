@@ -355,7 +355,8 @@ impl CustomOp2 for ChainOp {
     ) -> CandleResult<(CpuStorage, Shape)> {
         let input = map_shape(map_layout.shape())?;
         let (x, packed) = (values(map, map_layout)?, values(packed, packed_layout)?);
-        let (y, MapShape { n, h, w, c }) = self.run(x, input, packed)?;
+        // In a thread of the pool as a whole: its kernels follow each other without a change of threads.
+        let (y, MapShape { n, h, w, c }) = rayon::scope(|_| self.run(x, input, packed))?;
         Ok((CpuStorage::F32(y), (n, h, w, c).into()))
     }
 
@@ -373,7 +374,8 @@ impl CustomOp2 for ChainOp {
             Storage::Cpu(storage) => values(storage, layout),
             _ => bail!("the fused chain runs on the CPU"),
         });
-        let (dx, dpacked) = self.run_backward(x?, input, weights?, y?, dy?, map.track_op())?;
+        let (x, weights, y, dy, wanted) = (x?, weights?, y?, dy?, map.track_op());
+        let (dx, dpacked) = rayon::scope(|_| self.run_backward(x, input, weights, y, dy, wanted))?;
         let dx = dx.map(|dx| Tensor::from_vec(dx, map.shape(), map.device())).transpose()?;
         let dpacked = packed
             .track_op()
