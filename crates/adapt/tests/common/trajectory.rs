@@ -14,8 +14,9 @@ use udas_train::{Fit, FitConfig, Keep, Objective, Observer, Result, Score, StopR
 
 /// Asked for where rounding does not decide.
 const TOLERANCE: f64 = 1e-4;
-/// Runs from weights changed in the last bit.
-const PERTURBED: u64 = 4;
+/// Runs from weights changed in the last bit. Most of them end near each other and a few far away (an entry of
+/// Adam's that turns); of four, on some instruction sets none does.
+const PERTURBED: u64 = 8;
 /// How much further the published result may lie than the furthest of those runs.
 const SLACK: f64 = 2.0;
 
