@@ -1,6 +1,6 @@
 //! Moments of a map, and batch norm without a convolution.
 use crate::emit::Partial;
-use crate::simd::{InstructionSet, Job, Lanes};
+use crate::simd::{InstructionSet, Job, Lanes, load_first, store_first};
 use crate::{MapShape, Needs, Norm, Statistics, UnitGrads};
 use rayon::prelude::*;
 
@@ -219,32 +219,41 @@ impl Job for ApplyBlock<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self) {
-        let Self { pass: InputPass { a, b, c }, gradient, x, skip } = self;
-        let channels = a.len();
+    fn run<L: Lanes>(mut self) {
+        let channels = self.pass.a.len();
         let whole = channels - channels % L::N;
-        for pixel in (0..gradient.len()).step_by(channels) {
-            let mut k = 0;
-            while k < whole {
-                // SAFETY: `pixel + k` and the vector's lanes lie within the pixel's channels, in slices of
-                // one length.
-                unsafe {
-                    let at = gradient.as_mut_ptr().add(pixel + k);
-                    let x = L::load(x.as_ptr().add(pixel + k));
-                    let affine = L::fma(x, L::load(b.as_ptr().add(k)), L::load(c.as_ptr().add(k)));
-                    let mut y = L::fma(L::load(at), L::load(a.as_ptr().add(k)), affine);
-                    if let Some(skip) = skip {
-                        y = L::add(y, L::load(skip.as_ptr().add(pixel + k)));
-                    }
-                    L::store(at, y);
+        for pixel in (0..self.gradient.len()).step_by(channels) {
+            // SAFETY: the vectors' values lie within the pixel's channels, in slices of one length.
+            unsafe {
+                for k in (0..whole).step_by(L::N) {
+                    self.apply::<L, true>(pixel, k, L::N);
                 }
-                k += L::N;
+                if whole < channels {
+                    self.apply::<L, false>(pixel, whole, channels - whole);
+                }
             }
-            for k in whole..channels {
-                let index = pixel + k;
-                let added = skip.map_or(0.0, |skip| skip[index]);
-                gradient[index] = gradient[index] * a[k] + (x[index] * b[k] + c[k]) + added;
+        }
+    }
+}
+
+impl ApplyBlock<'_> {
+    /// The vector of a pixel's channels from `k` on: all of it when `FULL`, else its first `own` values.
+    ///
+    /// # Safety
+    /// They lie within the pixel's channels; as for the methods of [`Lanes`].
+    #[inline(always)]
+    unsafe fn apply<L: Lanes, const FULL: bool>(&mut self, pixel: usize, k: usize, own: usize) {
+        let InputPass { a, b, c } = self.pass;
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let load =
+                |slice: &[f32], at: usize| load_first::<L, FULL>(slice.as_ptr().add(at), own);
+            let affine = L::fma(load(self.x, pixel + k), load(b, k), load(c, k));
+            let mut y = L::fma(load(self.gradient, pixel + k), load(a, k), affine);
+            if let Some(skip) = self.skip {
+                y = L::add(y, load(skip, pixel + k));
             }
+            store_first::<L, FULL>(self.gradient.as_mut_ptr().add(pixel + k), y, own);
         }
     }
 }

@@ -5,8 +5,8 @@ mod common;
 use common::{Around, Case, FinishKind, assert_close, each_set, largest};
 use proptest::prelude::*;
 use udas_kernels::{
-    Activation, ConvKind, Gather, MapShape, Needs, Statistics, moments, reference, unit_backward,
-    unit_forward, with_instruction_set,
+    Activation, ConvKind, Gather, InstructionSet, MapShape, Needs, Statistics, moments, reference,
+    unit_backward, unit_forward, with_instruction_set,
 };
 
 /// Largest error of a 3x3 convolution, relative to the largest sum of magnitudes: the filtering's transforms
@@ -191,6 +191,37 @@ fn the_gradient_of_a_rectifier_is_zero_at_zero() {
         assert_eq!(grads.input, Some(vec![0.0; input.len()]));
         assert_eq!((grads.weight, grads.bias), (None, None), "what is not wanted is absent");
     });
+}
+
+/// A run goes on to the same bits on a processor with the other set.
+#[test]
+fn avx2_and_avx512_give_the_same_bits() {
+    let around = Around {
+        norm: Some(Statistics::Batch),
+        activation: Activation::Relu,
+        bias: true,
+        finish: FinishKind::Add,
+    };
+    for kind in [ConvKind::K3, ConvKind::K1, ConvKind::Down2, ConvKind::Up2] {
+        let case = Case::new(kind, MapShape { n: 2, h: 38, w: 54, c: 40 }, 36, around, 1.0, 3);
+        let mut found: Vec<Vec<u32>> = Vec::new();
+        each_set(|set| {
+            if set == InstructionSet::Portable {
+                return;
+            }
+            let unit = case.unit();
+            let values = with_instruction_set(set, || {
+                let (mut y, moments) = unit_forward(&unit, &case.x, Gather::Moments);
+                let grads = unit_backward(&unit, &case.x, None, &case.dy, &ALL, Some(&case.x));
+                let parts = [grads.input, grads.weight, grads.bias, grads.gamma, grads.beta];
+                y.extend(parts.into_iter().flatten().flatten());
+                y.extend(moments.into_iter().flat_map(|m| [m.mean, m.variance]).flatten());
+                y
+            });
+            found.push(values.into_iter().map(f32::to_bits).collect());
+        });
+        assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{kind:?}: other bits");
+    }
 }
 
 /// A pixel that is no number must not vanish on the way.
