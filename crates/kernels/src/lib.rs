@@ -39,6 +39,6 @@ pub use norm::{Moments, moments, norm_backward, norm_forward};
 pub use ops::{unit_backward, unit_forward};
 pub use peak::peak_flops;
 pub use shape::{ConvKind, MapShape};
-pub use simd::{InstructionSet, with_instruction_set};
+pub use simd::{InstructionSet, on_pool, with_instruction_set};
 pub use unit::{Activation, Finish, Gather, Needs, Norm, Statistics, Unit, UnitGrads};
 pub use upsample::{upsample_bilinear, upsample_bilinear_backward};

@@ -36,7 +36,7 @@ pub fn moments(x: &[f32], shape: MapShape) -> Moments {
     combine(&partials, shape.c)
 }
 
-/// Sums about the block's first pixel.
+/// Sums about the block's mean, which is taken first: a shift far from it would cost digits.
 struct BlockSums<'a> {
     x: &'a [f32],
     channels: usize,
@@ -49,21 +49,22 @@ impl Job for BlockSums<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) -> Partial {
         let Self { x, channels } = self;
-        let mut partial = Partial {
-            count: x.len() / channels,
-            shift: x[..channels].to_vec(),
-            first: vec![0.0; channels],
-            second: vec![0.0; channels],
-        };
+        let count = x.len() / channels;
+        let mut shift = vec![0.0; channels];
         for pixel in x.chunks_exact(channels) {
-            let sums = partial.first.iter_mut().zip(&mut partial.second);
-            for ((x, shift), (first, second)) in pixel.iter().zip(&partial.shift).zip(sums) {
+            shift.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
+        }
+        shift.iter_mut().for_each(|sum| *sum /= count as f32);
+        let (mut first, mut second) = (vec![0.0; channels], vec![0.0; channels]);
+        for pixel in x.chunks_exact(channels) {
+            let sums = first.iter_mut().zip(&mut second);
+            for ((x, shift), (first, second)) in pixel.iter().zip(&shift).zip(sums) {
                 let centred = x - shift;
                 *first += centred;
                 *second += centred * centred;
             }
         }
-        partial
+        Partial { count, shift, first, second }
     }
 }
 
@@ -102,8 +103,11 @@ pub(crate) fn gradient_sums(partials: &[Partial], channels: usize) -> (Vec<f64>,
 }
 
 /// `(x - mean) * inv_std * gamma + beta`
+///
+/// # Panics
+/// When slices have not the lengths that the shape says.
 pub fn norm_forward(x: &[f32], shape: MapShape, norm: &Norm) -> Vec<f32> {
-    assert_eq!(x.len(), shape.len(), "the map has not the shape {shape:?}");
+    check(x, shape, norm);
     let (scale, shift) = norm.scale_shift();
     let mut y = vec![0.0; x.len()];
     let len = BLOCK * shape.c.max(1);
@@ -118,6 +122,9 @@ pub fn norm_forward(x: &[f32], shape: MapShape, norm: &Norm) -> Vec<f32> {
 }
 
 /// Gradients of [`norm_forward`] for the output's gradient `dy`.
+///
+/// # Panics
+/// As [`norm_forward`].
 pub fn norm_backward(
     x: &[f32],
     shape: MapShape,
@@ -125,7 +132,7 @@ pub fn norm_backward(
     dy: &[f32],
     needs: &Needs,
 ) -> UnitGrads {
-    assert_eq!(x.len(), shape.len(), "the map has not the shape {shape:?}");
+    check(x, shape, norm);
     assert_eq!(dy.len(), x.len(), "a gradient of another shape");
     let channels = shape.c;
     let len = BLOCK * channels.max(1);
@@ -148,6 +155,11 @@ pub fn norm_backward(
         beta: needs.norm.then(|| narrow(beta)),
         ..UnitGrads::default()
     }
+}
+
+fn check(x: &[f32], shape: MapShape, norm: &Norm) {
+    assert_eq!(x.len(), shape.len(), "the map has not the shape {shape:?}");
+    norm.check(shape.c);
 }
 
 fn block_gradient_sums(x: &[f32], dy: &[f32], norm: &Norm) -> Partial {
@@ -196,8 +208,9 @@ impl InputPass {
         Self { a: scale, b, c }
     }
 
-    /// Turns `gradient` into `gradient * a + x * b + c (+ skip)`.
+    /// Turns `gradient` into `gradient * a + x * b + c (+ skip)`; all are maps of these channels.
     pub fn apply(&self, gradient: &mut [f32], x: &[f32], skip: Option<&[f32]>) {
+        assert!(gradient.len().is_multiple_of(self.a.len()), "a map of other channels");
         let set = InstructionSet::current();
         let len = BLOCK * self.a.len().max(1);
         gradient.par_chunks_mut(len).enumerate().with_max_len(4).for_each(|(item, gradient)| {

@@ -49,11 +49,11 @@ impl Row {
             Self::Four => 4 * (coarse / grid.w) * grid.w + 2 * (coarse % grid.w),
         }
     }
+}
 
-    /// From the first pixel to another one.
-    fn offset(self, tap: usize, grid: MapShape) -> usize {
-        tap / 2 * 2 * grid.w + tap % 2
-    }
+/// From the first of four fine pixels to another one.
+fn offset(tap: usize, grid: MapShape) -> usize {
+    tap / 2 * 2 * grid.w + tap % 2
 }
 
 /// The coarse grid of a convolution of `input`.
@@ -297,7 +297,7 @@ impl Rows {
                 // What is left of a line of the coarse grid.
                 let line = (grid.w - (start + r) % grid.w).min(count - r);
                 for tap in 0..4 {
-                    let pixel = row.first_pixel(start + r, grid) + row.offset(tap, grid);
+                    let pixel = row.first_pixel(start + r, grid) + offset(tap, grid);
                     let to = to.add(tap * tap_len + r * PANEL);
                     source.read::<L>(Run { pixel, count: line, step: 2 }, to, stride);
                 }
@@ -328,7 +328,7 @@ impl Rows {
                 *pixel = row.first_pixel(start + first + r, grid);
             }
             for tap in 0..row.pixels() {
-                let pixels = firsts.map(|pixel| pixel + row.offset(tap, grid));
+                let pixels = firsts.map(|pixel| pixel + offset(tap, grid));
                 for c in (0..padded(sink.channels)).step_by(L::N) {
                     // SAFETY: passed on from the caller; `c` lies within a row's tap.
                     unsafe {

@@ -87,11 +87,23 @@ thread_local! {
 /// # Panics
 /// When the processor has not got the set.
 pub fn with_instruction_set<T>(set: InstructionSet, work: impl FnOnce() -> T) -> T {
+    /// Sets the choice back, after a panic too.
+    struct Restore(Option<InstructionSet>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CHOSEN.set(self.0);
+        }
+    }
     assert!(set.is_available(), "this processor has no {}", set.name());
-    let before = CHOSEN.replace(Some(set));
-    let result = work();
-    CHOSEN.set(before);
-    result
+    let _restore = Restore(CHOSEN.replace(Some(set)));
+    work()
+}
+
+/// Runs `work` on a thread of the pool, with the caller's instruction set: kernels called one after the other
+/// from there follow each other without a change of threads.
+pub fn on_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let set = InstructionSet::current();
+    rayon::scope(|_| with_instruction_set(set, work))
 }
 
 /// A piece of work, generic over the vectors it is done with. `run` must be `#[inline(always)]`, and so
@@ -257,7 +269,8 @@ mod x86 {
             pub struct $name;
 
             // SAFETY (of every block): the processor has the instructions, which the caller of a `Lanes`
-            // method answers for; pointers are valid for the vector, which the caller answers for too.
+            // method answers for; pointers are valid for the vector, or for `count` values, which the
+            // caller answers for too.
             #[allow(clippy::undocumented_unsafe_blocks)]
             impl Lanes for $name {
                 const N: usize = $n;

@@ -27,6 +27,12 @@ pub struct Norm {
 }
 
 impl Norm {
+    pub(crate) fn check(&self, channels: usize) {
+        for values in [&self.mean, &self.inv_std, &self.gamma, &self.beta] {
+            assert_eq!(values.len(), channels, "a normalisation for other channels");
+        }
+    }
+
     /// Scale and shift of each channel, so that the normalisation is `x * scale + shift`.
     pub fn scale_shift(&self) -> (Vec<f32>, Vec<f32>) {
         let scale: Vec<f32> = self.gamma.iter().zip(&self.inv_std).map(|(g, s)| g * s).collect();
@@ -88,9 +94,7 @@ impl Unit<'_> {
         let weights = self.cout * self.input.c * self.kind.taps();
         assert_eq!(self.weight.len(), weights, "weights for another shape");
         if let Some(norm) = self.norm {
-            for values in [&norm.mean, &norm.inv_std, &norm.gamma, &norm.beta] {
-                assert_eq!(values.len(), self.input.c, "a normalisation for other channels");
-            }
+            norm.check(self.input.c);
         }
         if let Some(bias) = self.bias {
             assert_eq!(bias.len(), self.cout, "a bias for other channels");

@@ -109,3 +109,19 @@ fn up_sampling_by_two_weighs_one_to_three() {
     assert_eq!(y[..6], [0.0, 1.0, 3.0, 5.0, 7.0, 8.0]);
     assert_eq!(y[6..], y[..6]);
 }
+
+/// The first pixel lies fifty deviations away: sums about it would lose what the others vary by.
+#[test]
+fn an_odd_first_pixel_costs_no_digits() {
+    let shape = MapShape { n: 1, h: 64, w: 64, c: 3 };
+    let mut x = noise(shape.len(), 9);
+    x[..3].fill(30.0);
+    let found = moments(&x, shape);
+    for c in 0..3 {
+        let values: Vec<f64> = x.iter().skip(c).step_by(3).map(|&value| f64::from(value)).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let square = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        let variance = square / values.len() as f64;
+        assert!((f64::from(found.variance[c]) - variance).abs() < 2e-6 * variance);
+    }
+}

@@ -196,32 +196,49 @@ fn the_gradient_of_a_rectifier_is_zero_at_zero() {
 /// A run goes on to the same bits on a processor with the other set.
 #[test]
 fn avx2_and_avx512_give_the_same_bits() {
-    let around = Around {
-        norm: Some(Statistics::Batch),
-        activation: Activation::Relu,
-        bias: true,
-        finish: FinishKind::Add,
-    };
+    let arounds = [
+        Around {
+            norm: Some(Statistics::Batch),
+            activation: Activation::Relu,
+            bias: true,
+            finish: FinishKind::Add,
+        },
+        Around {
+            norm: Some(Statistics::Running),
+            activation: Activation::None,
+            bias: true,
+            finish: FinishKind::Relu,
+        },
+        PLAIN,
+    ];
+    let channels = [(1, 16), (5, 8), (16, 16), (40, 36), (16, 1)];
     for kind in [ConvKind::K3, ConvKind::K1, ConvKind::Down2, ConvKind::Up2] {
-        let case = Case::new(kind, MapShape { n: 2, h: 38, w: 54, c: 40 }, 36, around, 1.0, 3);
-        let mut found: Vec<Vec<u32>> = Vec::new();
-        each_set(|set| {
-            if set == InstructionSet::Portable {
-                return;
-            }
-            let unit = case.unit();
-            let values = with_instruction_set(set, || {
-                let (mut y, moments) = unit_forward(&unit, &case.x, Gather::Moments);
-                let grads = unit_backward(&unit, &case.x, None, &case.dy, &ALL, Some(&case.x));
-                let parts = [grads.input, grads.weight, grads.bias, grads.gamma, grads.beta];
-                y.extend(parts.into_iter().flatten().flatten());
-                y.extend(moments.into_iter().flat_map(|m| [m.mean, m.variance]).flatten());
-                y
+        for ((cin, cout), around) in channels.into_iter().flat_map(|c| arounds.map(|a| (c, a))) {
+            let input = MapShape { n: 2, h: 38, w: 54, c: cin };
+            let case = Case::new(kind, input, cout, around, 1.0, 3);
+            let mut found: Vec<Vec<u32>> = Vec::new();
+            each_set(|set| {
+                if set != InstructionSet::Portable {
+                    found.push(with_instruction_set(set, || bits_of(&case)));
+                }
             });
-            found.push(values.into_iter().map(f32::to_bits).collect());
-        });
-        assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{kind:?}: other bits");
+            assert!(
+                found.windows(2).all(|pair| pair[0] == pair[1]),
+                "{kind:?}, {cin} to {cout} channels, {around:?}: other bits"
+            );
+        }
     }
+}
+
+/// All results of both passes.
+fn bits_of(case: &Case) -> Vec<u32> {
+    let unit = case.unit();
+    let (y, moments) = unit_forward(&unit, &case.x, Gather::Moments);
+    let grads = unit_backward(&unit, &case.x, Some(&y), &case.dy, &ALL, Some(&case.x));
+    let grads = [grads.input, grads.weight, grads.bias, grads.gamma, grads.beta];
+    let moments = moments.into_iter().flat_map(|m| [m.mean, m.variance]);
+    let all = [y].into_iter().chain(grads.into_iter().flatten()).chain(moments);
+    all.flatten().map(f32::to_bits).collect()
 }
 
 /// A pixel that is no number must not vanish on the way.

@@ -79,7 +79,7 @@ pub(super) unsafe fn gradient_column<L: Lanes>(y: [L::V; 4]) -> [L::V; 6] {
 /// # Safety
 /// As for the methods of [`Lanes`].
 #[inline(always)]
-pub(super) unsafe fn weight_column<L: Lanes>(g: [L::V; 3]) -> [L::V; 6] {
+unsafe fn weight_column<L: Lanes>(g: [L::V; 3]) -> [L::V; 6] {
     // SAFETY: passed on from the caller.
     unsafe {
         let ends = L::add(g[0], g[2]);
@@ -102,7 +102,7 @@ pub(super) unsafe fn weight_column<L: Lanes>(g: [L::V; 3]) -> [L::V; 6] {
 /// # Safety
 /// As for the methods of [`Lanes`].
 #[inline(always)]
-pub(super) unsafe fn weight_gradient_column<L: Lanes>(u: [L::V; 6]) -> [L::V; 3] {
+unsafe fn weight_gradient_column<L: Lanes>(u: [L::V; 6]) -> [L::V; 3] {
     // SAFETY: passed on from the caller.
     unsafe {
         let sixth = L::splat(1.0 / 6.0);

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use udas_kernels::{
     Finish, Gather, MapShape, Moments, Needs, Norm, Unit, UnitGrads, moments, norm_backward,
-    norm_forward, unit_backward, unit_forward,
+    norm_forward, on_pool, unit_backward, unit_forward,
 };
 
 type CandleResult<T> = candle_core::Result<T>;
@@ -355,8 +355,7 @@ impl CustomOp2 for ChainOp {
     ) -> CandleResult<(CpuStorage, Shape)> {
         let input = map_shape(map_layout.shape())?;
         let (x, packed) = (values(map, map_layout)?, values(packed, packed_layout)?);
-        // In a thread of the pool as a whole: its kernels follow each other without a change of threads.
-        let (y, MapShape { n, h, w, c }) = rayon::scope(|_| self.run(x, input, packed))?;
+        let (y, MapShape { n, h, w, c }) = on_pool(|| self.run(x, input, packed))?;
         Ok((CpuStorage::F32(y), (n, h, w, c).into()))
     }
 
@@ -375,7 +374,7 @@ impl CustomOp2 for ChainOp {
             _ => bail!("the fused chain runs on the CPU"),
         });
         let (x, weights, y, dy, wanted) = (x?, weights?, y?, dy?, map.track_op());
-        let (dx, dpacked) = rayon::scope(|_| self.run_backward(x, input, weights, y, dy, wanted))?;
+        let (dx, dpacked) = on_pool(|| self.run_backward(x, input, weights, y, dy, wanted))?;
         let dx = dx.map(|dx| Tensor::from_vec(dx, map.shape(), map.device())).transpose()?;
         let dpacked = packed
             .track_op()
