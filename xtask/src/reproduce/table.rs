@@ -4,10 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use udas_metrics::Score;
 use udas_metrics::statistics::{
-    Alternative, Bootstrap, Description, IntervalKind, Pairs, bootstrap_mean, holm,
-    wilcoxon_signed_rank,
+    Alternative, Bootstrap, Description, IntervalKind, bootstrap_mean, holm, wilcoxon_signed_rank,
 };
 use udas_record::{Class, Experiment, MethodDescription, MethodKind, Origin, Outcome};
 
@@ -52,8 +50,8 @@ struct View<'a> {
 /// Source and target.
 type Pair<'a> = (&'a str, &'a str);
 
-/// Scores by source and target, and subject.
-type Scores<'a> = BTreeMap<(Pair<'a>, &'a str), f64>;
+/// Scores by source and target, seed, and subject.
+type Scores<'a> = BTreeMap<(Pair<'a>, u64, &'a str), f64>;
 
 impl View<'_> {
     /// The outcomes' scores by subject: means over the classes; undefined ones are left out.
@@ -129,16 +127,17 @@ impl View<'_> {
         Some(std::iter::once("  published".to_string()).chain(shown).collect())
     }
 
-    /// Scores by source, target and subject, averaged over the seeds in which they are defined.
-    fn averaged(&self, method: &str) -> Scores<'_> {
-        let mut sums: BTreeMap<(Pair, &str), (f64, usize)> = BTreeMap::new();
-        for outcome in self.experiment.outcomes.iter().filter(|o| o.method == method) {
-            for (subject, score) in self.subjects(outcome) {
-                let sum = sums.entry((pair_of(outcome), subject)).or_default();
-                *sum = (sum.0 + score, sum.1 + 1);
-            }
-        }
-        sums.into_iter().map(|(key, (sum, count))| (key, sum / count as f64)).collect()
+    /// All scores of a method.
+    fn scores(&self, method: &str) -> Scores<'_> {
+        let outcomes = self.experiment.outcomes.iter().filter(|outcome| outcome.method == method);
+        outcomes
+            .flat_map(|outcome| {
+                let key = (pair_of(outcome), outcome.seed);
+                self.subjects(outcome)
+                    .into_iter()
+                    .map(move |(subject, score)| ((key.0, key.1, subject), score))
+            })
+            .collect()
     }
 
     /// Every method against the source model, and the others against the one in question.
@@ -164,11 +163,11 @@ impl View<'_> {
         reference: &MethodDescription,
         others: &[&MethodDescription],
     ) -> String {
-        let before = self.averaged(&reference.name);
+        let before = self.scores(&reference.name);
         let compared: Vec<(&MethodDescription, Comparison)> = others
             .iter()
             .filter_map(|method| {
-                Comparison::of(&before, &self.averaged(&method.name)).map(|found| (*method, found))
+                Comparison::of(&before, &self.scores(&method.name)).map(|found| (*method, found))
             })
             .collect();
         let raw: Vec<f64> = compared.iter().map(|(_, comparison)| comparison.p).collect();
@@ -185,9 +184,13 @@ impl View<'_> {
         if rows.len() == 1 {
             return String::new();
         }
-        let volumes = compared.iter().map(|(_, comparison)| comparison.pairs).max().unwrap_or(0);
+        let volumes = compared.iter().map(|(_, comparison)| comparison.volumes).max().unwrap_or(0);
+        let averaged = match only_source(self.experiment) {
+            Some(_) => "seeds averaged",
+            None => "sources and seeds averaged",
+        };
         format!(
-            "\nagainst {}, paired over {volumes} volumes of all targets (seeds averaged; Wilcoxon's \
+            "\nagainst {}, paired over {volumes} volumes of all targets ({averaged}; Wilcoxon's \
              signed-rank test):\n{}",
             reference.title,
             align(&rows)
@@ -195,9 +198,9 @@ impl View<'_> {
     }
 }
 
-/// A method's change against another, subject by subject.
+/// A method's change against another, volume by volume.
 struct Comparison {
-    pairs: usize,
+    volumes: usize,
     mean: f64,
     interval: Option<(f64, f64)>,
     higher: usize,
@@ -206,18 +209,24 @@ struct Comparison {
 }
 
 impl Comparison {
+    /// A volume counts once, with the mean of its changes over sources and seeds: those are no independent
+    /// observations.
     fn of(before: &Scores, after: &Scores) -> Option<Self> {
-        let common = before.iter().filter_map(|(key, &old)| Some((old, *after.get(key)?)));
-        let (old, new): (Vec<Score>, Vec<Score>) =
-            common.map(|(old, new)| (Score::from(old), Score::from(new))).unzip();
-        let differences = Pairs::new(&old, &new).ok()?.differences;
+        let mut changes: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
+        for (key, old) in before {
+            let Some(new) = after.get(key) else { continue };
+            let ((_, target), _, subject) = *key;
+            changes.entry((target, subject)).or_default().push(new - old);
+        }
+        let mean = |changes: &Vec<f64>| changes.iter().sum::<f64>() / changes.len() as f64;
+        let differences: Vec<f64> = changes.values().map(mean).collect();
         let mean = Description::of(&differences).ok()?.mean;
         let test = wilcoxon_signed_rank(&differences, Alternative::TwoSided, None).ok()?;
         let settings =
             Bootstrap { resamples: 10_000, level: 0.95, kind: IntervalKind::Percentile, seed: 0 };
         let interval = bootstrap_mean(&differences, &settings).ok();
         Some(Self {
-            pairs: differences.len(),
+            volumes: differences.len(),
             mean,
             interval: interval.map(|interval| (interval.low, interval.high)),
             higher: differences.iter().filter(|change| **change > 0.0).count(),
@@ -378,6 +387,17 @@ mod tests {
         assert!(text.contains("+0.1750") && text.contains("2 / 0"), "{text}");
         // Exact two-sided p of two positive differences.
         assert!(text.contains("0.5000"), "{text}");
+    }
+
+    #[test]
+    fn a_volume_that_is_scored_from_two_sources_counts_once() {
+        let mut experiment = experiment();
+        let from_r = experiment.outcomes.clone().into_iter().filter(|o| o.target == "A");
+        let from_r = from_r.map(|outcome| Outcome { source: "R".into(), ..outcome });
+        experiment.outcomes.extend(from_r.collect::<Vec<_>>());
+        let text = text(&experiment);
+        assert!(text.contains("over 2 volumes of all targets (sources and seeds"), "{text}");
+        assert!(text.contains("+0.1750") && text.contains("0.5000"), "{text}");
     }
 
     #[test]
