@@ -75,6 +75,7 @@ pub(crate) fn convolve(
     let target = block_target(padded(source.channels), filter.columns);
     blocks(shape, target)
         .into_par_iter()
+        // Small pieces, so that threads end together.
         .with_max_len(2)
         .map(|block| set.run(ConvolveBlock { source, shape, filter, sink, block }))
         .collect()

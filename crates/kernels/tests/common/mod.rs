@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "each test uses a part")]
 use std::io::Write;
 use udas_kernels::{
-    Activation, ConvKind, Finish, InstructionSet, MapShape, Norm, Statistics, Unit,
+    Activation, ConvKind, Finish, Gather, InstructionSet, MapShape, Needs, Norm, Statistics, Unit,
+    unit_backward, unit_forward,
 };
 
 /// Runs `check` with every instruction set; says which this processor lacks.
@@ -127,6 +128,17 @@ impl Case {
                 FinishKind::Add => Finish::Add(&self.skip),
             },
         }
+    }
+
+    /// All results of both passes, one after the other.
+    pub fn results(&self) -> Vec<f32> {
+        let needs = Needs { input: true, norm: true, weight: true, bias: true };
+        let unit = self.unit();
+        let (y, moments) = unit_forward(&unit, &self.x, Gather::Moments);
+        let grads = unit_backward(&unit, &self.x, Some(&y), &self.dy, &needs, Some(&self.x));
+        let grads = [grads.input, grads.weight, grads.bias, grads.gamma, grads.beta];
+        let moments = moments.into_iter().flat_map(|m| [m.mean, m.variance]);
+        [y].into_iter().chain(grads.into_iter().flatten()).chain(moments).flatten().collect()
     }
 }
 
