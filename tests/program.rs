@@ -100,6 +100,13 @@ fn a_calibration_that_does_not_fit_is_refused_before_the_work() {
         3,
         &["c.json", "another model"],
     );
+    bench.succeed(
+        "calibrate --model src --peers other --data ph --domain GE_3 --slices 4 --shifted 1 --out p.json",
+    );
+    for peers in ["", "--peers other"] {
+        bench.succeed(&format!("{} {peers}", named("p.json")));
+    }
+    bench.fail(&format!("{} --peers src", named("p.json")), 3, &["other peers", "give the same"]);
     // One that merely lies beside the model is no reason to stop.
     std::fs::write(bench.path("src/calibration.json"), "{}").unwrap();
     bench.succeed(line);

@@ -5,6 +5,7 @@ use crate::run_folder::RunFolder;
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use udas_data::Subject;
@@ -40,10 +41,49 @@ pub struct JudgingFlags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<PathBuf>,
+    /// Other trainings of the source model (other seeds), for the verdict: masks that become unlike theirs speak
+    /// of harm
+    #[arg(long, num_args = 1.., value_name = "MODEL")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PathBuf>,
+}
+
+/// Other trainings of a model; what a checkpoint does not say of its preprocessing is as the model's.
+pub fn peers(paths: &[PathBuf], model: &ModelFile) -> Result<Vec<ModelFile>> {
+    let load = |path: &PathBuf| ModelFile::load(path, Some(model.info.preprocessing.clone()));
+    Ok(paths.iter().map(load).collect::<Result<_, _>>()?)
+}
+
+/// What helps to judge adaptations of a model, found and checked before the work.
+pub struct Help {
+    calibration: Option<Calibration>,
+    peers: Vec<ModelFile>,
+}
+
+impl Help {
+    /// The calibration that is named, or the one beside the model, and the peers that are named.
+    pub fn find(
+        (calibration, peers): (Option<&Path>, &[PathBuf]),
+        model_path: &Path,
+        model: &ModelFile,
+        console: &Console,
+    ) -> Result<Self> {
+        let peers = self::peers(peers, model)?;
+        let hashes = peers.iter().map(ModelFile::hash).collect::<Result<Vec<_>, _>>()?;
+        let found = self::calibration(calibration, model_path, model, console)?;
+        let calibration =
+            found.map(|found| found.with_peers(&hashes).map(Cow::into_owned)).transpose()?;
+        Ok(Self { calibration, peers })
+    }
+
+    /// Two models to be judged with this help.
+    pub fn case<'a>(&'a self, before: &'a ModelFile, after: &'a ModelFile) -> Case<'a> {
+        Case { before, after, peers: &self.peers, calibration: self.calibration.as_ref() }
+    }
 }
 
 /// The calibration that a flag names, which must be of this model, or the one beside the model if it is.
-pub fn calibration(
+fn calibration(
     named: Option<&Path>,
     model_path: &Path,
     model: &ModelFile,
@@ -139,19 +179,17 @@ pub enum Fate {
 /// Judges an adaptation that is done, records the verdict, and writes what the run's model is.
 pub fn settle(
     on_harm: Option<OnHarm>,
-    calibration: Option<&Calibration>,
-    models: [&ModelFile; 2],
+    case: &Case,
     subjects: &[Subject],
     folder: &mut RunFolder,
     console: &Console,
 ) -> Result<Fate> {
-    let fate = fate(on_harm, calibration, models, subjects, folder, console)?;
-    let [before, after] = models;
+    let fate = fate(on_harm, case, subjects, folder, console)?;
     match fate {
-        Fate::Kept => after.save(&folder.model())?,
+        Fate::Kept => case.after.save(&folder.model())?,
         Fate::RolledBack => {
-            after.save(&folder.path().join(REJECTED_FILE))?;
-            before.save(&folder.model())?;
+            case.after.save(&folder.path().join(REJECTED_FILE))?;
+            case.before.save(&folder.model())?;
         }
     }
     Ok(fate)
@@ -159,22 +197,19 @@ pub fn settle(
 
 fn fate(
     on_harm: Option<OnHarm>,
-    calibration: Option<&Calibration>,
-    models: [&ModelFile; 2],
+    case: &Case,
     subjects: &[Subject],
     folder: &mut RunFolder,
     console: &Console,
 ) -> Result<Fate> {
-    let [before, after] = models;
-    let case = Case { before, after, peers: &[], calibration };
-    let judgement = judged(&case, subjects, console)?;
+    let judgement = judged(case, subjects, console)?;
     folder.record(Event::Verdict(judgement.verdict()))?;
     console.say(format!("verdict: {}", word(judgement.decision)));
     judgement.reasons.iter().for_each(|reason| console.say(format!("  {reason}")));
     if judgement.decision != Decision::RollBack {
         return Ok(Fate::Kept);
     }
-    let default = if calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
+    let default = if case.calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
     Ok(match on_harm.unwrap_or(default) {
         OnHarm::Rollback => Fate::RolledBack,
         OnHarm::Warn => {

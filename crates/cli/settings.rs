@@ -1,9 +1,10 @@
 //! Settings of a command: flags over a configuration file over defaults, one struct for all three.
+use crate::args::Common;
 use crate::failure;
 use crate::run_folder::{RunFolder, Start};
 use anyhow::{Context, Result};
-use clap::ArgMatches;
 use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use toml::Table;
 
 /// The settings of a run: flags over the file named by `--config`, or over the run's own where it goes on.
 /// `give_way` takes out of the file what flags of other names stand in for.
-pub fn of_run<S: Serialize + DeserializeOwned>(
+pub fn of_run<S: Args + Serialize + DeserializeOwned>(
     given: S,
     flags: &ArgMatches,
     config: Option<PathBuf>,
@@ -32,7 +33,7 @@ pub fn needed<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T> {
 }
 
 /// Lets the entries of a TOML file stand for flags that were not given.
-fn with_file<S: Serialize + DeserializeOwned>(
+fn with_file<S: Args + Serialize + DeserializeOwned>(
     given: S,
     flags: &ArgMatches,
     file: &Path,
@@ -45,9 +46,12 @@ fn with_file<S: Serialize + DeserializeOwned>(
         failure::input(format!("{shown}: {}; correct the file", in_short(&error, &text)))
     })?;
     let refuse = |text: String| failure::input(format!("{shown}: {text}"));
+    // Only builds with debug assertions could ask `flags` which options there are.
+    let options = Common::augment_args(S::augment_args(clap::Command::new("")));
+    let is_option = |key: &str| options.get_arguments().any(|option| option.get_id() == &id(key));
     let mut named = Table::new();
     for (key, value) in entries {
-        if flags.try_contains_id(&id(&key)).is_err() {
+        if !is_option(&key) {
             return Err(refuse(format!("`{key}` is no option of this command; see --help")).into());
         }
         let name = key.replace('_', "-");

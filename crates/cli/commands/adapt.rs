@@ -2,7 +2,7 @@
 use crate::args::word;
 use crate::commands::head::model_path;
 use crate::console::Console;
-use crate::judging::{self, Fate, JudgingFlags};
+use crate::judging::{self, Fate, Help, JudgingFlags};
 use crate::method_flags::{MethodFlags, Preset};
 use crate::observer::Watch;
 use crate::run_folder::{RunFolder, Start};
@@ -23,7 +23,6 @@ use udas_data::{Augment, Plane, Subject, Unlabelled};
 use udas_model::{HeadFile, ModelFile, Provenance};
 use udas_record::{Phase, StopReason, StopRecord};
 use udas_train::{Batches, LabelledBatch, Snapshot, StopRule, Task};
-use udas_verdict::Calibration;
 
 /// What is run where nothing is asked for.
 const DEFAULT_METHOD: &str = "match-source";
@@ -119,8 +118,8 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     // A run's own file has the method's epochs written out: in a file, only others were asked for.
     let asked_epochs = epochs_flag || job.options.epochs != job.method.options().epochs;
     job.describe(&args, console);
-    let named = args.judging.calibration.as_deref();
-    let calibration = judging::calibration(named, args.model()?, &job.source, console)?;
+    let named = (args.judging.calibration.as_deref(), args.judging.peers.as_slice());
+    let help = Help::find(named, args.model()?, &job.source, console)?;
     if dry_run {
         return Ok(());
     }
@@ -149,7 +148,7 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
             return Err(error);
         }
     };
-    finish(&job, &args, adapted, (asked_epochs, calibration.as_ref()), &mut folder, console)
+    finish(&job, &args, adapted, (asked_epochs, &help), &mut folder, console)
 }
 
 /// Where flags say what to adapt to, and how, a file has no say in it.
@@ -404,7 +403,7 @@ fn finish(
     job: &Job,
     args: &AdaptArgs,
     adapted: Adapted,
-    (asked_epochs, calibration): (bool, Option<&Calibration>),
+    (asked_epochs, help): (bool, &Help),
     folder: &mut RunFolder,
     console: &Console,
 ) -> Result<()> {
@@ -434,9 +433,8 @@ fn finish(
     let mut patch = Patch::between(&job.model.state, &model.state)?;
     patch.notes = Some(serde_json::to_string(&model.info)?);
     patch.save(&folder.path().join(PATCH_FILE))?;
-    let models = [&job.source, &model];
-    let on_harm = args.judging.on_harm;
-    let fate = judging::settle(on_harm, calibration, models, &job.subjects, folder, console)?;
+    let case = help.case(&job.source, &model);
+    let fate = judging::settle(args.judging.on_harm, &case, &job.subjects, folder, console)?;
     let mut stop = match summary {
         Some(summary) => training::stop_record(Phase::Adapt, summary),
         None => StopRecord {

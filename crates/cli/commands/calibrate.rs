@@ -1,6 +1,7 @@
 //! `udas calibrate`: from labelled source data, how signals without labels speak of the true score.
 use crate::args::word;
 use crate::console::Console;
+use crate::judging;
 use crate::out_file;
 use crate::selection;
 use anyhow::Result;
@@ -34,6 +35,10 @@ pub struct CalibrateArgs {
     /// The calibration, JSON
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Other trainings of the source model (other seeds): their agreement becomes part of the prediction, for
+    /// judgements that are given the same ones
+    #[arg(long, num_args = 1.., value_name = "MODEL")]
+    peers: Vec<PathBuf>,
     /// Slices of each subject that are measured
     #[arg(long, default_value_t = SLICES)]
     slices: usize,
@@ -52,6 +57,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     out_file::prepare(&args.out)?;
     let layout = selection::preprocessing_of(DataSet::open(&args.data)?.layout());
     let model = ModelFile::load(&args.model, Some(selection::in_plane(layout, args.plane)))?;
+    let peers = judging::peers(&args.peers, &model)?;
     let subjects = selection::domains(&args.data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref())?;
     let config = CalibrateConfig {
@@ -63,14 +69,15 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     let total = FAMILY.len() * args.shifted.clamp(1, subjects.len().max(1));
     let mut progress = console.progress(total, "calibrating");
     let mut step = |_: usize, _: usize| progress.advance("");
-    let calibration = calibrate(&model, &subjects, console.device(), &config, &mut step)?;
+    let calibration = calibrate(&model, &peers, &subjects, console.device(), &config, &mut step)?;
     progress.finish();
     calibration.save(&args.out)?;
     let quality = calibration.quality;
     let auroc = quality.harm_auroc.map(|auroc| format!(", AUROC for harm {auroc:.3}"));
     let text = format!(
         "{}\n{} measurements of {} shifts; on shifts left out: error of Dice {:.3}, correlation {:.3}{}; \
-         interval +-{:.3}, of a small mean change +-{:.3}",
+         interval +-{:.3}, of the mean change +-{:.3} where \
+         masks agree to 0.9",
         args.out.display(),
         calibration.rows.len(),
         FAMILY.len(),
@@ -78,14 +85,14 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         quality.correlation,
         auroc.unwrap_or_default(),
         calibration.half_width,
-        calibration.change_half_width(0.0),
+        calibration.change_half_width(0.9),
     );
     let value = json!({
         "calibration": args.out,
         "measurements": calibration.rows.len(),
         "quality": quality,
         "half-width": calibration.half_width,
-        "change-half-width": calibration.change_half_width(0.0),
+        "change-half-width": calibration.change_half_width(0.9),
     });
     console.result(text, &value)
 }

@@ -1,13 +1,12 @@
 //! `udas judge`: two models on unlabelled volumes, and whether the second should be kept.
 use crate::console::Console;
-use crate::judging;
+use crate::judging::{self, Help};
 use crate::out_file;
 use crate::selection::{self, Images};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_model::ModelFile;
-use udas_verdict::Case;
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///
@@ -46,17 +45,11 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     }
     let suggestion = selection::in_plane(args.images.preprocessing()?, None);
     let before = ModelFile::load(&args.before, Some(suggestion.clone()))?;
-    let after = ModelFile::load(&judging::adapted_model(&args.after), Some(suggestion.clone()))?;
-    let peers: Vec<ModelFile> = args
-        .peers
-        .iter()
-        .map(|path| ModelFile::load(path, Some(suggestion.clone())))
-        .collect::<Result<_, _>>()?;
+    let after = ModelFile::load(&judging::adapted_model(&args.after), Some(suggestion))?;
     let subjects = args.images.subjects(console)?;
-    let named = args.calibration.as_deref();
-    let calibration = judging::calibration(named, &args.before, &before, console)?;
-    let calibration = calibration.as_ref();
-    let case = Case { before: &before, after: &after, peers: &peers, calibration };
+    let named = (args.calibration.as_deref(), args.peers.as_slice());
+    let help = Help::find(named, &args.before, &before, console)?;
+    let case = help.case(&before, &after);
     let judgement = judging::judged(&case, &subjects, console)?;
     if let Some(path) = &args.out {
         out_file::write(path, &serde_json::to_vec_pretty(&judgement)?)?;

@@ -1,10 +1,12 @@
 //! Making a calibration: labelled source subjects under simulated shifts, before models of known quality.
+use crate::adaptations;
 use crate::calibration::{Calibration, Origin, Row};
-use crate::damage::DAMAGES;
+use crate::change::AS_IT_IS;
+use crate::damage::{DAMAGES, Damage};
+use crate::judge::hashes;
 use crate::network::Network;
 use crate::observe::{Observation, Reference};
 use crate::overlap::dice;
-use crate::prediction::foreground_classes;
 use crate::sample::Sample;
 use crate::shift::Shift;
 use crate::signals::confidence::Histogram;
@@ -29,67 +31,56 @@ pub struct CalibrateConfig {
     pub shifts: Vec<Shift>,
 }
 
-/// Learns the mapping from signals to true Dice for a model.
+/// Learns the mapping from signals to true Dice, and to its change, for a model.
 ///
-/// For each shift and subject three models are measured: the model as it is, with batch-norm statistics
-/// re-estimated on the shifted slices, and damaged in one of several ways in turn (the unshifted source:
-/// in all of them), so that harm is among what is learned. `on_step` hears how many of how many measurements
-/// are done.
+/// For each shift and subject four models are measured: the model as it is, with batch-norm statistics re-estimated
+/// on the shifted slices, adapted to the shift by one of several methods in turn, and damaged in one of several
+/// ways in turn (the unshifted source: in all of them), so that harm is among what is learned. With `peers`, other
+/// trainings of the model, their agreement is a signal like the others. `on_step` hears how many of how many
+/// subjects and shifts are done.
 ///
 /// # Errors
-/// [`Error::Unfit`] without enough subjects or foreground, or when volumes cannot be read.
+/// [`Error::Unfit`] without enough subjects or foreground, with peers that see other slices than the model, or
+/// when volumes cannot be read.
 pub fn calibrate(
     model: &ModelFile,
+    peers: &[ModelFile],
     subjects: &[Subject],
     device: &Device,
     config: &CalibrateConfig,
     on_step: &mut dyn FnMut(usize, usize),
 ) -> Result<Calibration> {
-    let network = Network::new(&model.state, device)?;
-    let source = Source::read(&network, model, subjects, config)?;
-    let damaged: Vec<(String, Network)> = DAMAGES
-        .iter()
-        .enumerate()
-        .map(|(index, damage)| {
-            let state = damage.apply(&model.state, config.seed.wrapping_add(index as u64))?;
-            Ok((damage.name(), Network::new(&state, device)?))
-        })
-        .collect::<Result<_>>()?;
+    let models = Models::new(model, peers, config.seed, device)?;
+    let source = Source::read(&models.plain, model, subjects, config)?;
     let total = config.shifts.len() * source.samples.len();
     let mut rows = Vec::new();
-    for (number, &shift) in config.shifts.iter().enumerate() {
-        for (index, (subject, sample)) in source.samples.iter().enumerate() {
-            let sample = shift.apply(sample, config.seed.wrapping_add(index as u64));
-            let mut measure = |name: &str, network: &Network| -> Result<Observation> {
-                let observation = Observation::new(network, &sample)?;
-                let labels = sample.labels.as_deref().unwrap_or_default();
-                let classes = foreground_classes(network.task());
-                if let Some(dice) = dice(&observation.labels, labels, classes) {
-                    rows.push(Row {
-                        shift: shift.name(),
-                        model: name.into(),
-                        subject: subject.clone(),
-                        signals: observation.signals(Some(&source.reference)),
-                        dice,
-                        left_out: 0.0,
-                    });
-                }
-                Ok(observation)
-            };
-            let plain = measure("as it is", &network)?;
+    for (turn, &shift) in config.shifts.iter().enumerate() {
+        let shifted = |(index, (_, sample)): (usize, &(String, Sample))| {
+            shift.apply(sample, config.seed.wrapping_add(index as u64))
+        };
+        let samples: Vec<Sample> = source.samples.iter().enumerate().map(shifted).collect();
+        let method = adaptations::method(turn, model);
+        let adapted = adaptations::adapted(method, model, &samples, device, config.seed)?;
+        let adapted = adapted.map(|state| Network::new(&state, device)).transpose()?;
+        for (index, ((subject, _), sample)) in source.samples.iter().zip(&samples).enumerate() {
+            let place = Place { shift, subject, sample, opinions: models.opinions(sample)? };
+            let plain = Observation::new(&models.plain, sample)?;
             let re_estimated = Network::new(&plain.re_estimated, device)?;
-            measure("batch norm re-estimated", &re_estimated)?;
-            let all = shift == Shift::Source;
-            let chosen = damaged.iter().enumerate();
-            let chosen = chosen.filter(|(place, _)| all || *place == number % DAMAGES.len());
-            for (_, (name, network)) in chosen {
-                measure(name, network)?;
+            rows.extend(place.row(AS_IT_IS, &plain, &plain, &source.reference));
+            let changed = [("batch norm re-estimated", &re_estimated)]
+                .into_iter()
+                .chain(adapted.iter().map(|network| (method.name(), network)))
+                .chain(models.damaged(turn, shift));
+            for (name, network) in changed {
+                let observation = Observation::new(network, sample)?;
+                rows.extend(place.row(name, &observation, &plain, &source.reference));
             }
-            on_step(number * source.samples.len() + index + 1, total);
+            on_step(turn * source.samples.len() + index + 1, total);
         }
     }
     let origin = Origin {
         model: model.hash()?,
+        peers: hashes(peers)?,
         version: env!("CARGO_PKG_VERSION").into(),
         domain: domains(subjects),
         subjects: subjects.iter().map(|subject| subject.id.clone()).collect(),
@@ -97,6 +88,82 @@ pub fn calibrate(
         seed: config.seed,
     };
     Calibration::learn(origin, source.reference, rows)
+}
+
+/// The networks that are the same under every shift.
+struct Models {
+    plain: Network,
+    peers: Vec<Network>,
+    damaged: Vec<(String, Network)>,
+}
+
+impl Models {
+    fn new(model: &ModelFile, peers: &[ModelFile], seed: u64, device: &Device) -> Result<Self> {
+        let damaged = |(index, damage): (usize, &Damage)| {
+            let state = damage.apply(&model.state, seed.wrapping_add(index as u64))?;
+            Ok((damage.name(), Network::new(&state, device)?))
+        };
+        let peer = |peer: &ModelFile| Network::new(&like(model, peer)?.state, device);
+        Ok(Self {
+            plain: Network::new(&model.state, device)?,
+            peers: peers.iter().map(peer).collect::<Result<_>>()?,
+            damaged: DAMAGES.iter().enumerate().map(damaged).collect::<Result<_>>()?,
+        })
+    }
+
+    /// What the peers say of the slices that perturbations are tried on.
+    fn opinions(&self, sample: &Sample) -> Result<Vec<Vec<u8>>> {
+        let images = sample.probed_images();
+        self.peers.iter().map(|peer| Ok(peer.predict(&images, sample.size)?.labels)).collect()
+    }
+
+    /// The damaged model whose turn it is; on the source itself all of them.
+    fn damaged(&self, turn: usize, shift: Shift) -> impl Iterator<Item = (&str, &Network)> {
+        let wanted = move |place: usize| shift == Shift::Source || place == turn % DAMAGES.len();
+        let chosen = self.damaged.iter().enumerate().filter(move |(place, _)| wanted(*place));
+        chosen.map(|(_, (name, network))| (name.as_str(), network))
+    }
+}
+
+/// A subject under a shift.
+struct Place<'a> {
+    shift: Shift,
+    subject: &'a str,
+    sample: &'a Sample,
+    opinions: Vec<Vec<u8>>,
+}
+
+impl Place<'_> {
+    /// What is known of a model here, `before` being the model as it is; none where nothing is segmented and
+    /// nothing should be.
+    fn row(
+        &self,
+        model: &str,
+        observation: &Observation,
+        before: &Observation,
+        reference: &Reference,
+    ) -> Option<Row> {
+        let truth = self.sample.labels.as_deref().unwrap_or_default();
+        let classes = observation.classes;
+        Some(Row {
+            shift: self.shift.name(),
+            model: model.into(),
+            subject: self.subject.into(),
+            signals: observation.signals(Some(reference), &self.opinions),
+            dice: dice(&observation.labels, truth, classes)?,
+            agreement: dice(&before.labels, &observation.labels, classes).unwrap_or(1.0),
+            left_out: 0.0,
+        })
+    }
+}
+
+/// The peer, if it sees what the model sees.
+fn like<'a>(model: &ModelFile, peer: &'a ModelFile) -> Result<&'a ModelFile> {
+    let same = model.info.preprocessing == peer.info.preprocessing
+        && model.info.architecture.outputs == peer.info.architecture.outputs;
+    let text = "a peer differs from the model in its classes or its preprocessing; give trainings that differ in \
+                their seeds alone";
+    if same { Ok(peer) } else { Err(Error::Unfit(text.into())) }
 }
 
 fn domains(subjects: &[Subject]) -> String {

@@ -1,23 +1,21 @@
 //! A calibration: the mapping from signals to true Dice that simulated shifts of the source taught, as a file.
+use crate::change::{self, Changes};
 use crate::observe::Reference;
 use crate::regression::{Ridge, half_width};
 use crate::signals::{Signal, Signals};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
-use udas_metrics::statistics::{auroc, correlation};
+use udas_metrics::statistics::correlation;
 
-/// Version of the file; readers refuse later ones.
-const FORMAT: u32 = 2;
+/// Version of the file; readers refuse others.
+const FORMAT: u32 = 3;
 /// Name of the calibration beside a model.
 pub const CALIBRATION_FILE: &str = "calibration.json";
 /// Share of the scores that their intervals should hold.
 const SCORE_LEVEL: f64 = 0.9;
-/// Share of the mean changes that the interval of the decision should hold.
-const CHANGE_LEVEL: f64 = 0.9;
-/// The error of a predicted change grows with its size; this much more Dice and it has doubled.
-const CHANGE_SCALE: f64 = 0.05;
 /// Part of a signal's range that it may lie beyond and still count as seen.
 const MARGIN: f64 = 0.1;
 /// A true change of Dice below this is harm.
@@ -29,6 +27,9 @@ pub const HARM: f64 = -0.01;
 pub struct Origin {
     /// Hash of the model's tensors.
     pub model: String,
+    /// Hashes of other trainings whose agreement is among the signals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<String>,
     /// Version of the program.
     pub version: String,
     /// Domains of the labelled subjects.
@@ -47,7 +48,7 @@ pub struct Origin {
 pub struct Row {
     /// The simulated shift.
     pub shift: String,
-    /// The model: `as it is`, `batch norm re-estimated`, or a damage.
+    /// The model: `as it is`, `batch norm re-estimated`, adapted by a method, or a damage.
     pub model: String,
     /// The subject.
     pub subject: String,
@@ -55,8 +56,9 @@ pub struct Row {
     pub signals: Signals,
     /// Dice with the labels on the sample's slices, the mean over classes.
     pub dice: f64,
+    /// Dice with the masks of the model as it is.
+    pub agreement: f64,
     /// What the mapping learned from all other shifts says.
-    #[serde(default)]
     pub left_out: f64,
 }
 
@@ -72,6 +74,8 @@ pub struct Column {
     pub deviation: f64,
     /// Dice for one standard deviation.
     pub weight: f64,
+    /// Change of Dice for a change by one unit.
+    pub slope: f64,
     /// Smallest value that was seen.
     pub low: f64,
     /// Largest value that was seen.
@@ -86,9 +90,8 @@ pub struct Quality {
     pub error: f64,
     /// Pearson's correlation of predicted and true scores.
     pub correlation: f64,
-    /// Area under the ROC curve of the predicted change for harm, a change below -0.01 between two models on
-    /// one subject; none where all or none are harmful.
-    #[serde(default)]
+    /// Area under the ROC curve of the predicted change for harm, a change of one subject's Dice below -0.01;
+    /// none where all or none are harmed.
     pub harm_auroc: Option<f64>,
 }
 
@@ -108,13 +111,18 @@ pub struct Calibration {
     pub intercept: f64,
     /// Half the width of a score's interval.
     pub half_width: f64,
-    /// Error of a mean change over subjects, in parts of its size and [`CHANGE_SCALE`]; follows from the rows.
-    #[serde(skip)]
-    change_error: f64,
+    /// Error of a mean change over subjects, in parts of the share of the masks that changed.
+    pub change_error: f64,
     /// On shifts that were left out.
     pub quality: Quality,
     /// Every measurement.
     pub rows: Vec<Row>,
+}
+
+/// What every version of the file has.
+#[derive(Deserialize)]
+struct Versioned {
+    format: u32,
 }
 
 /// A predicted Dice.
@@ -162,16 +170,17 @@ impl Calibration {
             }
         }
         let ridge = fit(&mut rows.iter());
+        let changes = Changes::learn(&rows, &signals);
         let column = |(index, &signal): (usize, &Signal)| {
             let seen = rows.iter().map(|row| row.signals[&signal]);
             let [mean, deviation] = ridge.scale[index];
             let (low, high) =
                 (seen.clone().fold(f64::MAX, f64::min), seen.fold(f64::MIN, f64::max));
-            Column { signal, mean, deviation, weight: ridge.weights[index], low, high }
+            let (weight, slope) = (ridge.weights[index], changes.weights[index]);
+            Column { signal, mean, deviation, weight, slope, low, high }
         };
         let residuals: Vec<f64> = rows.iter().map(|row| row.left_out - row.dice).collect();
         let scores: Vec<[f64; 2]> = rows.iter().map(|row| [row.left_out, row.dice]).collect();
-        let changes = Changes::of(&rows);
         Ok(Self {
             format: FORMAT,
             origin,
@@ -179,21 +188,50 @@ impl Calibration {
             columns: signals.iter().enumerate().map(column).collect(),
             intercept: ridge.intercept,
             half_width: half_width(&residuals, SCORE_LEVEL),
-            change_error: changes.error(),
+            change_error: changes.error,
             quality: Quality {
                 error: residuals.iter().map(|r| r.abs()).sum::<f64>() / rows.len() as f64,
                 correlation: correlation(&scores).unwrap_or(0.0),
-                harm_auroc: changes.harm_auroc(),
+                harm_auroc: changes.harm_auroc,
             },
             rows,
         })
     }
 
-    /// Half the width of the interval of a mean change of Dice over subjects that is predicted as `change`:
-    /// residuals of shifts left out, scaled by the size of the change (Lei et al., J. Am. Stat. Assoc. 113, 2018,
-    /// section 5.2).
-    pub fn change_half_width(&self, change: f64) -> f64 {
-        self.change_error * (CHANGE_SCALE + change.abs())
+    /// The mapping for a judgement that asks these other trainings, by their hashes: without any it is learned
+    /// again from the same rows, without their agreement.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] when it was made with others.
+    pub fn with_peers(&self, peers: &[String]) -> Result<Cow<'_, Self>> {
+        let set = |hashes: &[String]| hashes.iter().cloned().collect::<BTreeSet<_>>();
+        if self.origin.peers.is_empty() || set(&self.origin.peers) == set(peers) {
+            return Ok(Cow::Borrowed(self));
+        }
+        if !peers.is_empty() {
+            let text = "the calibration was made with other peers; give the same ones, or none";
+            return Err(Error::Unfit(text.into()));
+        }
+        let origin = Origin { peers: Vec::new(), ..self.origin.clone() };
+        let mut rows = self.rows.clone();
+        for row in &mut rows {
+            row.signals.remove(&Signal::PeerAgreement);
+        }
+        Ok(Cow::Owned(Self::learn(origin, self.reference.clone(), rows)?))
+    }
+
+    /// The change of Dice that a change of signals speaks for.
+    pub fn change(&self, before: &Signals, after: &Signals) -> f64 {
+        let of = |column: &Column| {
+            Some(column.slope * (after.get(&column.signal)? - before.get(&column.signal)?))
+        };
+        self.columns.iter().filter_map(of).sum()
+    }
+
+    /// Half the width of the interval of a mean change of Dice over subjects, whose masks before and after agree
+    /// this much on the mean.
+    pub fn change_half_width(&self, agreement: f64) -> f64 {
+        self.change_error * change::scale(agreement)
     }
 
     /// The Dice that these signals speak for.
@@ -214,6 +252,16 @@ impl Calibration {
                 None => outside.push(column.signal),
             }
         }
+        self.around(score, outside)
+    }
+
+    /// The Dice after adaptation: that before, changed as the change of signals speaks for.
+    pub fn estimate_after(&self, before: &Signals, after: &Signals) -> Estimate {
+        let score = self.estimate(before).score + self.change(before, after);
+        self.around(score, self.estimate(after).outside)
+    }
+
+    fn around(&self, score: f64, outside: Vec<Signal>) -> Estimate {
         let score = score.clamp(0.0, 1.0);
         let (low, high) = (score - self.half_width, score + self.half_width);
         Estimate { score, low: low.max(0.0), high: high.min(1.0), outside }
@@ -222,20 +270,22 @@ impl Calibration {
     /// Reads a calibration.
     ///
     /// # Errors
-    /// [`Error::File`] when it is none, or of a later version.
+    /// [`Error::File`] when it is none, or of another version.
     pub fn load(path: &Path) -> Result<Self> {
         let wrong = |problem: String| {
             Error::file(path, format!("{problem}; make it with `udas calibrate`"))
         };
         let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-        let mut calibration: Self = serde_json::from_slice(&text)
-            .map_err(|error| wrong(format!("is no calibration ({error})")))?;
-        if calibration.format > FORMAT {
-            let text = format!("was written by a later version (format {})", calibration.format);
-            return Err(Error::file(path, text + "; update udas"));
+        let format = serde_json::from_slice(&text).map(|Versioned { format }| format);
+        match format {
+            Ok(format) if format > FORMAT => {
+                let text = format!("was written by a later version (format {format}); update udas");
+                Err(Error::file(path, text))
+            }
+            Ok(format) if format < FORMAT => Err(wrong("was written by an earlier version".into())),
+            _ => serde_json::from_slice(&text)
+                .map_err(|error| wrong(format!("is no calibration ({error})"))),
         }
-        calibration.change_error = Changes::of(&calibration.rows).error();
-        Ok(calibration)
     }
 
     /// Writes the calibration whole or not at all.
@@ -247,55 +297,6 @@ impl Calibration {
             .map_err(|error| Error::file(path, format!("cannot be written: {error}")))?;
         udas_files::write_whole(path, &text)
             .map_err(|error| Error::file(path, format!("cannot be written: {error}")))
-    }
-}
-
-/// What the mapping says of changes between two models on the same shifted subjects.
-struct Changes {
-    /// Predicted and true change, means over subjects, for each shift and pair of models.
-    means: Vec<[f64; 2]>,
-    /// Predicted and true change for each shift, subject and pair of models.
-    single: Vec<[f64; 2]>,
-}
-
-impl Changes {
-    fn of(rows: &[Row]) -> Self {
-        let mut changes = Self { means: Vec::new(), single: Vec::new() };
-        let keys: BTreeSet<(&str, &str)> =
-            rows.iter().map(|row| (row.shift.as_str(), row.model.as_str())).collect();
-        for &(shift, before) in &keys {
-            for &(_, after) in keys.iter().filter(|key| key.0 == shift && key.1 != before) {
-                let of = |model: &str| -> Vec<&Row> {
-                    rows.iter().filter(|row| row.shift == shift && row.model == model).collect()
-                };
-                let (from, to) = (of(before), of(after));
-                let pairs: Vec<[f64; 2]> = from
-                    .iter()
-                    .filter_map(|a| Some((a, to.iter().find(|b| b.subject == a.subject)?)))
-                    .map(|(a, b)| [b.left_out - a.left_out, b.dice - a.dice])
-                    .collect();
-                // The way back has the same error: each pair counts once.
-                if !pairs.is_empty() && before < after {
-                    let sums = [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).sum::<f64>());
-                    changes.means.push(sums.map(|sum| sum / pairs.len() as f64));
-                }
-                changes.single.extend(pairs);
-            }
-        }
-        changes
-    }
-
-    fn error(&self) -> f64 {
-        let scaled = |[said, truth]: &[f64; 2]| (said - truth) / (CHANGE_SCALE + said.abs());
-        half_width(&self.means.iter().map(scaled).collect::<Vec<_>>(), CHANGE_LEVEL)
-    }
-
-    fn harm_auroc(&self) -> Option<f64> {
-        let (harmful, others): (Vec<_>, Vec<_>) =
-            self.single.iter().partition(|[_, truth]| *truth < HARM);
-        let scores =
-            |group: Vec<&[f64; 2]>| -> Vec<f64> { group.iter().map(|change| -change[0]).collect() };
-        auroc(&scores(harmful), &scores(others))
     }
 }
 
@@ -324,6 +325,7 @@ pub(crate) mod tests {
                         subject: format!("s{subject}"),
                         signals,
                         dice: 0.1 + 0.8 * flip,
+                        agreement: if index == 0 { 1.0 } else { 0.9 },
                         left_out: 0.0,
                     });
                 }
@@ -360,15 +362,23 @@ pub(crate) mod tests {
         let back = Calibration::load(&path).unwrap();
         assert_eq!(back.columns, calibration.columns);
         assert_eq!(back.rows.len(), calibration.rows.len());
-        let widths = [back.change_half_width(0.1), calibration.change_half_width(0.1)];
-        assert!((widths[0] - widths[1]).abs() < 1e-12 && widths[0] > 0.0, "{widths:?}");
+        assert_eq!(back.change_error, calibration.change_error);
     }
 
     #[test]
-    fn a_large_change_has_a_wider_interval_than_a_small_one() {
+    fn a_change_is_predicted_and_its_error_grows_with_the_share_of_the_masks_that_changed() {
         let calibration = linear();
-        let small = calibration.change_half_width(0.0);
-        assert!((calibration.change_half_width(-CHANGE_SCALE) - 2.0 * small).abs() < 1e-12);
+        let [before, after] = [0.5, 0.4].map(|flip| {
+            Signals::from([(Signal::FlipConsistency, flip), (Signal::NormDistance, 3.0)])
+        });
+        let change = calibration.change(&before, &after);
+        // A ridge of one part in 101.
+        assert!((change + 0.08 / 1.01).abs() < 1e-9, "{change}");
+        let [from, to] =
+            [calibration.estimate(&before), calibration.estimate_after(&before, &after)];
+        assert!((to.score - from.score - change).abs() < 1e-12);
+        let small = calibration.change_half_width(1.0);
+        assert!((calibration.change_half_width(0.98) - 2.0 * small).abs() < 1e-12 && small > 0.0);
     }
 
     #[test]
@@ -387,9 +397,29 @@ pub(crate) mod tests {
         std::fs::write(&path, "{}").unwrap();
         let error = Calibration::load(&path).unwrap_err().to_string();
         assert!(error.contains("c.json") && error.contains("udas calibrate"), "{error}");
-        let mut later = linear();
-        later.format = FORMAT + 1;
-        later.save(&path).unwrap();
-        assert!(Calibration::load(&path).unwrap_err().to_string().contains("update udas"));
+        for (format, remedy) in [(FORMAT + 1, "update udas"), (FORMAT - 1, "udas calibrate")] {
+            Calibration { format, ..linear() }.save(&path).unwrap();
+            let error = Calibration::load(&path).unwrap_err().to_string();
+            assert!(error.contains(remedy) && error.contains("version"), "{error}");
+        }
+    }
+
+    #[test]
+    fn without_its_peers_a_calibration_is_learned_without_their_agreement() {
+        let plain = linear();
+        let mut rows = plain.rows.clone();
+        for row in &mut rows {
+            row.signals.insert(Signal::PeerAgreement, row.dice);
+        }
+        let peers = ["a".to_string(), "b".to_string()];
+        let origin = Origin { peers: peers.to_vec(), ..plain.origin.clone() };
+        let calibration = Calibration::learn(origin, plain.reference.clone(), rows).unwrap();
+        assert_eq!(calibration.columns.len(), 3);
+        let turned = ["b".to_string(), "a".to_string()];
+        assert_eq!(*calibration.with_peers(&turned).unwrap(), calibration);
+        assert_eq!(*calibration.with_peers(&[]).unwrap(), plain);
+        let error = calibration.with_peers(&turned[..1]).unwrap_err().to_string();
+        assert!(error.contains("other peers"), "{error}");
+        assert_eq!(*plain.with_peers(&peers).unwrap(), plain);
     }
 }

@@ -8,6 +8,9 @@ pub enum Error {
     /// A model, its checkpoint or a prediction.
     #[error(transparent)]
     Model(#[from] udas_model::Error),
+    /// An adaptation to a simulated shift.
+    #[error(transparent)]
+    Adapt(#[from] udas_adapt::Error),
     /// A volume or a data set.
     #[error(transparent)]
     Data(#[from] udas_data::Error),

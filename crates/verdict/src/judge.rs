@@ -1,10 +1,9 @@
 //! Measuring two models on unlabelled subjects, and judging the second against the first.
-use crate::calibration::{Calibration, Estimate};
+use crate::calibration::Calibration;
 use crate::judgement::{Basis, Judgement, Measured, SubjectJudgement, check_first, mean};
 use crate::network::Network;
 use crate::observe::Observation;
 use crate::overlap::dice;
-use crate::prediction::foreground_classes;
 use crate::sample::Sample;
 use crate::signals::Signal;
 use crate::{Error, Result, rules};
@@ -50,6 +49,9 @@ pub fn judge(
         let text = "the calibration was made for another model; run `udas calibrate` for this one";
         return Err(Error::Unfit(text.into()));
     }
+    let hashes = hashes(peers)?;
+    let calibration = calibration.map(|calibration| calibration.with_peers(&hashes)).transpose()?;
+    let calibration = calibration.as_deref();
     let same = hash == after.hash()? && before.info.preprocessing == after.info.preprocessing;
     let (first, second) =
         (Network::new(&before.state, device)?, Network::new(&after.state, device)?);
@@ -69,15 +71,9 @@ pub fn judge(
         };
         let observed = observe(&first, before)?;
         let adapted = if same { observed.clone() } else { observe(&second, after)? };
-        let mut subject_judged = compare(subject, &observed, &adapted, &first, calibration);
         let opinions = opinions(&peers, subject, slices)?;
-        for (measured, observation) in
-            [(&mut subject_judged.before, &observed), (&mut subject_judged.after, &adapted)]
-        {
-            let agreement = observation.agreement(&opinions, foreground_classes(first.task()));
-            measured.signals.extend(agreement.map(|value| (Signal::PeerAgreement, value)));
-        }
-        judged.push(subject_judged);
+        let compared = Compared { observed: [&observed, &adapted], opinions: &opinions };
+        judged.push(compared.judged(subject, calibration));
         on_subject(&subject.id);
     }
     let mut ruling = rules::decide(&judged, calibration);
@@ -99,6 +95,11 @@ pub fn judge(
         subjects: judged,
         check_first,
     })
+}
+
+/// The hash of each model.
+pub(crate) fn hashes(models: &[ModelFile]) -> Result<Vec<String>> {
+    models.iter().map(|model| Ok(model.hash()?)).collect()
 }
 
 /// What other trainings say of the slices that perturbations are tried on.
@@ -129,31 +130,33 @@ fn of_peers(subjects: &[SubjectJudgement], peers: usize) -> Option<String> {
     })
 }
 
-fn compare(
-    subject: &Subject,
-    before: &Observation,
-    after: &Observation,
-    network: &Network,
-    calibration: Option<&Calibration>,
-) -> SubjectJudgement {
-    let reference = calibration.map(|calibration| &calibration.reference);
-    let measured = |observation: &Observation| Measured {
-        signals: observation.signals(reference),
-        volume_ml: observation.volume_ml,
-        components: observation.components,
-    };
-    let (measured_before, measured_after) = (measured(before), measured(after));
-    let estimate = |measured: &Measured| -> Option<Estimate> {
-        Some(calibration?.estimate(&measured.signals))
-    };
-    let classes = foreground_classes(network.task());
-    SubjectJudgement {
-        subject: subject.id.clone(),
-        agreement: dice(&before.labels, &after.labels, classes).unwrap_or(1.0),
-        predicted_before: estimate(&measured_before),
-        predicted_after: estimate(&measured_after),
-        before: measured_before,
-        after: measured_after,
+/// Two models' observations of a subject, and what other trainings say of it.
+struct Compared<'a> {
+    observed: [&'a Observation; 2],
+    opinions: &'a [Vec<u8>],
+}
+
+impl Compared<'_> {
+    fn judged(&self, subject: &Subject, calibration: Option<&Calibration>) -> SubjectJudgement {
+        let reference = calibration.map(|calibration| &calibration.reference);
+        let measured = self.observed.map(|observation| Measured {
+            signals: observation.signals(reference, self.opinions),
+            volume_ml: observation.volume_ml,
+            components: observation.components,
+        });
+        let [before, after] = measured;
+        let signals = (&before.signals, &after.signals);
+        let [old, new] = self.observed;
+        SubjectJudgement {
+            subject: subject.id.clone(),
+            agreement: dice(&old.labels, &new.labels, old.classes).unwrap_or(1.0),
+            predicted_before: calibration.map(|mapping| mapping.estimate(signals.0)),
+            predicted_change: calibration.map(|mapping| mapping.change(signals.0, signals.1)),
+            predicted_after: calibration
+                .map(|mapping| mapping.estimate_after(signals.0, signals.1)),
+            before,
+            after,
+        }
     }
 }
 

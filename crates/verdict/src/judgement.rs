@@ -44,6 +44,9 @@ pub struct SubjectJudgement {
     /// Predicted Dice of the source model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_before: Option<Estimate>,
+    /// Predicted change of Dice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted_change: Option<f64>,
     /// Predicted Dice of the adapted model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_after: Option<Estimate>,

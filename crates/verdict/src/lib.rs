@@ -35,8 +35,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adaptations;
 mod calibrate;
 mod calibration;
+mod change;
 mod damage;
 mod error;
 mod judge;

@@ -18,7 +18,9 @@ pub struct Observation {
     /// Labels of the sample's slices.
     pub labels: Vec<u8>,
     /// Labels of the slices that perturbations are tried on.
-    pub(crate) probed: Vec<u8>,
+    probed: Vec<u8>,
+    /// Number of foreground classes.
+    pub(crate) classes: usize,
     /// Confidences of the foreground.
     pub histogram: Histogram,
     /// Mean confidence over all pixels.
@@ -93,19 +95,21 @@ impl Observation {
             reverse: Reverse::learn(&Pixels::of(sample, labels)),
             norm_distance: norm_distance::distance(&running, &target),
             probed,
+            classes,
             labels: prediction.labels,
             re_estimated,
         })
     }
 
     /// Mean Dice with other predictions of the probed slices; none without any.
-    pub(crate) fn agreement(&self, others: &[Vec<u8>], classes: usize) -> Option<f64> {
-        let each = others.iter().map(|other| dice(&self.probed, other, classes).unwrap_or(0.0));
-        (!others.is_empty()).then(|| each.sum::<f64>() / others.len() as f64)
+    fn agreement(&self, others: &[Vec<u8>]) -> Option<f64> {
+        let of = |other: &Vec<u8>| dice(&self.probed, other, self.classes).unwrap_or(0.0);
+        (!others.is_empty()).then(|| others.iter().map(of).sum::<f64>() / others.len() as f64)
     }
 
-    /// The signals; those that compare with the source only where it is known.
-    pub fn signals(&self, reference: Option<&Reference>) -> Signals {
+    /// The signals; those that compare with the source only where it is known, and the agreement with other
+    /// trainings where `opinions` gives their labels of the probed slices.
+    pub fn signals(&self, reference: Option<&Reference>, opinions: &[Vec<u8>]) -> Signals {
         let mut signals = Signals::from([
             (Signal::ForegroundConfidence, self.foreground_confidence),
             (Signal::SoftDiceConfidence, self.soft_dice),
@@ -117,6 +121,7 @@ impl Observation {
         ]);
         signals.extend(self.consistency.gap.map(|value| (Signal::GapConsistency, value)));
         signals.extend(self.neighbours.map(|value| (Signal::NeighbourAgreement, value)));
+        signals.extend(self.agreement(opinions).map(|value| (Signal::PeerAgreement, value)));
         if let Some(reference) = reference {
             // Logarithms, so that what is absurd does not rule a linear mapping.
             let volume = reference.volume_ml.deviations(self.volume_ml).ln_1p();

@@ -2,41 +2,64 @@
 
 /// Of each column's own square sum: enough to keep columns that say the same from fighting.
 const RIDGE: f64 = 0.01;
+/// A column that spreads no more than this says nothing.
+const LEAST_SPREAD: f64 = 1e-12;
 
 /// A linear mapping of standardized columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ridge {
-    /// Mean and standard deviation of each column.
+    /// Centre and spread of each column.
     pub scale: Vec<[f64; 2]>,
     /// Weight of each standardized column.
     pub weights: Vec<f64>,
-    /// Mean of what is predicted.
+    /// What is predicted at the columns' centres.
     pub intercept: f64,
 }
 
 impl Ridge {
     /// Fits `y` to `rows` (Hoerl and Kennard 1970). A column of one value gets no weight.
     pub fn fit(rows: &[Vec<f64>], y: &[f64]) -> Self {
-        let columns = rows.first().map_or(0, Vec::len);
         let n = rows.len().max(1) as f64;
-        let scale: Vec<[f64; 2]> = (0..columns)
+        let mean = |of: &dyn Fn(usize) -> f64| (0..rows.len()).map(of).sum::<f64>() / n;
+        let scale = (0..rows.first().map_or(0, Vec::len))
             .map(|column| {
-                let mean = rows.iter().map(|row| row[column]).sum::<f64>() / n;
-                let square = rows.iter().map(|row| (row[column] - mean).powi(2)).sum::<f64>() / n;
-                [mean, square.sqrt()]
+                let centre = mean(&|row| rows[row][column]);
+                [centre, mean(&|row| (rows[row][column] - centre).powi(2)).sqrt()]
             })
             .collect();
-        let intercept = y.iter().sum::<f64>() / n;
+        Self::with(scale, mean(&|row| y[row]), rows, y, &vec![1.0; rows.len()])
+    }
+
+    /// The same without an intercept, and with a weight for each row: zeros are predicted to be zero.
+    pub fn through_origin(rows: &[Vec<f64>], y: &[f64], weights: &[f64]) -> Self {
+        let total: f64 = weights.iter().sum();
+        let square = |column: usize| {
+            rows.iter().zip(weights).map(|(row, w)| w * row[column].powi(2)).sum::<f64>() / total
+        };
+        let columns = rows.first().map_or(0, Vec::len);
+        let scale = (0..columns).map(|column| [0.0, square(column).sqrt()]).collect();
+        Self::with(scale, 0.0, rows, y, weights)
+    }
+
+    fn with(
+        scale: Vec<[f64; 2]>,
+        intercept: f64,
+        rows: &[Vec<f64>],
+        y: &[f64],
+        weights: &[f64],
+    ) -> Self {
+        let columns = scale.len();
         let mut normal = vec![vec![0.0; columns]; columns];
         let mut right = vec![0.0; columns];
-        for (row, y) in rows.iter().zip(y) {
+        for ((row, y), weight) in rows.iter().zip(y).zip(weights) {
             let row = standardized(row, &scale);
             for i in 0..columns {
-                right[i] += row[i] * (y - intercept);
-                (0..columns).for_each(|j| normal[i][j] += row[i] * row[j]);
+                right[i] += weight * row[i] * (y - intercept);
+                (0..columns).for_each(|j| normal[i][j] += weight * row[i] * row[j]);
             }
         }
-        (0..columns).for_each(|i| normal[i][i] += RIDGE * n);
+        let total = weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+        (0..columns).for_each(|i| normal[i][i] += RIDGE * total);
         Self { scale, weights: solve(normal, right), intercept }
     }
 
@@ -45,11 +68,19 @@ impl Ridge {
         let row = standardized(row, &self.scale);
         self.intercept + row.iter().zip(&self.weights).map(|(x, w)| x * w).sum::<f64>()
     }
+
+    /// What one unit of each column adds.
+    pub fn slopes(&self) -> Vec<f64> {
+        let slope = |(weight, [_, spread]): (&f64, &[f64; 2])| {
+            if *spread > LEAST_SPREAD { weight / spread } else { 0.0 }
+        };
+        self.weights.iter().zip(&self.scale).map(slope).collect()
+    }
 }
 
 fn standardized(row: &[f64], scale: &[[f64; 2]]) -> Vec<f64> {
-    let of = |(x, [mean, deviation]): (&f64, &[f64; 2])| {
-        if *deviation > 1e-12 { (x - mean) / deviation } else { 0.0 }
+    let of = |(x, [centre, spread]): (&f64, &[f64; 2])| {
+        if *spread > LEAST_SPREAD { (x - centre) / spread } else { 0.0 }
     };
     row.iter().zip(scale).map(of).collect()
 }
@@ -111,6 +142,18 @@ mod tests {
         let y: Vec<f64> = (0..10).map(f64::from).collect();
         let ridge = Ridge::fit(&rows, &y);
         assert!((ridge.weights[0] - ridge.weights[1]).abs() < 1e-9);
+    }
+
+    #[test]
+    fn through_the_origin_heavy_rows_decide() {
+        // Of two slopes, the one whose rows weigh a hundred times as much.
+        let rows: Vec<Vec<f64>> = (1..=20).map(|i| vec![f64::from(i % 10 + 1), 0.0]).collect();
+        let y: Vec<f64> = (0..20).map(|i| rows[i][0] * if i < 10 { 0.3 } else { -0.2 }).collect();
+        let weights: Vec<f64> = (0..20).map(|i| if i < 10 { 100.0 } else { 1.0 }).collect();
+        let ridge = Ridge::through_origin(&rows, &y, &weights);
+        let expected = (100.0 * 0.3 - 0.2) / 101.0 / 1.01;
+        assert!((ridge.slopes()[0] - expected).abs() < 1e-12, "{:?}", ridge.slopes());
+        assert_eq!((ridge.predict(&[0.0, 0.0]), ridge.slopes()[1]), (0.0, 0.0));
     }
 
     #[test]

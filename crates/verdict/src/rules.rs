@@ -95,12 +95,10 @@ fn calibrated(subjects: &[SubjectJudgement], calibration: &Calibration) -> Rulin
         );
         return ruling(Decision::Abstain, text);
     }
-    let (before, after) = (
-        mean(subjects, |subject| Some(subject.predicted_before.as_ref()?.score)),
-        mean(subjects, |subject| Some(subject.predicted_after.as_ref()?.score)),
-    );
-    let change = after - before;
-    let half = calibration.change_half_width(change);
+    let before = mean(subjects, |subject| Some(subject.predicted_before.as_ref()?.score));
+    let change = mean(subjects, |subject| subject.predicted_change);
+    let after = before + change;
+    let half = calibration.change_half_width(mean(subjects, |subject| Some(subject.agreement)));
     let (low, high) = (change - half, change + half);
     let decision = if high < 0.0 {
         Decision::RollBack
@@ -125,10 +123,8 @@ fn calibrated(subjects: &[SubjectJudgement], calibration: &Calibration) -> Rulin
 
 /// The signal that moved the prediction most.
 fn strongest(subjects: &[SubjectJudgement], calibration: &Calibration) -> Option<String> {
-    let effect = |column: &crate::calibration::Column| {
-        let change = change(subjects, column.signal);
-        if column.deviation > 1e-12 { column.weight * change / column.deviation } else { 0.0 }
-    };
+    let effect =
+        |column: &crate::calibration::Column| column.slope * change(subjects, column.signal);
     let columns = calibration.columns.iter().map(|column| (column.signal, effect(column)));
     let (signal, effect) = columns.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
     let words = signal.about().words;

@@ -24,7 +24,8 @@ fn subject(flip: [f64; 2], volume_ml: [f64; 2]) -> SubjectJudgement {
     SubjectJudgement {
         subject: "s".into(),
         predicted_before: Some(calibration.estimate(&before.signals)),
-        predicted_after: Some(calibration.estimate(&after.signals)),
+        predicted_change: Some(calibration.change(&before.signals, &after.signals)),
+        predicted_after: Some(calibration.estimate_after(&before.signals, &after.signals)),
         before,
         after,
         agreement: 0.9,
@@ -73,7 +74,8 @@ fn an_implausible_volume_needs_a_calibration_to_be_seen() {
 fn a_target_outside_what_was_seen_is_not_judged() {
     let mut strange = subject([0.4, 0.7], PLAUSIBLE);
     strange.after.signals.insert(Signal::NormDistance, 50.0);
-    strange.predicted_after = Some(linear().estimate(&strange.after.signals));
+    let (before, after) = (&strange.before.signals, &strange.after.signals);
+    strange.predicted_after = Some(linear().estimate_after(before, after));
     let part = "batch-norm statistics";
     check(strange, Decision::Abstain, Decision::Keep, part);
 }

@@ -91,7 +91,7 @@ fn harm_is_rolled_back_and_no_change_is_kept() {
     let config = CalibrateConfig { slices: 8, subjects: 2, seed: 5, shifts: FAMILY.to_vec() };
     let mut steps = Vec::new();
     let calibration =
-        calibrate(&model, &subjects, &CPU, &config, &mut |done, of| steps.push((done, of)))
+        calibrate(&model, &[], &subjects, &CPU, &config, &mut |done, of| steps.push((done, of)))
             .unwrap();
     assert_eq!(steps.len(), 42);
     assert_eq!(steps.last(), Some(&(42, 42)));
@@ -156,4 +156,40 @@ fn other_trainings_are_asked() {
     let [before, after] = judged(&unlike);
     assert!(before > 0.8 && after == 0.0, "{before} {after}");
     assert_eq!(judged(&model), [before; 2]);
+}
+
+#[test]
+fn a_calibration_learns_what_other_trainings_say_and_does_without() {
+    let Bench { _folder, model, subjects } = bench();
+    let peers = [damaged(&model, Damage::Noise(0.05))];
+    let config = CalibrateConfig { slices: 4, subjects: 2, seed: 5, shifts: FAMILY[..6].to_vec() };
+    let calibration = calibrate(&model, &peers, &subjects, &CPU, &config, &mut |_, _| {}).unwrap();
+    let asked = |calibration: &udas_verdict::Calibration| {
+        calibration.columns.iter().any(|column| column.signal == Signal::PeerAgreement)
+    };
+    assert!(asked(&calibration));
+    assert!(!asked(&calibration.with_peers(&[]).unwrap()));
+    // Every shift was adapted to, by one method after another.
+    let adapted = |name: &str| calibration.rows.iter().filter(|row| row.model == name).count();
+    let counts = ["tent", "self-training", "augmented-consistency"].map(adapted);
+    assert_eq!(counts, [4, 4, 4], "the model knows no class ratio, which entropy-prior needs");
+    assert!(calibration.rows.iter().filter(|row| row.model == "tent").any(|r| r.agreement < 1.0));
+
+    let noisy = damaged(&model, Damage::Noise(1.0));
+    for peers in [&peers[..], &[]] {
+        let case = Case { peers, calibration: Some(&calibration), ..case(&model, &noisy) };
+        let judgement = judge(&case, &subjects, &CPU, &mut |_| {}).unwrap();
+        assert_ne!(judgement.decision, Decision::Keep, "{:#?}", judgement.reasons);
+        let signals = &judgement.subjects[0].after.signals;
+        assert_eq!(signals.contains_key(&Signal::PeerAgreement), !peers.is_empty());
+    }
+    let strangers = [noisy];
+    let case = Case { peers: &strangers, calibration: Some(&calibration), ..case(&model, &model) };
+    let error = judge(&case, &subjects, &CPU, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("other peers"), "{error}");
+
+    let mut unfit = model.clone();
+    unfit.info.preprocessing.padding = Padding::Square { multiple: 16 };
+    let error = calibrate(&model, &[unfit], &subjects, &CPU, &config, &mut |_, _| {});
+    assert!(error.unwrap_err().to_string().contains("differ in their seeds alone"));
 }

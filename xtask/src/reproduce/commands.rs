@@ -83,11 +83,11 @@ pub struct Adaptation<'a> {
     pub seed: u64,
 }
 
-/// Learns, for a source model, what signals without labels say of the score.
+/// Learns, for a source model, what signals without labels say of the score; `peers` are its other trainings.
 pub fn calibrate(
     preset: &Preset,
     [data, domain]: [&str; 2],
-    model: &str,
+    (model, peers): (&str, &[&str]),
     seed: u64,
     out: &str,
 ) -> Step {
@@ -105,7 +105,13 @@ pub fn calibrate(
         "--seed",
         &seed,
     ];
+    let words = [&words[..], &naming(peers)].concat();
     step(Resume::StartOver, &words, &[&preset.options.calibrate])
+}
+
+/// The flag that names other trainings, if there are some.
+fn naming<'a>(peers: &[&'a str]) -> Vec<&'a str> {
+    if peers.is_empty() { Vec::new() } else { [&["--peers"], peers].concat() }
 }
 
 /// Adapts a model to a target.
@@ -173,8 +179,7 @@ pub fn judge(
     out: &str,
 ) -> Step {
     let words = ["judge", "--before", before, "--after", after, "--calibration", calibration];
-    let others = if peers.is_empty() { Vec::new() } else { [&["--peers"], peers].concat() };
-    scored(preset, &[&words[..], &others].concat(), on, out)
+    scored(preset, &[&words[..], &naming(peers)].concat(), on, out)
 }
 
 /// A command on the subjects of a domain that are scored.

@@ -79,6 +79,8 @@ pub struct Cell {
 pub const SCORES: &str = "scores.json";
 /// Name of the verdict in a judge job's folder.
 pub const JUDGEMENT: &str = "judgement.json";
+/// The same without asking the source model's other trainings.
+pub const JUDGEMENT_ALONE: &str = "judgement_alone.json";
 /// Name of the predictions in a score job's folder.
 pub const PREDICTIONS: &str = "predictions";
 /// What a run of the program leaves in its folder.
@@ -184,13 +186,14 @@ impl Grid<'_> {
             return None;
         }
         let Source { domain, seed, .. } = source;
-        let model = source.model();
+        let (model, peers) = (source.model(), source.peers());
         let id = self.id_of(Stage::Calibrate, domain, &[&format!("seed-{seed}")]);
         let path = format!("{{out}}/{id}/{CALIBRATION}");
         let on = [data.path.as_str(), domain];
-        let step = commands::calibrate(self.preset, on, &model.path, seed, &path);
+        let names: Vec<&str> = peers.iter().map(|made| made.path.as_str()).collect();
+        let step = commands::calibrate(self.preset, on, (&model.path, &names), seed, &path);
         let seconds = self.preset.cost.calibrate;
-        let needs = [data, model];
+        let needs = [&[data, model][..], &peers].concat();
         let job = self.job((id, Stage::Calibrate), vec![step], &needs, &[CALIBRATION], seconds);
         let job = plan.add(job, &data.fingerprint);
         Some(Made { path, job: Some(job), fingerprint: String::new() })
@@ -262,13 +265,17 @@ impl Grid<'_> {
         let (model, peers) = (source.model(), source.peers());
         let calibration = self.add_calibration(plan, data, source)?;
         let id = self.id_of(Stage::Judge, source.domain, place);
-        let judgement = format!("{{out}}/{id}/{JUDGEMENT}");
         let from = [&model.path, &adapted.path, &calibration.path].map(String::as_str);
+        let judged = |peers: &[&str], name: &str| {
+            let judgement = format!("{{out}}/{id}/{name}");
+            commands::judge(self.preset, from, peers, [&data.path, place[1]], &judgement)
+        };
         let names: Vec<&str> = peers.iter().map(|made| made.path.as_str()).collect();
-        let step = commands::judge(self.preset, from, &names, [&data.path, place[1]], &judgement);
-        let seconds = self.subjects() * self.preset.cost.score;
+        let steps = vec![judged(&names, JUDGEMENT), judged(&[], JUDGEMENT_ALONE)];
+        let seconds = 2.0 * self.subjects() * self.preset.cost.score;
         let needs = [&[data, model, adapted, &calibration][..], &peers].concat();
-        let job = self.job((id, Stage::Judge), vec![step], &needs, &[JUDGEMENT], seconds);
+        let outputs = [JUDGEMENT, JUDGEMENT_ALONE];
+        let job = self.job((id.clone(), Stage::Judge), steps, &needs, &outputs, seconds);
         Some(plan.add(job, &data.fingerprint))
     }
 

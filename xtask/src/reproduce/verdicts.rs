@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use udas_metrics::statistics::{Description, auroc, correlation};
 use udas_record::{Decision, Experiment, Outcome};
 
-use super::grid::{Cell, JUDGEMENT};
+use super::grid::{Cell, JUDGEMENT, JUDGEMENT_ALONE};
 use super::plan::Plan;
 use super::state::State;
 use super::table::align;
@@ -35,9 +35,11 @@ struct Case {
     target: String,
     method: String,
     seed: u64,
-    /// With the calibration, on the subjects that were scored.
+    /// With the calibration, on the subjects that were scored, the source model's other trainings being asked.
     decision: Decision,
-    /// Without one, by the run itself, on the subjects it adapted to.
+    /// The same without asking them.
+    alone: Decision,
+    /// Without a calibration, by the run itself, on the subjects it adapted to.
     uncalibrated: Option<Decision>,
     /// What the run's stop rule watches, first and last.
     watched: Option<[f64; 2]>,
@@ -49,10 +51,26 @@ struct Case {
 struct Subject {
     name: String,
     dice: [f64; 2],
-    predicted: Option<[f64; 2]>,
+    predicted: Option<Predicted>,
+    predicted_alone: Option<Predicted>,
     agreement: f64,
     signals: [BTreeMap<String, f64>; 2],
 }
+
+/// What the verdict predicts of a subject's Dice.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Predicted {
+    after: f64,
+    change: f64,
+}
+
+type Prediction = fn(&Subject) -> Option<Predicted>;
+
+/// The two predictions of a subject, in words.
+const PREDICTED: [(&str, Prediction); 2] = [
+    ("other trainings asked", |subject| subject.predicted),
+    ("alone", |subject| subject.predicted_alone),
+];
 
 /// What the labels say of an adaptation.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,8 +94,15 @@ struct Judged {
     before: Measured,
     after: Measured,
     agreement: f64,
-    predicted_before: Option<Estimate>,
     predicted_after: Option<Estimate>,
+    predicted_change: Option<f64>,
+}
+
+impl Judged {
+    fn predicted(&self) -> Option<Predicted> {
+        let (after, change) = (self.predicted_after.as_ref()?.score, self.predicted_change?);
+        Some(Predicted { after, change })
+    }
 }
 
 #[derive(Deserialize)]
@@ -99,7 +124,7 @@ pub fn gather(cells: &[Cell], plan: &Plan, experiment: &Experiment) -> Result<Op
         if state.finished(&plan.jobs[judge]).is_none() {
             continue;
         }
-        let path = plan.out.join(&plan.jobs[judge].id).join(JUDGEMENT);
+        let folder = plan.out.join(&plan.jobs[judge].id);
         let same = |outcome: &&Outcome| {
             outcome.source == cell.source
                 && outcome.target == cell.target
@@ -107,7 +132,8 @@ pub fn gather(cells: &[Cell], plan: &Plan, experiment: &Experiment) -> Result<Op
                 && outcome.seed == cell.seed
         };
         if let Some(outcome) = experiment.outcomes.iter().find(same) {
-            cases.push(Case::new(outcome, read(&path)?, experiment));
+            let judgements = (read(&folder.join(JUDGEMENT))?, read(&folder.join(JUDGEMENT_ALONE))?);
+            cases.push(Case::new(outcome, judgements, experiment));
         }
     }
     Ok((!cases.is_empty()).then_some(Study { cases }))
@@ -119,7 +145,11 @@ fn read(path: &Path) -> Result<Judgement> {
 }
 
 impl Case {
-    fn new(outcome: &Outcome, judgement: Judgement, experiment: &Experiment) -> Self {
+    fn new(
+        outcome: &Outcome,
+        (judgement, alone): (Judgement, Judgement),
+        experiment: &Experiment,
+    ) -> Self {
         let classes = &experiment.data.classes;
         let columns: Vec<_> =
             classes.iter().filter_map(|class| outcome.column(&class.label, METRIC)).collect();
@@ -131,12 +161,12 @@ impl Case {
             let after = mean(columns.iter().filter_map(|column| of(&column.after)).collect())?;
             Some([before, after])
         };
-        let subject = |judged: Judged| {
-            let predicted = judged.predicted_before.zip(judged.predicted_after);
+        let subject = |(judged, alone): (Judged, Judged)| {
             Some(Subject {
                 dice: truth(&judged.subject)?,
+                predicted: judged.predicted(),
+                predicted_alone: alone.predicted(),
                 name: judged.subject,
-                predicted: predicted.map(|(before, after)| [before.score, after.score]),
                 agreement: judged.agreement,
                 signals: [judged.before.signals, judged.after.signals],
             })
@@ -148,9 +178,15 @@ impl Case {
             method: outcome.method.clone(),
             seed: outcome.seed,
             decision: judgement.decision,
+            alone: alone.decision,
             uncalibrated: outcome.verdict.as_ref().map(|verdict| verdict.decision),
             watched: outcome.score_before.zip(last).map(|(first, last)| [first, last]),
-            subjects: judgement.subjects.into_iter().filter_map(subject).collect(),
+            subjects: judgement
+                .subjects
+                .into_iter()
+                .zip(alone.subjects)
+                .filter_map(subject)
+                .collect(),
         }
     }
 
@@ -186,11 +222,20 @@ impl Study {
              than {COUNTS}):\n",
             self.cases.len()
         );
-        let calibrated = self.confusion(|case| Some(case.decision));
-        let _ = write!(text, "\nwith a calibration\n{}", align(&calibrated));
-        let uncalibrated = self.confusion(|case| case.uncalibrated);
-        let _ =
-            write!(text, "\nby rules alone, on the subjects adapted to\n{}", align(&uncalibrated));
+        let tables = [
+            (
+                "with a calibration, other trainings asked",
+                self.confusion(|case| Some(case.decision)),
+            ),
+            ("with a calibration alone", self.confusion(|case| Some(case.alone))),
+            (
+                "by rules alone, on the subjects adapted to",
+                self.confusion(|case| case.uncalibrated),
+            ),
+        ];
+        for (title, table) in tables {
+            let _ = write!(text, "\n{title}\n{}", align(&table));
+        }
         let _ = write!(text, "\n{}", self.prediction());
         let _ = write!(
             text,
@@ -218,10 +263,9 @@ impl Study {
     /// Predicted Dice after adaptation beside the true one, over cases and subjects.
     fn prediction(&self) -> String {
         let subjects = || self.cases.iter().flat_map(|case| &case.subjects);
-        let pairs = |of: fn([f64; 2]) -> f64| -> Vec<[f64; 2]> {
-            subjects()
-                .filter_map(|subject| Some([of(subject.predicted?), of(subject.dice)]))
-                .collect()
+        let pairs = |of: Prediction, said: fn(Predicted) -> f64, truth: fn([f64; 2]) -> f64| {
+            let pair = |subject: &Subject| Some([said(of(subject)?), truth(subject.dice)]);
+            subjects().filter_map(pair).collect::<Vec<_>>()
         };
         let said = |name: &str, pairs: &[[f64; 2]]| {
             let errors: Vec<f64> = pairs.iter().map(|[said, truth]| (said - truth).abs()).collect();
@@ -232,8 +276,16 @@ impl Study {
                 pairs.len()
             )
         };
-        said("predicted Dice after adaptation", &pairs(|[_, after]| after))
-            + &said("predicted change of Dice", &pairs(difference))
+        PREDICTED
+            .iter()
+            .map(|(words, of)| {
+                let name = |what: &str| format!("predicted {what}, {words}");
+                said(
+                    &name("Dice after adaptation"),
+                    &pairs(*of, |said| said.after, |[_, after]| after),
+                ) + &said(&name("change of Dice"), &pairs(*of, |said| said.change, difference))
+            })
+            .collect()
     }
 
     fn ranking(&self) -> Vec<Vec<String>> {
@@ -248,7 +300,9 @@ impl Study {
             let cells = [self.auroc_of_cases(|case| case.mean(of)), self.auroc_of_subjects(of)];
             rows.push(std::iter::once(name.to_string()).chain(cells.map(shown)).collect());
         };
-        row("predicted change", &|subject| Some(difference(subject.predicted?)));
+        for (words, of) in PREDICTED {
+            row(&format!("predicted change, {words}"), &|subject| Some(of(subject)?.change));
+        }
         row("agreement of masks before and after", &|subject| Some(subject.agreement));
         for name in names {
             row(name, &|subject| {
@@ -291,10 +345,12 @@ mod tests {
 
     fn case(decision: Decision, dice: [f64; 2], predicted: [f64; 2]) -> Case {
         let signals = |value: f64| BTreeMap::from([("flip".to_string(), value)]);
+        let predicted = Predicted { after: predicted[1], change: difference(predicted) };
         let subject = Subject {
             name: "s".into(),
             dice,
             predicted: Some(predicted),
+            predicted_alone: Some(predicted),
             agreement: 1.0,
             // A signal that rises whatever happens.
             signals: [signals(0.1), signals(0.2)],
@@ -305,6 +361,7 @@ mod tests {
             method: "m".into(),
             seed: 0,
             decision,
+            alone: decision,
             uncalibrated: Some(Decision::Abstain),
             watched: Some([0.1, 0.9 - dice[1]]),
             subjects: vec![subject],
@@ -328,7 +385,7 @@ mod tests {
         };
         assert_eq!(line("helped"), ["0", "0", "1"]);
         assert_eq!(line("harmed"), ["1", "0", "0"]);
-        assert_eq!(line("predicted change  ")[..2], ["1.000", "1.000"]);
+        assert_eq!(line("predicted change, alone")[..2], ["1.000", "1.000"]);
         assert_eq!(line("flip")[..2], ["0.500", "0.500"]);
         // What the stop rule watches rises most where the harm is largest.
         assert_eq!(line("change of what")[..2], ["-", "0.000"]);
