@@ -120,6 +120,55 @@ fn frozen_parts(chain: &Chain, state: &StateDict, map: &Tensor, mode: NormMode, 
     }
 }
 
+/// A map that is added while a chain stores its result changes nothing but the time.
+#[test]
+fn a_map_that_is_added_has_the_sums_values_and_gradients() {
+    let unit = || UnitSpec::conv1x1("conv", 3, 3);
+    let second = || UnitSpec::conv3x3("second", 3, 3).after_norm_relu("norm2");
+    let chains = [
+        vec![Layer::Unit(unit().with_bias())],
+        vec![Layer::Unit(unit().after_norm_relu("norm").with_bias())],
+        vec![Layer::Unit(unit()), Layer::Unit(second())],
+        // These cannot add while they store.
+        vec![Layer::Unit(unit().then_relu())],
+        vec![Layer::Residual(unit().after_norm_relu("norm"), second())],
+    ];
+    for (layers, mode) in chains.into_iter().flat_map(|layers| MODES.map(|m| (layers.clone(), m))) {
+        let chain = Chain::new(layers);
+        let mut parameters =
+            Parameters::new(&chain.entries(), &state(&chain.entries()), &Device::Cpu).unwrap();
+        for trainable in [true, false] {
+            parameters.set_trainable(|_| trainable);
+            let results = [true, false].map(|fused| {
+                let [map, other] =
+                    [99, 97].map(|seed| Var::from_tensor(&noise(&[2, 6, 10, 3], seed)).unwrap());
+                let x = if trainable { map.as_tensor().clone() } else { map.as_detached_tensor() };
+                let y = if fused {
+                    chain.forward_plus(&parameters, &x, other.as_tensor(), mode).unwrap()
+                } else {
+                    (chain.forward(&parameters, &x, mode).unwrap() + other.as_tensor()).unwrap()
+                };
+                let r = noise(y.dims(), 98);
+                let store = (&y * &r).unwrap().sum_all().unwrap().backward().unwrap();
+                let weights = parameters.trainable().into_iter().map(|(_, var)| var);
+                let vars = [map, other].into_iter().chain(weights);
+                let gradients = vars.map(|var| store.get(var.as_tensor()).map(values)).collect();
+                (values(&y), gradients)
+            });
+            let [fused, summed]: [(Vec<f32>, Vec<Option<Vec<f32>>>); 2] = results;
+            assert_eq!(fused, summed);
+            assert_eq!(fused.1[0].is_some(), trainable);
+            assert!(fused.1[1].is_some());
+        }
+        let (map, other) = (noise(&[2, 6, 10, 3], 1), noise(&[2, 6, 5, 3], 1));
+        assert!(chain.forward_plus(&parameters, &map, &other, mode).is_err(), "another shape");
+    }
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
 const MODES: [NormMode; 2] = [NormMode::Running, NormMode::Batch(RunningUpdate::Keep)];
 
 #[test]

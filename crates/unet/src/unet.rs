@@ -116,32 +116,32 @@ impl UNet {
             let map = stage.forward(&self.parameters, features.deepest()?, mode)?;
             features.0.push(map);
         }
-        let map = match self.decode(&features, mode)?.into_iter().next() {
-            Some((skip, up)) => (up + skip)?,
-            None => features.deepest()?.clone(),
-        };
+        let mut map = features.deepest()?.clone();
+        for stage in (0..STAGES - 1).rev() {
+            map = self.decode(stage, &features.0[stage], &map, mode)?;
+        }
         let logits = self.layers.out.forward(&self.parameters, &map, mode)?;
         Ok(layout::to_channels_first(&logits)?)
     }
 
-    /// For each shortcut, stage 0 first: its output, and what comes up to it from below. The sum of the
-    /// two is what goes on upwards.
+    /// One step of the way up, to stage 0 to 2: the map `below`, of the stage after it, is brought to this stage's
+    /// size, and the stage's own features come `across` and are added.
     ///
     /// # Errors
-    /// When the features do not reach down to the last stage.
-    pub fn decode(&self, features: &Features, mode: NormMode) -> Result<Vec<(Tensor, Tensor)>> {
-        let mut map = features.deepest()?.clone();
-        let mut pairs = Vec::with_capacity(STAGES - 1);
-        for stage in (0..STAGES - 1).rev() {
-            let up = self.layers.ups[stage].forward(&self.parameters, &map, mode)?;
-            let skip = &features.0[stage];
-            let skip = self.layers.shortcuts[stage].forward(&self.parameters, skip, mode)?;
-            if stage > 0 {
-                map = (&up + &skip)?;
-            }
-            pairs.push((skip, up));
-        }
-        pairs.reverse();
-        Ok(pairs)
+    /// When there is no such stage, or the maps are not of such sizes.
+    pub fn decode(
+        &self,
+        stage: usize,
+        across: &Tensor,
+        below: &Tensor,
+        mode: NormMode,
+    ) -> Result<Tensor> {
+        let (Some(up), Some(shortcut)) =
+            (self.layers.ups.get(stage), self.layers.shortcuts.get(stage))
+        else {
+            return Err(candle_core::Error::Msg(format!("no way up to stage {stage}")).into());
+        };
+        let up = up.forward(&self.parameters, below, mode)?;
+        shortcut.forward_plus(&self.parameters, across, &up, mode)
     }
 }

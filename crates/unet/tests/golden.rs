@@ -134,13 +134,14 @@ fn stages(unet: &UNet, tensors: &StateDict) {
     }
     let logits = unet.forward(input, NormMode::Running).unwrap();
     assert_close("eval.logits", &logits, &tensors["eval.logits"]);
-    // What lies between: the decoder's inputs are skips added to what comes from below.
-    let decoded = unet.decode(&features, NormMode::Running).unwrap();
-    for (stage, (skip, up)) in decoded.iter().enumerate() {
-        let skip = layout::to_channels_first(skip).unwrap();
-        let up = layout::to_channels_first(up).unwrap();
-        assert_close(&format!("skip{stage}"), &skip, &tensors[&format!("eval.skip{stage}")]);
-        assert_close(&format!("x{stage}_up"), &up, &tensors[&format!("eval.x{stage}_up")]);
+    // What lies between: on the way up, skips are added to what comes from below.
+    let mut map = features.last().unwrap().clone();
+    for (stage, across) in features.stages().iter().enumerate().take(3).rev() {
+        map = unet.decode(stage, across, &map, NormMode::Running).unwrap();
+        let [skip, up] = ["eval.skip{}", "eval.x{}_up"]
+            .map(|name| &tensors[&name.replace("{}", &stage.to_string())]);
+        let found = layout::to_channels_first(&map).unwrap();
+        assert_close(&format!("way up to stage {stage}"), &found, &(skip + up).unwrap());
     }
 }
 

@@ -11,7 +11,7 @@ pub use spec::{Layer, UnitSpec};
 
 use crate::{Entry, NormMode, Parameters, Result, batch_norm};
 use candle_core::{DType, Tensor};
-use op::{ChainOp, Packing};
+use op::{ChainOp, ChainPlusOp, Packing};
 use spec::Step;
 use std::sync::Arc;
 use udas_kernels::Moments;
@@ -39,10 +39,38 @@ impl Chain {
     /// # Errors
     /// When `parameters` lacks an entry or shapes do not fit.
     pub fn forward(&self, parameters: &Parameters, map: &Tensor, mode: NormMode) -> Result<Tensor> {
+        self.run(parameters, map, None, mode)
+    }
+
+    /// The chain's result plus `other`, a map of its shape.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn forward_plus(
+        &self,
+        parameters: &Parameters,
+        map: &Tensor,
+        other: &Tensor,
+        mode: NormMode,
+    ) -> Result<Tensor> {
+        match self.steps.last() {
+            Some(step) if step.can_add() => self.run(parameters, map, Some(other), mode),
+            _ => Ok((self.forward(parameters, map, mode)? + other)?),
+        }
+    }
+
+    fn run(
+        &self,
+        parameters: &Parameters,
+        map: &Tensor,
+        other: Option<&Tensor>,
+        mode: NormMode,
+    ) -> Result<Tensor> {
         let (result, moments) = if map.device().is_cpu() && map.dtype() == DType::F32 {
-            self.fused(parameters, map, mode)?
+            self.fused(parameters, map, other, mode)?
         } else {
-            composed::forward(&self.steps, parameters, map, mode)?
+            let (result, moments) = composed::forward(&self.steps, parameters, map, mode)?;
+            (other.map_or(Ok(result.clone()), |other| result + other)?, moments)
         };
         if let NormMode::Batch(update) = mode {
             let norms = self.steps.iter().filter_map(Step::norm);
@@ -71,12 +99,17 @@ impl Chain {
         &self,
         parameters: &Parameters,
         map: &Tensor,
+        other: Option<&Tensor>,
         mode: NormMode,
     ) -> Result<(Tensor, Vec<Moments>)> {
         let (packed, packing) = Packing::collect(&self.steps, parameters)?;
         let op = ChainOp::new(self.steps.clone(), packing, parameters, &packed, mode, map)?;
         let moments = op.moments();
-        let result = map.contiguous()?.apply_op2(&packed, op)?;
+        let map = map.contiguous()?;
+        let result = match other {
+            Some(other) => map.apply_op3(&packed, &other.contiguous()?, ChainPlusOp(op))?,
+            None => map.apply_op2(&packed, op)?,
+        };
         let moments = std::mem::take(&mut *moments.lock().unwrap_or_else(|e| e.into_inner()));
         Ok((result, moments))
     }

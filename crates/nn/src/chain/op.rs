@@ -1,7 +1,7 @@
 //! The fused execution of a chain as one candle operation over the kernels.
 use super::spec::{After, Bias, Skip, Step, StepKind, UnitSpec};
 use crate::{NormMode, Parameters, Result, batch_norm};
-use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Storage, Tensor, bail};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -178,6 +178,7 @@ impl ChainOp {
         x: &[f32],
         input: MapShape,
         packed: &[f32],
+        other: Option<&[f32]>,
     ) -> CandleResult<(Vec<f32>, MapShape)> {
         let shapes = self.shapes(input)?;
         let mut tape = Tape { norms: Vec::new(), maps: Vec::new() };
@@ -191,8 +192,12 @@ impl ChainOp {
                 (StepKind::Norm { .. }, Some(norm)) => norm_forward(map, shapes[index], norm),
                 (StepKind::Norm { .. }, None) => bail!("a norm step without its statistics"),
                 (StepKind::Unit(spec), norm) => {
-                    let skip = (step.skip == Skip::Closes)
-                        .then(|| if index == 1 { x } else { tape.maps[index - 2].as_slice() });
+                    let skip = match step.skip {
+                        Skip::Closes if index == 1 => Some(x),
+                        Skip::Closes => Some(tape.maps[index - 2].as_slice()),
+                        _ if index + 1 == self.steps.len() => other,
+                        _ => None,
+                    };
                     let unit = self.unit(index, spec, shapes[index], norm.as_ref(), packed, skip);
                     let (out, moments) = unit_forward(&unit, map, self.gather_after(index));
                     gathered = moments;
@@ -341,25 +346,20 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> CandleResult<&'a [f32
     }
 }
 
-impl CustomOp2 for ChainOp {
-    fn name(&self) -> &'static str {
-        "chain"
-    }
-
-    fn cpu_fwd(
+impl ChainOp {
+    fn forward(
         &self,
-        map: &CpuStorage,
-        map_layout: &Layout,
-        packed: &CpuStorage,
-        packed_layout: &Layout,
+        [map, packed]: [(&CpuStorage, &Layout); 2],
+        other: Option<&[f32]>,
     ) -> CandleResult<(CpuStorage, Shape)> {
-        let input = map_shape(map_layout.shape())?;
-        let (x, packed) = (values(map, map_layout)?, values(packed, packed_layout)?);
-        let (y, MapShape { n, h, w, c }) = on_pool(|| self.run(x, input, packed))?;
+        let input = map_shape(map.1.shape())?;
+        let (x, packed) = (values(map.0, map.1)?, values(packed.0, packed.1)?);
+        let (y, MapShape { n, h, w, c }) = on_pool(|| self.run(x, input, packed, other))?;
         Ok((CpuStorage::F32(y), (n, h, w, c).into()))
     }
 
-    fn bwd(
+    /// Gradients of the map and of the packed weights, where they are wanted.
+    fn backward(
         &self,
         map: &Tensor,
         packed: &Tensor,
@@ -381,5 +381,74 @@ impl CustomOp2 for ChainOp {
             .then(|| Tensor::from_vec(dpacked, packed.shape(), packed.device()))
             .transpose()?;
         Ok((dx, dpacked))
+    }
+}
+
+impl CustomOp2 for ChainOp {
+    fn name(&self) -> &'static str {
+        "chain"
+    }
+
+    fn cpu_fwd(
+        &self,
+        map: &CpuStorage,
+        map_layout: &Layout,
+        packed: &CpuStorage,
+        packed_layout: &Layout,
+    ) -> CandleResult<(CpuStorage, Shape)> {
+        self.forward([(map, map_layout), (packed, packed_layout)], None)
+    }
+
+    fn bwd(
+        &self,
+        map: &Tensor,
+        packed: &Tensor,
+        result: &Tensor,
+        grad: &Tensor,
+    ) -> CandleResult<(Option<Tensor>, Option<Tensor>)> {
+        self.backward(map, packed, result, grad)
+    }
+}
+
+/// A chain whose result is added to a third argument while it is stored; its last step is one that can.
+pub(super) struct ChainPlusOp(pub ChainOp);
+
+impl CustomOp3 for ChainPlusOp {
+    fn name(&self) -> &'static str {
+        "chain-plus"
+    }
+
+    fn cpu_fwd(
+        &self,
+        map: &CpuStorage,
+        map_layout: &Layout,
+        packed: &CpuStorage,
+        packed_layout: &Layout,
+        other: &CpuStorage,
+        other_layout: &Layout,
+    ) -> CandleResult<(CpuStorage, Shape)> {
+        let shapes = self.0.shapes(map_shape(map_layout.shape())?)?;
+        let result = shapes[shapes.len() - 1];
+        if map_shape(other_layout.shape())? != result {
+            bail!("a chain's result {result:?} cannot be added to {:?}", other_layout.shape());
+        }
+        let added = values(other, other_layout)?;
+        self.0.forward([(map, map_layout), (packed, packed_layout)], Some(added))
+    }
+
+    fn bwd(
+        &self,
+        map: &Tensor,
+        packed: &Tensor,
+        other: &Tensor,
+        result: &Tensor,
+        grad: &Tensor,
+    ) -> CandleResult<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        // Where only what is added has a gradient, the forward pass has kept nothing.
+        let (map, packed) = match self.0.recording {
+            Recording::On => self.0.backward(map, packed, result, grad)?,
+            Recording::Off => (None, None),
+        };
+        Ok((map, packed, other.track_op().then(|| grad.clone())))
     }
 }

@@ -156,6 +156,13 @@ impl Step {
         steps
     }
 
+    /// Whether another map can be added while the result is stored.
+    pub fn can_add(&self) -> bool {
+        let unrectified =
+            matches!(&self.kind, StepKind::Unit(unit) if unit.after == After::Nothing);
+        unrectified && self.skip != Skip::Closes
+    }
+
     /// Name of the batch norm on the step's input and its channels.
     pub fn norm(&self) -> Option<(&str, usize)> {
         match &self.kind {
