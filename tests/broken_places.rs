@@ -191,6 +191,40 @@ fn a_full_disk_ends_the_run_and_with_more_room_it_goes_on() {
     }
 }
 
+/// As a kernel does with a disk that fails: at once, whoever has files open.
+#[test]
+fn a_disk_that_turns_read_only_ends_the_run_and_once_repaired_it_goes_on() {
+    let bench = phantom();
+    let line = train(16);
+    bench.succeed(&format!("{line} --out whole"));
+    let script = format!(
+        "truncate -s 32M image && mkfs.ext4 -q -F image && mkdir disk || exit 99
+        mount -o loop,errors=remount-ro image disk || exit 99
+        trigger=/sys/fs/ext4/$(basename \"$(losetup -n -O NAME -j image)\")/trigger_fs_error
+        test -w $trigger || exit 99
+        $UDAS {line} --out disk/run & run=$!
+        while [ ! -e disk/run/state.safetensors ]; do kill -0 $run || break; sleep 0.01; done
+        echo 1 >$trigger
+        wait $run; code=$?
+        umount disk
+        fsck.ext4 -fy image >fsck 2>&1
+        mount -o loop image disk && $UDAS {line} --out disk/run --resume 2>again
+        cp -r disk/run run; umount disk
+        exit $code"
+    );
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &script]).env("UDAS", env!("CARGO_BIN_EXE_udas"));
+    let output = command.current_dir(bench.folder.path()).output();
+    let Some(output) = output.ok().filter(|_| bench.path("run").exists()) else {
+        eprintln!("skipped: a disk that fails takes root, loop devices and mkfs.ext4");
+        return;
+    };
+    ends(&output, 1, &["error: disk/run/", "ead-only file", "may the folder be written?"]);
+    let again = std::fs::read_to_string(bench.path("again")).unwrap();
+    assert!(!again.contains("epoch 1/16"), "it began anew:\n{again}");
+    same(&bench.path("whole"), &bench.path("run"));
+}
+
 #[test]
 fn every_command_says_that_the_disk_is_full_and_leaves_no_part_of_a_file() {
     let bench = phantom();

@@ -152,13 +152,13 @@ fn a_map_that_is_added_has_the_sums_values_and_gradients() {
                 let store = (&y * &r).unwrap().sum_all().unwrap().backward().unwrap();
                 let weights = parameters.trainable().into_iter().map(|(_, var)| var);
                 let vars = [map, other].into_iter().chain(weights);
-                let gradients = vars.map(|var| store.get(var.as_tensor()).map(values)).collect();
-                (values(&y), gradients)
+                let gradients = vars.map(|var| store.get(var.as_tensor()).map(values));
+                (values(&y), gradients.collect::<Vec<_>>())
             });
-            let [fused, summed]: [(Vec<f32>, Vec<Option<Vec<f32>>>); 2] = results;
-            assert_eq!(fused, summed);
-            assert_eq!(fused.1[0].is_some(), trainable);
-            assert!(fused.1[1].is_some());
+            let [(fused, gradients), (summed, expected)] = results;
+            assert_eq!((&fused, &gradients), (&summed, &expected));
+            assert_eq!(gradients[0].is_some(), trainable);
+            assert!(gradients[1].is_some());
         }
         let (map, other) = (noise(&[2, 6, 10, 3], 1), noise(&[2, 6, 5, 3], 1));
         assert!(chain.forward_plus(&parameters, &map, &other, mode).is_err(), "another shape");
