@@ -78,6 +78,12 @@ fn harm_is_rolled_back_to_the_source_model_as_it_was() {
     let bytes = |name: &str| std::fs::read(bench.path(name)).unwrap();
     assert_eq!(bytes("ad/model.safetensors"), bytes("src/model.safetensors"));
     assert_ne!(bytes("ad/rejected.safetensors"), bytes("src/model.safetensors"));
+    assert!(bench.path("ad/rejected-patch.safetensors").exists());
+    assert!(!bench.path("ad/patch.safetensors").exists(), "nobody applies it by mistake");
+    // The page says it too.
+    bench.succeed("report ad --out page");
+    let page = std::fs::read_to_string(bench.path("page/index.html")).unwrap();
+    assert!(page.contains("roll back to the source model") && page.contains("was rolled back"));
     // Asked again, by a script that did not look, it says the same.
     bench.fail("adapt --resume --out ad", 4, &["is done already", "rolled back"]);
 }
@@ -106,10 +112,148 @@ fn a_calibration_that_does_not_fit_is_refused_before_the_work() {
     for peers in ["", "--peers other"] {
         bench.succeed(&format!("{} {peers}", named("p.json")));
     }
-    bench.fail(&format!("{} --peers src", named("p.json")), 3, &["other peers", "give the same"]);
+    bench.succeed(
+        "train --data ph --domain GE_3 --filters 2 --batch-size 8 --epochs 1 --seed 6 --out third",
+    );
+    bench.fail(&format!("{} --peers third", named("p.json")), 3, &["other peers", "give the same"]);
     // One that merely lies beside the model is no reason to stop.
     std::fs::write(bench.path("src/calibration.json"), "{}").unwrap();
     bench.succeed(line);
+}
+
+#[test]
+fn a_run_that_is_done_is_not_taken_for_another() {
+    let bench = Bench::trained();
+    let adabn = "adapt --model src --data ph --domain Siemens_15 --method adabn --batch-size 8 --on-harm keep";
+    bench.succeed(&format!("{adabn} --out ad"));
+    let again = |line: &str| format!("{line} --out ad --resume");
+    bench.succeed(&again(adabn));
+    for (old, new, part) in [
+        ("--method adabn", "--method tent", "--method"),
+        ("Siemens_15", "GE_3", "--domain"),
+        ("--batch-size 8", "--batch-size 4", "--batch-size"),
+    ] {
+        let line = again(adabn).replace(old, new);
+        bench.fail(&line, 2, &[part, "choose another --out"]);
+    }
+    bench.succeed(
+        "train --data ph --domain GE_3 --filters 2 --batch-size 8 --epochs 1 --seed 5 --out other",
+    );
+    let line = again(adabn).replace("--model src", "--model other");
+    bench.fail(&line, 2, &["other/model.safetensors", "give the same model"]);
+}
+
+#[test]
+fn what_failed_before_its_first_epoch_can_be_put_right() {
+    let bench = Bench::trained();
+    let line = "train --data ph --domain GE_3 --filters 2 --batch-size 8 --epochs 1 --out run";
+    let mask = bench.path("ph/Silver-standard/GE_3");
+    let mask = std::fs::read_dir(mask).unwrap().next().unwrap().unwrap().path();
+    let good = std::fs::read(&mask).unwrap();
+    std::fs::write(&mask, &good[..good.len() / 2]).unwrap();
+    assert!(!bench.run(line).status.success());
+    std::fs::write(&mask, &good).unwrap();
+    bench.succeed(line);
+    bench.fail(line, 2, &["holds a run already"]);
+    bench.fail(
+        "adapt --model src --data ph --domain Siemens_15 --method mean-teacher --out mt",
+        2,
+        &["--source-data DIR"],
+    );
+    assert!(!bench.path("mt").exists());
+}
+
+#[test]
+fn images_are_not_overwritten_and_masks_among_them_are_left_out() {
+    let bench = Bench::trained();
+    bench.succeed("predict --model src --data ph --domain GE_3 --out masks");
+    std::fs::create_dir(bench.path("mix")).unwrap();
+    for entry in std::fs::read_dir(bench.path("ph/Original/GE_3")).unwrap() {
+        let image = entry.unwrap().path();
+        let name = image.file_name().unwrap().to_str().unwrap().to_owned();
+        std::fs::copy(&image, bench.path("mix").join(&name)).unwrap();
+        let mask = name.replace(".nii", "_seg.nii");
+        std::fs::copy(bench.path("masks").join(&name), bench.path("mix").join(mask)).unwrap();
+    }
+    let output = bench.run("predict --model src --images mix --out out");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("_seg.nii.gz: looks like a mask") && said.contains("2 such files"),
+        "{said}"
+    );
+    assert!(String::from_utf8_lossy(&output.stdout).contains("2 masks written"));
+    let read = || {
+        let mut files: Vec<_> =
+            std::fs::read_dir(bench.path("mix")).unwrap().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        files.into_iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>()
+    };
+    let before = read();
+    for line in ["--out mix", "--out mix --overwrite", "--out out/../mix --overwrite"] {
+        let line = format!("predict --model src --images mix {line}");
+        bench.fail(&line, 2, &["is an image that is read", "choose another --out"]);
+    }
+    assert_eq!(before, read());
+}
+
+#[test]
+fn a_checkpoint_that_does_not_describe_itself_is_said_to_and_can_be_described() {
+    let bench = Bench::trained();
+    bench.succeed("train --data ph --domain GE_3 --filters 2 --batch-size 8 --epochs 1 --plane axial --intensity z-score --out za");
+    bench.succeed("convert za/model.safetensors za.pth");
+    let on = "--images ph/Original/GE_3";
+    let guessed = bench.run(&format!("predict --model za.pth {on} --out guessed"));
+    let said = String::from_utf8_lossy(&guessed.stderr).into_owned();
+    for part in
+        ["za.pth: does not say how volumes are prepared", "sagittal", "min-max", "udas convert"]
+    {
+        assert!(said.contains(part), "no {part:?} in\n{said}");
+    }
+    let sight = "--plane axial --intensity z-score";
+    bench.succeed(&format!("convert za.pth described.safetensors {sight}"));
+    bench.succeed(&format!("predict --model za.pth {on} {sight} --out by_flags"));
+    let output = bench.run(&format!("predict --model described.safetensors {on} --out described"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && !said.contains("does not say"), "{said}");
+    let masks = |folder: &str| {
+        let mut names: Vec<_> =
+            std::fs::read_dir(bench.path(folder)).unwrap().map(|e| e.unwrap().path()).collect();
+        names.retain(|path| path.to_string_lossy().ends_with(".nii.gz"));
+        names.sort();
+        names.into_iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>()
+    };
+    assert!(masks("by_flags") == masks("described") && masks("guessed") != masks("described"));
+}
+
+#[test]
+fn models_that_are_judged_are_no_peers_and_before_comes_before_after() {
+    let bench = Bench::trained();
+    bench.succeed("adapt --model src --data ph --domain Siemens_15 --method adabn --batch-size 8 --on-harm keep --out ad");
+    let on = "--data ph --domain Siemens_15";
+    for peer in ["src", "ad"] {
+        let line = format!("judge --before src --after ad {on} --peers {peer}");
+        bench.fail(&line, 3, &[peer, "no other training"]);
+    }
+    bench.succeed("train --data ph --domain GE_3 --filters 2 --batch-size 8 --epochs 1 --plane axial --out axial");
+    let line = format!("judge --before src --after ad {on} --peers axial");
+    bench.fail(&line, 3, &["--peers axial", "other slices"]);
+    let line = format!("judge --before ad --after src {on}");
+    bench.fail(&line, 2, &["was adapted from src", "exchange"]);
+}
+
+#[test]
+fn predictions_that_are_not_there_are_not_scored() {
+    let bench = Bench::trained();
+    bench.fail(
+        "evaluate --predictions nothing --labels ph/Silver-standard/GE_3 --out e.json",
+        3,
+        &["nothing: holds no predictions"],
+    );
+    bench.succeed("predict --model src --data ph --domain GE_3 --out masks");
+    let text = bench.succeed(
+        "evaluate --predictions masks --labels ph/Silver-standard/GE_3 --subjects 2 --out e.json",
+    );
+    assert!(text.starts_with("1 subjects"), "{text}");
 }
 
 #[test]

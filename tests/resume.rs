@@ -94,6 +94,22 @@ fn train_head_and_adapt_go_on_to_the_same_bits() {
 }
 
 #[test]
+fn fewer_epochs_than_are_done_are_refused() {
+    let bench = Bench::new();
+    bench.succeed("phantom --task head --out ph --domain GE_3 --subjects 1 --matrix 32");
+    let line = "train --data ph --domain GE_3 --filters 2 --batch-size 8 --out run";
+    let mut run = bench.command(&format!("{line} --epochs 10000")).spawn().unwrap();
+    let done = || read_events(&bench.path("run")).unwrap_or_default();
+    while done().iter().filter(|event| matches!(event, Event::Epoch(_))).count() < 3 {
+        assert!(run.try_wait().unwrap().is_none(), "the run has ended");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    bench.fail(&format!("{line} --epochs 2 --resume"), 2, &["--epochs 2", "are done already"]);
+}
+
+#[test]
 fn a_folder_in_use_is_refused() {
     let bench = Bench::new();
     bench.succeed("phantom --task head --out ph --domain GE_3 --subjects 2 --matrix 48");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use udas_data::Subject;
+use udas_data::{Intensity, Preprocessing, Subject};
 use udas_model::ModelFile;
 use udas_record::{Decision, Event};
 use udas_verdict::{CALIBRATION_FILE, Calibration, Case, Estimate, Judgement, judge};
@@ -48,10 +48,34 @@ pub struct JudgingFlags {
     pub peers: Vec<PathBuf>,
 }
 
-/// Other trainings of a model; what a checkpoint does not say of its preprocessing is as the model's.
-pub fn peers(paths: &[PathBuf], model: &ModelFile) -> Result<Vec<ModelFile>> {
-    let load = |path: &PathBuf| ModelFile::load(path, Some(model.info.preprocessing.clone()));
-    Ok(paths.iter().map(load).collect::<Result<_, _>>()?)
+/// Other trainings of a model; what a checkpoint does not say of its preprocessing is as the model's. The models that are
+/// judged are no other trainings.
+pub fn peers(paths: &[PathBuf], judged: &[&ModelFile]) -> Result<Vec<ModelFile>> {
+    let Some(model) = judged.first() else { return Ok(Vec::new()) };
+    let load = |path: &PathBuf| -> Result<ModelFile> {
+        let refuse = |what: &str| failure::input(format!("--peers {}: {what}", path.display()));
+        let peer = ModelFile::load(path, Some(model.info.preprocessing.clone()))?;
+        let hash = peer.hash()?;
+        for judged in judged {
+            if judged.hash()? == hash {
+                let what = "is a model that is judged, and no other training; give other seeds";
+                return Err(refuse(what).into());
+            }
+        }
+        if peer.info.architecture.outputs != model.info.architecture.outputs {
+            return Err(refuse("segments another number of classes; leave it out").into());
+        }
+        if slicing(&peer) != slicing(model) {
+            return Err(refuse("cuts volumes into other slices; leave it out").into());
+        }
+        Ok(peer)
+    };
+    paths.iter().map(load).collect()
+}
+
+/// All of a preprocessing but the intensities.
+fn slicing(model: &ModelFile) -> Preprocessing {
+    Preprocessing { intensity: Intensity::MinMax, ..model.info.preprocessing.clone() }
 }
 
 /// What helps to judge adaptations of a model, found and checked before the work.
@@ -65,12 +89,20 @@ impl Help {
     pub fn find(
         (calibration, peers): (Option<&Path>, &[PathBuf]),
         model_path: &Path,
-        model: &ModelFile,
+        judged: &[&ModelFile],
         console: &Console,
     ) -> Result<Self> {
-        let peers = self::peers(peers, model)?;
+        let peers = self::peers(peers, judged)?;
         let hashes = peers.iter().map(ModelFile::hash).collect::<Result<Vec<_>, _>>()?;
-        let found = self::calibration(calibration, model_path, model, console)?;
+        let found = match judged.first() {
+            Some(model) => self::calibration(calibration, model_path, model, console)?,
+            None => None,
+        };
+        if found.as_ref().is_some_and(|found| found.origin.peers.is_empty()) && !peers.is_empty() {
+            console.say(
+                "the calibration was made without --peers: their agreement is told, and has no part in the prediction",
+            );
+        }
         let calibration =
             found.map(|found| found.with_peers(&hashes).map(Cow::into_owned)).transpose()?;
         Ok(Self { calibration, peers })
@@ -89,15 +121,10 @@ fn calibration(
     model: &ModelFile,
     console: &Console,
 ) -> Result<Option<Calibration>> {
-    let hash = model.hash()?;
-    let other = |path: &Path| {
-        format!("{}: was made for another model; run `udas calibrate` for this one", path.display())
-    };
+    let other = |path: &Path, error: udas_verdict::Error| format!("{}: {error}", path.display());
     if let Some(path) = named {
         let calibration = Calibration::load(path)?;
-        if calibration.origin.model != hash {
-            return Err(failure::input(other(path)).into());
-        }
+        calibration.check(model).map_err(|error| failure::input(other(path, error)))?;
         return Ok(Some(calibration));
     }
     let folder = if model_path.is_dir() { Some(model_path) } else { model_path.parent() };
@@ -107,11 +134,13 @@ fn calibration(
     }
     // Nobody has asked for this one: a warning is enough.
     let calibration = match Calibration::load(&path) {
-        Ok(calibration) if calibration.origin.model == hash => calibration,
-        Ok(_) => {
-            console.warn(other(&path));
-            return Ok(None);
-        }
+        Ok(calibration) => match calibration.check(model) {
+            Ok(()) => calibration,
+            Err(error) => {
+                console.warn(format!("{}; it is not used", other(&path, error)));
+                return Ok(None);
+            }
+        },
         Err(error) => {
             console.warn(format!("{error}; it is not used"));
             return Ok(None);
@@ -183,8 +212,9 @@ pub fn settle(
     subjects: &[Subject],
     folder: &mut RunFolder,
     console: &Console,
-) -> Result<Fate> {
-    let fate = fate(on_harm, case, subjects, folder, console)?;
+) -> Result<(Fate, Judgement)> {
+    let judgement = judged(case, subjects, console)?;
+    let fate = fate(on_harm, case, &judgement, folder, console)?;
     match fate {
         Fate::Kept => case.after.save(&folder.model())?,
         Fate::RolledBack => {
@@ -192,17 +222,16 @@ pub fn settle(
             case.before.save(&folder.model())?;
         }
     }
-    Ok(fate)
+    Ok((fate, judgement))
 }
 
 fn fate(
     on_harm: Option<OnHarm>,
     case: &Case,
-    subjects: &[Subject],
+    judgement: &Judgement,
     folder: &mut RunFolder,
     console: &Console,
 ) -> Result<Fate> {
-    let judgement = judged(case, subjects, console)?;
     folder.record(Event::Verdict(judgement.verdict()))?;
     console.say(format!("verdict: {}", word(judgement.decision)));
     judgement.reasons.iter().for_each(|reason| console.say(format!("  {reason}")));

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use udas_model::MODEL_FILE;
 use udas_record::{
-    EVENTS_FILE, Event, EventLog, Phase, Progress, StartRecord, StopRecord, read_events,
+    EVENTS_FILE, Event, EventLog, Input, Phase, Progress, StartRecord, StopRecord, read_events,
 };
 use udas_train::Snapshot;
 
@@ -15,6 +15,11 @@ const CONFIG_FILE: &str = "config.toml";
 const STATE_FILE: &str = "state.safetensors";
 const LOG_FILE: &str = "log.txt";
 const LOCK_FILE: &str = ".lock";
+
+/// Settings that say where things are and how much memory there is: folders may have been moved.
+const PLACES: [&str; 7] = ["cache-gib", "out", "model", "head", "data", "images", "source-data"];
+/// Settings that decide how long a run goes on, and what becomes of its result.
+const ENDS: [&str; 5] = ["epochs", "stop-change", "on-harm", "calibration", "peers"];
 
 /// Whether a run begins or goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +54,7 @@ impl RunFolder {
         std::fs::create_dir_all(path)
             .map_err(|error| failure::input(format!("{shown}: {error}; choose another --out")))?;
         let lock = lock(path)?;
-        if start == Start::Fresh && Self::config(path).exists() {
+        if start == Start::Fresh && Self::config(path).exists() && !forget_failed_start(path)? {
             let text = format!(
                 "{shown} holds a run already; go on with it by --resume, or choose another --out"
             );
@@ -77,16 +82,17 @@ impl RunFolder {
         phase: Phase,
     ) -> Result<Option<Snapshot>> {
         let text = settings::to_text(settings)?;
+        let mut snapshot = None;
         if self.start == Start::Resume {
-            self.check_unchanged(&text)?;
+            self.check_unchanged(&text, &[&PLACES[..], &ENDS].concat())?;
+            self.check_inputs(&start)?;
+            if self.path.join(STATE_FILE).exists() {
+                let state = Snapshot::load(&self.path.join(STATE_FILE))?;
+                check_epochs(&text, state.history.epochs.len())?;
+                snapshot = Some(state);
+            }
         }
         out_file::write(&Self::config(&self.path), text.as_bytes())?;
-        let snapshot = match self.start {
-            Start::Resume if self.path.join(STATE_FILE).exists() => {
-                Some(Snapshot::load(&self.path.join(STATE_FILE))?)
-            }
-            _ => None,
-        };
         if self.path.join(EVENTS_FILE).exists() {
             let history = snapshot.as_ref().map(|snapshot| &snapshot.history);
             let progress = Progress {
@@ -103,22 +109,8 @@ impl RunFolder {
         Ok(snapshot)
     }
 
-    /// Refuses to go on with other settings than the run began with, but for those that decide how long it goes on
-    /// and what becomes of its result, and for places: folders may have been moved.
-    fn check_unchanged(&self, settings: &str) -> Result<()> {
-        const MAY_CHANGE: [&str; 11] = [
-            "epochs",
-            "stop-change",
-            "on-harm",
-            "calibration",
-            "cache-gib",
-            "out",
-            "model",
-            "head",
-            "data",
-            "images",
-            "source-data",
-        ];
+    /// Refuses to go on with other settings than the run began with, but for those that may change.
+    fn check_unchanged(&self, settings: &str, may_change: &[&str]) -> Result<()> {
         let path = Self::config(&self.path);
         let Ok(begun_with) = std::fs::read_to_string(&path) else { return Ok(()) };
         let table =
@@ -127,7 +119,7 @@ impl RunFolder {
         let changed = old
             .keys()
             .chain(new.keys())
-            .find(|key| !MAY_CHANGE.contains(&key.as_str()) && old.get(*key) != new.get(*key));
+            .find(|key| !may_change.contains(&key.as_str()) && old.get(*key) != new.get(*key));
         let Some(key) = changed else { return Ok(()) };
         let value = |table: &toml::Table| table.get(key).map_or("none".into(), ToString::to_string);
         let text = format!(
@@ -135,6 +127,27 @@ impl RunFolder {
             value(&new),
             value(&old),
             self.path.display()
+        );
+        Err(failure::usage(&text).into())
+    }
+
+    /// Refuses to go on with other files than the run began with, wherever they lie now.
+    fn check_inputs(&self, now: &StartRecord) -> Result<()> {
+        let Ok(events) = read_events(&self.path) else { return Ok(()) };
+        let begun = events.into_iter().find_map(|event| match event {
+            Event::Start(start) => Some(start),
+            _ => None,
+        });
+        let Some(begun) = begun else { return Ok(()) };
+        let known = |input: &&Input| {
+            !begun.inputs.iter().any(|old| (&old.role, &old.sha256) == (&input.role, &input.sha256))
+        };
+        let Some(input) = now.inputs.iter().find(known) else { return Ok(()) };
+        let text = format!(
+            "{}: is not among the files that {} began with; give the same {}, or choose another --out",
+            input.path,
+            self.path.display(),
+            input.role
         );
         Err(failure::usage(&text).into())
     }
@@ -178,16 +191,59 @@ impl RunFolder {
         }
     }
 
-    /// How the run ended, if it has ended by itself.
-    pub fn finished(&self) -> Option<StopRecord> {
+    /// How the run ended, if it has ended by itself; refused for settings or files that it did not have, so that
+    /// nobody takes its result for another's.
+    pub fn finished(
+        &self,
+        settings: &impl Serialize,
+        start: &StartRecord,
+    ) -> Result<Option<StopRecord>> {
         if self.start != Start::Resume || !self.model().exists() {
-            return None;
+            return Ok(None);
         }
-        read_events(&self.path).ok()?.into_iter().rev().find_map(|event| match event {
+        let Ok(events) = read_events(&self.path) else { return Ok(None) };
+        let stop = events.into_iter().rev().find_map(|event| match event {
             Event::Stop(stop) => Some(stop),
             _ => None,
-        })
+        });
+        if stop.is_some() {
+            self.check_unchanged(&settings::to_text(settings)?, &PLACES)?;
+            self.check_inputs(start)?;
+        }
+        Ok(stop)
     }
+}
+
+/// Refuses fewer epochs than are done: the record would be that of another run.
+fn check_epochs(settings: &str, done: usize) -> Result<()> {
+    let settings: toml::Table = settings.parse().context("settings")?;
+    let asked = settings.get("epochs").and_then(toml::Value::as_integer).unwrap_or(i64::MAX);
+    if usize::try_from(asked).is_ok_and(|asked| asked < done) {
+        let text = format!("--epochs {asked}: {done} are done already; leave it out, or give more");
+        return Err(failure::usage(&text).into());
+    }
+    Ok(())
+}
+
+/// Forgets a run that failed before its first epoch: there is nothing to lose, and the next one may have been put
+/// right. Says whether it was one.
+fn forget_failed_start(path: &Path) -> Result<bool> {
+    let kept = [MODEL_FILE, STATE_FILE].iter().any(|name| path.join(name).exists());
+    let events = read_events(path).unwrap_or_default();
+    let begun =
+        events.iter().any(|event| !matches!(event, Event::Start(_) | Event::Warning { .. }));
+    if kept || begun {
+        return Ok(false);
+    }
+    for name in [EVENTS_FILE, CONFIG_FILE] {
+        match std::fs::remove_file(path.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| path.join(name).display().to_string());
+            }
+            _ => {}
+        }
+    }
+    Ok(true)
 }
 
 /// Takes the folder for this process; the system gives it back however the process ends.

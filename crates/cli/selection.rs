@@ -4,10 +4,15 @@ use crate::failure;
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use toml::Table;
 use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
+use udas_model::{ModelFile, Provenance};
 use udas_unet::SIZE_MULTIPLE;
+
+/// What masks are named after their image.
+pub const MASK_ENDINGS: [&str; 4] = ["_ss", "_gt", "_mask", "_seg"];
 
 /// Images by path, or a data set's domain.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
@@ -69,7 +74,7 @@ impl Images {
     pub fn subjects(&self, console: &Console) -> Result<Vec<Subject>> {
         let subjects = match &self.set.data {
             Some(root) => domains(root, &self.set.domain, console)?,
-            None => expand(&self.images, "target")?,
+            None => without_masks(expand(&self.images, "target")?, console),
         };
         choose(subjects, self.set.subjects.as_deref())
     }
@@ -88,12 +93,56 @@ impl Images {
     }
 }
 
+/// The images without the masks that lie beside them, `NAME_seg` beside `NAME`, which are named.
+pub fn without_masks(subjects: Vec<Subject>, console: &Console) -> Vec<Subject> {
+    let folder = |subject: &Subject| subject.image.parent().map(Path::to_owned);
+    let images: BTreeSet<_> = subjects.iter().map(|s| (folder(s), s.id.clone())).collect();
+    let is_mask = |subject: &Subject| {
+        let named_after = |end: &str| {
+            let image = subject.id.strip_suffix(end);
+            image.is_some_and(|id| images.contains(&(folder(subject), id.to_owned())))
+        };
+        MASK_ENDINGS.iter().any(|end| named_after(end))
+    };
+    let (masks, others): (Vec<_>, Vec<_>) = subjects.into_iter().partition(is_mask);
+    if let Some(first) = masks.first() {
+        console.warn(format!(
+            "{}: looks like a mask of the image beside it; {} such files are left out",
+            first.image.display(),
+            masks.len()
+        ));
+    }
+    others
+}
+
+/// A model; what it sees of a volume is as `suggestion` says where its file does not, and that is said.
+pub fn load_model(path: &Path, suggestion: Preprocessing, console: &Console) -> Result<ModelFile> {
+    let model = ModelFile::load(path, Some(suggestion))?;
+    if model.info.provenance == Provenance::default() {
+        let Preprocessing { plane, intensity, .. } = &model.info.preprocessing;
+        console.warn(format!(
+            "{}: does not say how volumes are prepared; taken: {} slices, {}. `udas convert {} OUT.safetensors \
+             --plane P --intensity I` writes down what it was trained with",
+            path.display(),
+            word_for(plane),
+            word_for(intensity),
+            path.display()
+        ));
+    }
+    Ok(model)
+}
+
+/// The word that a file has for a value.
+fn word_for(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(value) => value.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
 /// All subjects of some domains, with the data set's remarks said.
-pub fn domains(
-    root: &std::path::Path,
-    names: &[String],
-    console: &Console,
-) -> Result<Vec<Subject>> {
+pub fn domains(root: &Path, names: &[String], console: &Console) -> Result<Vec<Subject>> {
     let set = DataSet::open(root)?;
     set.notes().iter().for_each(|note| console.warn(note));
     let mut subjects = Vec::new();

@@ -119,15 +119,11 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let asked_epochs = epochs_flag || job.options.epochs != job.method.options().epochs;
     job.describe(&args, console);
     let named = (args.judging.calibration.as_deref(), args.judging.peers.as_slice());
-    let help = Help::find(named, args.model()?, &job.source, console)?;
+    let help = Help::find(named, args.model()?, &[&job.source], console)?;
     if dry_run {
         return Ok(());
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
-    if let Some(stop) = folder.finished() {
-        console.say(format!("{} is done already", args.out.display()));
-        return stop.rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()));
-    }
     let mut files = vec![("model", model_path(args.model()?))];
     files.extend(args.head.as_deref().map(|head| ("head", model_path(head))));
     let files: Vec<_> = files.iter().map(|(role, path)| (*role, path.as_path())).collect();
@@ -139,6 +135,10 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
         target: Some(&target),
     };
     let record = training::start_record(what, args.seed, &files, &[&job.seen()], console)?;
+    if let Some(stop) = folder.finished(&args, &record)? {
+        console.say(format!("{} is done already", args.out.display()));
+        return stop.rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()));
+    }
     let resume = folder.begin(&args, record, Phase::Adapt)?;
     folder.record_warnings(&job.warnings)?;
     let adapted = match job.adapt(&args, &mut folder, resume, console) {
@@ -172,6 +172,8 @@ fn give_way(given: &AdaptArgs, file: &mut Table, console: &Console) -> Result<()
 
 /// What changed against the source model, in a run folder.
 pub const PATCH_FILE: &str = "patch.safetensors";
+/// The same of an adaptation that was rolled back.
+const REJECTED_PATCH: &str = "rejected-patch.safetensors";
 
 /// An adaptation with all it needs at hand.
 pub struct Job {
@@ -201,7 +203,7 @@ impl Job {
         args.target.check()?;
         let network = settings::needed(args.model.as_ref(), "--model")?;
         let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
-        let source = ModelFile::load(network, Some(suggestion))?;
+        let source = selection::load_model(network, suggestion, console)?;
         let no_histogram = source.info.source_histogram.is_none();
         let default = if no_histogram || args.intensity.is_some() {
             DEFAULT_WITHOUT_HISTOGRAM
@@ -223,6 +225,9 @@ impl Job {
             failure::usage(&text)
         })?;
         let base = args.options.base(method)?;
+        if method.about().needs.contains(&Requirement::SourceData) && args.source_data.is_none() {
+            return Err(no_source_data(method));
+        }
         let mut model = source.clone();
         let needs = method.about().needs;
         let matched = needs.contains(&Requirement::SourceHistogram);
@@ -252,6 +257,9 @@ impl Job {
         };
         let options = args.options.resolve(base);
         options.check()?;
+        if options.epochs == 0 {
+            return Err(failure::usage("--epochs 0: give at least 1").into());
+        }
         args.options = MethodFlags::of(&options);
         let subjects = args.target.subjects(console)?;
         let warnings = selection::warn_of_headers(&subjects, console);
@@ -349,8 +357,7 @@ impl Job {
 
     fn source_subjects(&self, args: &AdaptArgs, console: &Console) -> Result<Vec<Subject>> {
         let Some(root) = &args.source_data else {
-            let what = "labelled source data: give --source-data DIR --source-domain NAME";
-            return Err(udas_adapt::Error::Missing { method: self.method.name(), what }.into());
+            return Err(no_source_data(self.method));
         };
         let subjects = selection::domains(root, &args.source_domain, console)?;
         selection::choose(subjects, args.source_subjects.as_deref())
@@ -378,6 +385,11 @@ impl Job {
         };
         Ok(ModelFile { state, info })
     }
+}
+
+fn no_source_data(method: &dyn Method) -> anyhow::Error {
+    let what = "labelled source data: give --source-data DIR --source-domain NAME";
+    udas_adapt::Error::Missing { method: method.name(), what }.into()
 }
 
 /// A training that diverged leaves the weights of its last good epoch behind.
@@ -432,9 +444,15 @@ fn finish(
     let model = job.model_file(adapted.unet, epochs, args)?;
     let mut patch = Patch::between(&job.model.state, &model.state)?;
     patch.notes = Some(serde_json::to_string(&model.info)?);
-    patch.save(&folder.path().join(PATCH_FILE))?;
     let case = help.case(&job.source, &model);
-    let fate = judging::settle(args.judging.on_harm, &case, &job.subjects, folder, console)?;
+    let (fate, judgement) =
+        judging::settle(args.judging.on_harm, &case, &job.subjects, folder, console)?;
+    let (patch_file, rejected_model) = match fate {
+        Fate::Kept => (PATCH_FILE, None),
+        Fate::RolledBack => (REJECTED_PATCH, Some(folder.path().join(judging::REJECTED_FILE))),
+    };
+    let patch_file = folder.path().join(patch_file);
+    patch.save(&patch_file)?;
     let mut stop = match summary {
         Some(summary) => training::stop_record(Phase::Adapt, summary),
         None => StopRecord {
@@ -475,6 +493,9 @@ fn finish(
         "stopped": summary.map(|summary| summary.reason),
         "score-before": summary.and_then(|summary| summary.before),
         "score-after": last,
+        "verdict": judgement.verdict(),
+        "rejected-model": rejected_model,
+        "patch": patch_file,
     });
     console.result(path.display().to_string(), &value)?;
     rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()))

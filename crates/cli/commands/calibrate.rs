@@ -1,15 +1,16 @@
 //! `udas calibrate`: from labelled source data, how signals without labels speak of the true score.
 use crate::args::word;
 use crate::console::Console;
-use crate::judging;
 use crate::out_file;
 use crate::selection;
+use crate::{failure, judging, training};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
-use udas_data::{DataSet, Plane};
-use udas_model::ModelFile;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use udas_data::{DataSet, Plane, Subject};
+use udas_record::{Event, read_events};
 use udas_verdict::{CalibrateConfig, FAMILY, SLICES, calibrate};
 
 /// Learns from labelled source data to predict scores without labels
@@ -56,10 +57,16 @@ pub struct CalibrateArgs {
 pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     out_file::prepare(&args.out)?;
     let layout = selection::preprocessing_of(DataSet::open(&args.data)?.layout());
-    let model = ModelFile::load(&args.model, Some(selection::in_plane(layout, args.plane)))?;
-    let peers = judging::peers(&args.peers, &model)?;
+    let model =
+        selection::load_model(&args.model, selection::in_plane(layout, args.plane), console)?;
+    let peers = judging::peers(&args.peers, &[&model])?;
     let subjects = selection::domains(&args.data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref())?;
+    if args.slices < 2 || args.shifted == 0 {
+        let text = "--slices: give at least 2, a pair of neighbours; --shifted: at least 1";
+        return Err(failure::usage(text).into());
+    }
+    warn_of_training(&args.model, &subjects, console)?;
     let config = CalibrateConfig {
         slices: args.slices,
         subjects: args.shifted,
@@ -95,4 +102,28 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         "change-half-width": calibration.change_half_width(0.9),
     });
     console.result(text, &value)
+}
+
+/// Says which of the subjects the run that made the model has learned from: it is surer of them than of others.
+fn warn_of_training(run: &Path, subjects: &[Subject], console: &Console) -> Result<()> {
+    let Ok(events) = read_events(run) else { return Ok(()) };
+    let start = events.into_iter().find_map(|event| match event {
+        Event::Start(start) => Some(start),
+        _ => None,
+    });
+    let seen: BTreeSet<String> =
+        start.into_iter().flat_map(|start| start.inputs).map(|input| input.sha256).collect();
+    let mut names = Vec::new();
+    for subject in subjects {
+        if seen.contains(&training::hashed("image", &subject.image)?.sha256) {
+            names.push(subject.id.as_str());
+        }
+    }
+    if !names.is_empty() {
+        console.warn(format!(
+            "the training of the model read {}: scores will be predicted too high; give subjects that it has not seen",
+            names.join(", ")
+        ));
+    }
+    Ok(())
 }

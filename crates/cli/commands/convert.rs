@@ -1,17 +1,20 @@
 //! `udas convert`: between `.pth` and `.safetensors`, names kept.
+use crate::args::word;
 use crate::commands::predict::patched;
 use crate::console::Console;
-use crate::failure;
+use crate::{failure, intensity, selection};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
-use udas_model::ModelFile;
+use udas_data::{Plane, Preprocessing};
+use udas_model::{ModelFile, Provenance};
 use udas_nn::Checkpoint;
 
 /// Converts a checkpoint between .pth and .safetensors, names kept; merges a patch into its base
 ///
 /// Examples: udas convert unet.pth unet.safetensors,
-/// udas convert runs/source adapted.safetensors --patch runs/adapted/patch.safetensors
+/// udas convert runs/source adapted.safetensors --patch runs/adapted/patch.safetensors,
+/// udas convert unet.pth unet.safetensors --plane axial --intensity z-score
 #[derive(Args)]
 pub struct ConvertArgs {
     /// Checkpoint to read
@@ -23,6 +26,13 @@ pub struct ConvertArgs {
     /// Merge what an adaptation changed (RUN/patch.safetensors) into the model it was made from
     #[arg(long, value_name = "FILE")]
     patch: Option<PathBuf>,
+    /// Write into the .safetensors how the network was trained to see volumes, which a .pth file cannot say: plane of
+    /// slices
+    #[arg(long, value_parser = word::<Plane>)]
+    plane: Option<Plane>,
+    /// And intensities: min-max, percentile, percentile:LOW,HIGH or z-score
+    #[arg(long)]
+    intensity: Option<String>,
 }
 
 pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
@@ -38,6 +48,7 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
             let metadata = Some(serde_json::to_string(&model.info)?);
             Checkpoint { tensors: model.state, metadata }
         }
+        None if args.plane.is_some() || args.intensity.is_some() => described(args)?,
         None => Checkpoint::load(super::head::model_path(&args.input))?,
     };
     if checkpoint.metadata.is_some() && known == Some("pth") {
@@ -48,4 +59,20 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
     let text = format!("{}: {count} entries, hash {hash}", args.output.display());
     console
         .result(text, &serde_json::json!({ "file": args.output, "entries": count, "hash": hash }))
+}
+
+/// The checkpoint with a description of what the network sees, in place of one that it may have.
+fn described(args: &ConvertArgs) -> Result<Checkpoint> {
+    let layout = Preprocessing::upright(Plane::Sagittal);
+    let mut model = ModelFile::load(&args.input, Some(selection::in_plane(layout, args.plane)))?;
+    if let Some(plane) = args.plane {
+        model.info.preprocessing.plane = plane;
+    }
+    intensity::replace(&mut model, args.intensity.as_deref())?;
+    if model.info.provenance == Provenance::default() {
+        model.info.provenance.version = env!("CARGO_PKG_VERSION").into();
+        model.info.provenance.command = "convert".into();
+    }
+    let metadata = Some(serde_json::to_string(&model.info)?);
+    Ok(Checkpoint { tensors: model.state, metadata })
 }

@@ -1,11 +1,11 @@
 //! `udas doctor`: what is wrong with files, before hours are spent on them.
 use crate::console::Console;
-use crate::failure;
+use crate::{failure, selection};
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Frames, Subject, expand};
 use udas_volume::{Probe, Volume, probe, read_frames, read_label_frames};
@@ -45,6 +45,10 @@ struct Diagnosis {
     files: usize,
     orientations: BTreeMap<String, usize>,
     spacings_mm: BTreeMap<String, usize>,
+    /// Values of the masks, as `0 1`, with the number of masks that have them.
+    labels: BTreeMap<String, usize>,
+    #[serde(skip)]
+    classes: BTreeSet<u8>,
     /// Mean distance of the intensity quantiles from the source's, after min-max; 0 is equal.
     intensity_distance: Option<f64>,
     findings: Vec<Finding>,
@@ -98,7 +102,14 @@ fn subjects(paths: &[PathBuf], console: &Console) -> Result<Vec<Subject>> {
             {
                 return Err(error.into());
             }
-            _ => subjects.extend(expand(std::slice::from_ref(path), "")?),
+            _ if !path.exists() && !path.to_string_lossy().contains(['*', '?', '[']) => {
+                let text = format!("{}: there is no such file or folder", path.display());
+                return Err(failure::input(text).into());
+            }
+            _ => {
+                let found = expand(std::slice::from_ref(path), "")?;
+                subjects.extend(selection::without_masks(found, console));
+            }
         }
     }
     Ok(subjects)
@@ -205,12 +216,27 @@ impl Diagnosis {
             Ok(masks) if masks.iter().all(|mask| mask.data().iter().all(|&label| label == 0)) => {
                 self.find(Severity::Risk, labels, "marks nothing");
             }
-            Ok(_) => {}
+            Ok(masks) => {
+                let values: BTreeSet<u8> =
+                    masks.iter().flat_map(|mask| mask.data()).copied().collect();
+                let words: Vec<String> = values.iter().map(u8::to_string).collect();
+                *self.labels.entry(words.join(" ")).or_default() += 1;
+                self.classes.extend(values);
+            }
             Err(error) => self.find(Severity::Error, labels, error.to_string()),
         }
     }
 
     fn look_at_the_set(&mut self) {
+        let gap = (0..=u8::MAX).find(|class| !self.classes.contains(class));
+        let beyond = self.classes.iter().find(|&&class| gap.is_some_and(|gap| class > gap));
+        if let (Some(gap), Some(beyond)) = (gap, beyond) {
+            let problem = format!(
+                "label {beyond} and no label {gap}: classes count from 0 without gaps; number them anew"
+            );
+            let file = "all masks".into();
+            self.findings.push(Finding { severity: Severity::Risk, file, problem });
+        }
         for (what, seen) in
             [("orientations", &self.orientations), ("voxel sizes", &self.spacings_mm)]
         {
@@ -263,6 +289,9 @@ impl Diagnosis {
             list(&self.orientations),
             list(&self.spacings_mm)
         );
+        if !self.labels.is_empty() {
+            text += &format!("labels: {}\n", list(&self.labels));
+        }
         if let Some(distance) = self.intensity_distance {
             text +=
                 &format!("distance of intensities from the source's: {distance:.3} of the range\n");

@@ -59,7 +59,9 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
     let config =
         Config::new(args.tolerance_mm.clone(), args.percentile.clone(), Connectivity::Corners)?;
     let pairs = match (&args.labels, &args.set.data) {
-        (Some(labels), _) => pairs_by_name(&args.predictions, labels, console)?,
+        (Some(labels), _) => {
+            pairs_by_name(&args.predictions, labels, args.set.subjects.as_deref(), console)?
+        }
         (None, Some(root)) => {
             let subjects = selection::domains(root, &args.set.domain, console)?;
             let subjects = selection::choose(subjects, args.set.subjects.as_deref())?;
@@ -70,6 +72,10 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
             return Err(failure::usage("give --labels DIR, or --data and --domain").into());
         }
     };
+    if pairs.is_empty() {
+        let shown = args.predictions.display();
+        return Err(failure::input(format!("{shown}: holds no predictions; check the path")).into());
+    }
     out_file::prepare(&args.out)?;
     interrupt::flag();
     let mut rows: Vec<(String, SubjectScores)> = Vec::new();
@@ -89,15 +95,21 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
 }
 
 /// Predictions and labels of one name; every prediction needs a label.
-fn pairs_by_name(predictions: &Path, labels: &Path, console: &Console) -> Result<Vec<Pair>> {
+fn pairs_by_name(
+    predictions: &Path,
+    labels: &Path,
+    subjects: Option<&str>,
+    console: &Console,
+) -> Result<Vec<Pair>> {
     let images = |folder: &Path| udas_data::expand(&[folder.to_owned()], "");
     let truths: BTreeMap<String, PathBuf> =
         images(labels)?.into_iter().map(|subject| (subject.id, subject.image)).collect();
     let mut pairs = Vec::new();
     let mut used = BTreeSet::new();
     images(predictions)?;
-    for subject in masks(predictions)? {
-        let names = ["", "_ss", "_gt", "_mask", "_seg"].map(|end| format!("{}{end}", subject.id));
+    for subject in selection::choose(masks(predictions)?, subjects)? {
+        let endings = std::iter::once("").chain(selection::MASK_ENDINGS);
+        let names: Vec<String> = endings.map(|end| format!("{}{end}", subject.id)).collect();
         let Some((name, truth)) = names.iter().find_map(|name| truths.get_key_value(name)) else {
             let text = format!(
                 "{}: {} has no label of that name; add one, or move the prediction away",
@@ -239,16 +251,16 @@ fn is_shown(metric: &Metric) -> bool {
 
 fn format_table(rows: &[MetricSummary], subjects: usize) -> String {
     let mut text = format!(
-        "{subjects} subjects\n{:<7}{:<40}{:>9}{:>9}{:>9}{:>11}{:>10}\n",
+        "{subjects} subjects\n{:<7}{:<40} {:>10} {:>10} {:>10}{:>11}{:>10}\n",
         "class", "score", "mean", "sd", "median", "undefined", "infinite"
     );
     for row in rows.iter().filter(|row| is_shown(&row.metric)) {
         let figures = match &row.finite {
             Some(d) => {
                 let sd = d.sd.map_or("-".into(), |sd| format!("{sd:.4}"));
-                format!("{:>9.4}{:>9}{:>9.4}", d.mean, sd, d.median)
+                format!(" {:>10.4} {:>10} {:>10.4}", d.mean, sd, d.median)
             }
-            None => format!("{:>9}{:>9}{:>9}", "n/a", "-", "n/a"),
+            None => format!(" {:>10} {:>10} {:>10}", "n/a", "-", "n/a"),
         };
         text += &format!(
             "{:<7}{:<40}{figures}{:>11}{:>10}\n",

@@ -10,7 +10,7 @@ use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use udas_data::Augment;
-use udas_model::{HeadFile, HeadInfo, ModelFile, Provenance};
+use udas_model::{HeadFile, HeadInfo, Provenance};
 use udas_nn::AdamConfig;
 use udas_record::Phase;
 use udas_train::{Fit, FitConfig, HeadTraining, Keep, Snapshot, StopRule, Task, fit};
@@ -96,7 +96,7 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let data = settings::needed(args.data.as_ref(), "--data")?;
     settings::needed(args.domain.first(), "--domain")?;
     let suggestion = selection::preprocessing_of(udas_data::DataSet::open(data)?.layout());
-    let model = ModelFile::load(model_file, Some(suggestion))?;
+    let model = selection::load_model(model_file, suggestion, console)?;
     let subjects = selection::domains(data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref())?;
     let subjects = selection::without_fold(subjects, args.fold.as_deref())?;
@@ -115,15 +115,15 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
         return Ok(());
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
-    if folder.finished().is_some() {
-        console.say(format!("{} is done already", args.out.display()));
-        return Ok(());
-    }
     let files = [("model", model_path(model_file))];
     let files = files.each_ref().map(|(role, path)| (*role, path.as_path()));
     let domains = args.domain.join("+");
     let what = What { command: "head", source: Some(&domains), ..What::default() };
     let record = training::start_record(what, args.seed, &files, &[&subjects], console)?;
+    if folder.finished(&args, &record)?.is_some() {
+        console.say(format!("{} is done already", args.out.display()));
+        return Ok(());
+    }
     let resume = folder.begin(&args, record, Phase::Head)?;
     folder.record_warnings(&warnings)?;
     let unet = UNet::from_state(&model.state, console.device())?;

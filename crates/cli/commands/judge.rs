@@ -1,8 +1,8 @@
 //! `udas judge`: two models on unlabelled volumes, and whether the second should be kept.
 use crate::console::Console;
 use crate::judging::{self, Help};
-use crate::out_file;
 use crate::selection::{self, Images};
+use crate::{failure, out_file};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -44,11 +44,24 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
         out_file::prepare(path)?;
     }
     let suggestion = selection::in_plane(args.images.preprocessing()?, None);
-    let before = ModelFile::load(&args.before, Some(suggestion.clone()))?;
-    let after = ModelFile::load(&judging::adapted_model(&args.after), Some(suggestion))?;
+    let path = judging::adapted_model(&args.after);
+    if path != args.after {
+        console.say(format!("judged: {}", path.display()));
+    }
+    let after = ModelFile::load(&path, Some(suggestion))?;
+    // An adapted model knows what its source saw.
+    let before = ModelFile::load(&args.before, Some(after.info.preprocessing.clone()))?;
+    if before.info.provenance.base == Some(after.hash()?) {
+        let text = format!(
+            "{} was adapted from {}: exchange --before and --after",
+            args.before.display(),
+            args.after.display()
+        );
+        return Err(failure::usage(&text).into());
+    }
     let subjects = args.images.subjects(console)?;
     let named = (args.calibration.as_deref(), args.peers.as_slice());
-    let help = Help::find(named, &args.before, &before, console)?;
+    let help = Help::find(named, &args.before, &[&before, &after], console)?;
     let case = help.case(&before, &after);
     let judgement = judging::judged(&case, &subjects, console)?;
     if let Some(path) = &args.out {

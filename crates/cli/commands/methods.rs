@@ -1,5 +1,7 @@
 //! `udas methods`: the registry.
 use crate::console::Console;
+use crate::method_flags::MethodFlags;
+use crate::settings;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -23,7 +25,7 @@ pub fn run(args: &MethodsArgs, console: &Console) -> Result<()> {
         })?;
         let about = method.about();
         let text = format!(
-            "{}\n  idea      {}\n  equation  {}\n  source    {}\n  moves     {}\n  needs     {}\n  fails     {}\n  defaults  {:?}",
+            "{}\n  idea      {}\n  equation  {}\n  source    {}\n  moves     {}\n  needs     {}\n  fails     {}\n  defaults  {}",
             method.name(),
             about.idea,
             about.equation,
@@ -31,7 +33,7 @@ pub fn run(args: &MethodsArgs, console: &Console) -> Result<()> {
             method.recipe().moves.words(),
             needs(about.needs),
             about.failure,
-            method.options(),
+            settings::to_text(&MethodFlags::of(&method.options()))?.trim_end().replace('\n', ", "),
         );
         return console.result(
             text,

@@ -6,6 +6,7 @@ use crate::{failure, intensity, interrupt, out_file};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, LabelUse, Plane, Preprocessing, Subject, VolumeSlices};
 use udas_model::{ModelFile, Predictor, probability_volumes};
@@ -66,7 +67,7 @@ const MADE_BY: &str = "predictions.json";
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     let suggestion = selection::in_plane(args.images.preprocessing()?, args.plane);
-    let mut model = ModelFile::load(&args.model, Some(suggestion))?;
+    let mut model = selection::load_model(&args.model, suggestion, console)?;
     if let Some(patch) = &args.patch {
         patched(&mut model, patch)?;
     }
@@ -80,8 +81,9 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     let subjects = args.images.subjects(console)?;
     selection::named_once(&subjects)?;
     selection::warn_of_headers(&subjects, console);
-    mark_folder(args, &model, &subjects)?;
     let predictor = Predictor::new(&model.state, console.device())?;
+    spare_the_images(args, &predictor, &subjects)?;
+    mark_folder(args, &model, &subjects)?;
     interrupt::flag();
     let mut progress = console.progress(subjects.len(), "volumes");
     let (mut written, mut skipped, mut failed) = (Vec::new(), 0, Vec::new());
@@ -121,6 +123,27 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         return Err(failure::input(text).into());
     }
     Ok(())
+}
+
+/// Refuses to write where the images are that are read.
+fn spare_the_images(args: &PredictArgs, predictor: &Predictor, subjects: &[Subject]) -> Result<()> {
+    let place = |path: &Path| path.canonicalize().ok();
+    let images: BTreeSet<PathBuf> = subjects.iter().filter_map(|s| place(&s.image)).collect();
+    for name in subjects.iter().flat_map(|subject| products(args, predictor, subject)) {
+        let path = args.out.join(name);
+        if place(&path).is_some_and(|path| images.contains(&path)) {
+            let text =
+                format!("{}: is an image that is read; choose another --out", path.display());
+            return Err(failure::usage(&text).into());
+        }
+    }
+    Ok(())
+}
+
+/// The hash of the model that a folder's predictions are of, where that is known.
+pub fn made_by(folder: &Path) -> Option<String> {
+    let text = std::fs::read(folder.join(MADE_BY)).ok()?;
+    Some(serde_json::from_slice::<MadeBy>(&text).ok()?.hash)
 }
 
 /// Applies a patch to the model that it was made from; what is done to volumes is the adapted model's.

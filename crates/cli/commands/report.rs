@@ -1,5 +1,5 @@
 //! `udas report`: one page of runs or of an experiment, with its figures.
-use crate::commands::predict::plane_of;
+use crate::commands::predict::{made_by, plane_of};
 use crate::console::Console;
 use crate::histograms;
 use crate::run_subjects::{RunSubjects, complete};
@@ -81,8 +81,15 @@ fn look_into_runs(
         if !run.join(udas_model::MODEL_FILE).is_file() {
             continue;
         }
-        if plane.is_none() {
-            plane = Some(ModelFile::load(&run, None)?.info.preprocessing.plane);
+        let model = ModelFile::load(&run, None)?;
+        plane.get_or_insert(model.info.preprocessing.plane);
+        let [before, after] = ["before", "after"].map(|name| made_by(&run.join(name)));
+        let own = Some(model.hash()?);
+        if before == own && after != own && after.is_some() {
+            console.warn(format!(
+                "{}: before/ holds masks of the run's model, and after/ those of another: exchange the folders",
+                run.display()
+            ));
         }
         if outcome.volumes.is_empty() {
             outcome.volumes = volumes(&run)?;

@@ -135,14 +135,14 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
         return Ok(());
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
-    if folder.finished().is_some() {
-        console.say(format!("{} is done already", args.out.display()));
-        return Ok(());
-    }
     let subjects = [plan.train.as_slice(), plan.validation.as_slice()];
     let domains = args.domain.join("+");
     let what = What { command: "train", source: Some(&domains), ..What::default() };
     let record = training::start_record(what, args.seed, &[], &subjects, console)?;
+    if folder.finished(&args, &record)?.is_some() {
+        console.say(format!("{} is done already", args.out.display()));
+        return Ok(());
+    }
     let resume = folder.begin(&args, record, Phase::Source)?;
     folder.record_warnings(&warnings)?;
     let architecture = Architecture { filters: args.filters, outputs: plan.task.outputs() };

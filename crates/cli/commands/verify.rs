@@ -34,6 +34,10 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
     });
     let start = start
         .ok_or_else(|| failure::input(format!("{}: has no start event", args.run.display())))?;
+    if start.command != "adapt" {
+        let text = format!("{shown}: is of a `{}`; only adaptations are verified", start.command);
+        return Err(failure::input(text).into());
+    }
     let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
     let mut differences = differences(&start, console)?;
     let inputs_changed = differences.iter().any(|difference| difference.contains("has changed"));

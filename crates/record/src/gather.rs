@@ -170,6 +170,8 @@ impl Outcome {
                 Event::Stop(stop) => {
                     outcome.seconds = Some(stop.seconds);
                     outcome.stop = Some(stop.reason);
+                    // What became of the model concerns everyone who looks at its scores.
+                    outcome.warnings.extend(stop.rejected);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The answer in words: did it help, by how much, on which subjects not. Plain text, escaped when shown.
+use std::collections::BTreeSet;
 use udas_metrics::statistics::Interval;
-use udas_record::MethodKind;
+use udas_record::{Decision, MethodKind};
 
 use crate::Overview;
 use crate::analysis::{BOOTSTRAP, Change, Effect, MethodResult, direction};
@@ -243,8 +244,23 @@ fn unlabelled(overview: &Overview) -> Vec<String> {
     if let Some(score) = predicted {
         sentences.push(format!("Mean score predicted without labels: {}.", number(score, 2)));
     }
+    let decisions: BTreeSet<&str> = verdicts.iter().map(|v| decision(v.decision)).collect();
+    let decisions: Vec<&str> = decisions.into_iter().collect();
+    sentences.push(format!(
+        "Verdict without labels on {}: {}.",
+        overview.focus.title,
+        decisions.join(" or ")
+    ));
     sentences.extend(verdicts.iter().flat_map(|v| v.reasons.iter().take(3).cloned()).take(3));
     sentences
+}
+
+fn decision(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Keep => "keep the adapted model",
+        Decision::RollBack => "roll back to the source model",
+        Decision::Abstain => "not decided",
+    }
 }
 
 /// Where nothing else is known: what the training did.

@@ -80,6 +80,7 @@ pub fn calibrate(
     }
     let origin = Origin {
         model: model.hash()?,
+        preprocessing: Some(model.info.preprocessing.clone()),
         peers: hashes(peers)?,
         version: env!("CARGO_PKG_VERSION").into(),
         domain: domains(subjects),

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
+use udas_data::Preprocessing;
 use udas_metrics::statistics::correlation;
+use udas_model::ModelFile;
 
 /// Version of the file; readers refuse others.
 const FORMAT: u32 = 3;
@@ -27,6 +29,9 @@ pub const HARM: f64 = -0.01;
 pub struct Origin {
     /// Hash of the model's tensors.
     pub model: String,
+    /// What the model sees of a volume.
+    #[serde(default)]
+    pub preprocessing: Option<Preprocessing>,
     /// Hashes of other trainings whose agreement is among the signals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
@@ -196,6 +201,20 @@ impl Calibration {
             },
             rows,
         })
+    }
+
+    /// Refuses another model than the calibration was made for: other weights, or another sight of volumes.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] when it is another, or cannot be hashed.
+    pub fn check(&self, model: &ModelFile) -> Result<()> {
+        let seen = self.origin.preprocessing.as_ref();
+        let same = seen.is_none_or(|seen| *seen == model.info.preprocessing);
+        if same && self.origin.model == model.hash()? {
+            return Ok(());
+        }
+        let text = "was made for another model; run `udas calibrate` for this one";
+        Err(Error::Unfit(format!("the calibration {text}")))
     }
 
     /// The mapping for a judgement that asks these other trainings, by their hashes: without any it is learned

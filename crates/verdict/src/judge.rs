@@ -43,12 +43,7 @@ pub fn judge(
     let hash = before.hash()?;
     check(before, after, subjects)?;
     peers.iter().try_for_each(|peer| check(before, peer, subjects))?;
-    if let Some(calibration) = calibration
-        && calibration.origin.model != hash
-    {
-        let text = "the calibration was made for another model; run `udas calibrate` for this one";
-        return Err(Error::Unfit(text.into()));
-    }
+    calibration.map_or(Ok(()), |calibration| calibration.check(before))?;
     let hashes = hashes(peers)?;
     let calibration = calibration.map(|calibration| calibration.with_peers(&hashes)).transpose()?;
     let calibration = calibration.as_deref();

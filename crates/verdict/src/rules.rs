@@ -145,11 +145,8 @@ fn uncalibrated(subjects: &[SubjectJudgement]) -> Ruling {
     let parts = |of: fn(&SubjectJudgement) -> f64| mean(subjects, |subject| Some(of(subject)));
     let (before, after) =
         (parts(|subject| subject.before.components), parts(|subject| subject.after.components));
-    votes.count(
-        "number of parts a slice (fewer is better)",
-        (before - after) / before.max(1.0),
-        0.2,
-    );
+    let fewer = (before - after) / before.max(1.0);
+    votes.count_as(format!("{before:.1} -> {after:.1} parts a slice"), fewer, 0.2);
     let confidence = change(subjects, Signal::SoftDiceConfidence);
     votes.count("soft Dice confidence", confidence.min(0.0), CHANGE);
     votes.ruling()
@@ -163,7 +160,11 @@ struct Votes {
 
 impl Votes {
     fn count(&mut self, what: &str, change: f64, least: f64) {
-        let text = format!("{what} {change:+.3}");
+        self.count_as(format!("{what} {change:+.3}"), change, least);
+    }
+
+    /// A vote in other words.
+    fn count_as(&mut self, text: String, change: f64, least: f64) {
         if change > least {
             self.better.push(text);
         } else if change < -least {
