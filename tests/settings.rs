@@ -55,6 +55,7 @@ fn what_a_file_cannot_set_is_refused_by_name() {
         ("config = \"other.toml\"", "`config`"),
         ("batchsize = 3", "`batchsize` is no option of this command"),
         ("batch_size = 3\nbatch-size = 4", "`batch-size` is given twice"),
+        ("seed = 4\nepochs = \"5\"", "`epochs`: invalid type"),
     ];
     for command in [
         "train --data ph --domain GE_3",

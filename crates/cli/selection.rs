@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::Table;
 use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
-use udas_model::{ModelFile, Provenance};
+use udas_model::{MODEL_FILE, ModelFile, Provenance};
 use udas_unet::SIZE_MULTIPLE;
 
 /// What masks are named after their image.
@@ -117,6 +117,12 @@ pub fn without_masks(subjects: Vec<Subject>, console: &Console) -> Vec<Subject> 
 
 /// A model; what it sees of a volume is as `suggestion` says where its file does not, and that is said.
 pub fn load_model(path: &Path, suggestion: Preprocessing, console: &Console) -> Result<ModelFile> {
+    if path.is_dir() && !path.join(MODEL_FILE).exists() {
+        let shown = path.display();
+        let text =
+            format!("{shown}: holds no {MODEL_FILE}; if it is a run that was cut off, --resume it");
+        return Err(failure::input(text).into());
+    }
     let model = ModelFile::load(path, Some(suggestion))?;
     if model.info.provenance == Provenance::default() {
         let Preprocessing { plane, intensity, .. } = &model.info.preprocessing;

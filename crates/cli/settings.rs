@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
-use toml::Table;
+use toml::{Table, Value};
 
 /// The settings of a run: flags over the file named by `--config`, or over the run's own where it goes on.
 /// `give_way` takes out of the file what flags of other names stand in for.
@@ -60,11 +60,22 @@ fn with_file<S: Args + Serialize + DeserializeOwned>(
         }
     }
     let defaults = as_table(&given)?;
-    let with = |entries: Table| -> Result<S> {
+    let read = |entries: &Table| -> Result<S, toml::de::Error> {
         let mut settings = defaults.clone();
-        settings.extend(entries);
-        let wrong = |error| refuse(format!("{error}; see --help for the values"));
-        Ok(settings.try_into().map_err(wrong)?)
+        settings.extend(entries.clone());
+        settings.try_into()
+    };
+    let with = |entries: Table| -> Result<S> {
+        let wrong = |error: toml::de::Error| {
+            // The error does not name the entry that it is of.
+            let alone = |(key, value): (&String, &Value)| {
+                let entry = Table::from_iter([(key.clone(), value.clone())]);
+                read(&entry).is_err().then(|| format!("`{key}`: "))
+            };
+            let key = entries.iter().find_map(alone).unwrap_or_default();
+            refuse(format!("{key}{}; see --help for the values", error.message()))
+        };
+        Ok(read(&entries).map_err(wrong)?)
     };
     // What the settings do not keep would have no effect: options of every command, `resume` and its like.
     let kept = as_table(&with(named.clone())?)?;

@@ -13,7 +13,7 @@ pub enum Error {
     #[error(transparent)]
     Volume(#[from] udas_volume::Error),
     /// The operating system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; check the path")]
     Io {
         /// The file or folder.
         path: PathBuf,
