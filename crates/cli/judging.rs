@@ -5,7 +5,6 @@ use crate::run_folder::RunFolder;
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use udas_data::{Intensity, Preprocessing, Subject};
@@ -48,15 +47,18 @@ pub struct JudgingFlags {
     pub peers: Vec<PathBuf>,
 }
 
-/// Other trainings of a model; what a checkpoint does not say of its preprocessing is as the model's. The models that are
-/// judged are no other trainings.
-pub fn peers(paths: &[PathBuf], judged: &[&ModelFile]) -> Result<Vec<ModelFile>> {
-    let Some(model) = judged.first() else { return Ok(Vec::new()) };
+/// Other trainings of a model; what a checkpoint does not say of its preprocessing is as the model's. Neither the model
+/// nor what was adapted from it is one.
+pub fn peers(
+    paths: &[PathBuf],
+    model: &ModelFile,
+    adapted: Option<&ModelFile>,
+) -> Result<Vec<ModelFile>> {
     let load = |path: &PathBuf| -> Result<ModelFile> {
         let refuse = |what: &str| failure::input(format!("--peers {}: {what}", path.display()));
         let peer = ModelFile::load(path, Some(model.info.preprocessing.clone()))?;
         let hash = peer.hash()?;
-        for judged in judged {
+        for judged in [Some(model), adapted].into_iter().flatten() {
             if judged.hash()? == hash {
                 let what = "is a model that is judged, and no other training; give other seeds";
                 return Err(refuse(what).into());
@@ -88,23 +90,25 @@ impl Help {
     /// The calibration that is named, or the one beside the model, and the peers that are named.
     pub fn find(
         (calibration, peers): (Option<&Path>, &[PathBuf]),
-        model_path: &Path,
-        judged: &[&ModelFile],
+        (path, model): (&Path, &ModelFile),
+        adapted: Option<&ModelFile>,
         console: &Console,
     ) -> Result<Self> {
-        let peers = self::peers(peers, judged)?;
+        let peers = self::peers(peers, model, adapted)?;
         let hashes = peers.iter().map(ModelFile::hash).collect::<Result<Vec<_>, _>>()?;
-        let found = match judged.first() {
-            Some(model) => self::calibration(calibration, model_path, model, console)?,
-            None => None,
+        let Some(found) = self::calibration(calibration, path, model, console)? else {
+            return Ok(Self { calibration: None, peers });
         };
-        if found.as_ref().is_some_and(|found| found.origin.peers.is_empty()) && !peers.is_empty() {
-            console.say(
+        match (found.origin.peers.len(), peers.len()) {
+            (0, 1..) => console.say(
                 "the calibration was made without --peers: their agreement is told, and has no part in the prediction",
-            );
+            ),
+            (1.., 0) => console.say(
+                "the calibration was made with --peers, which are not given: the prediction goes without them",
+            ),
+            _ => {}
         }
-        let calibration =
-            found.map(|found| found.with_peers(&hashes).map(Cow::into_owned)).transpose()?;
+        let calibration = Some(found.with_peers(&hashes)?.into_owned());
         Ok(Self { calibration, peers })
     }
 

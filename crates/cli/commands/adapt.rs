@@ -119,7 +119,7 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let asked_epochs = epochs_flag || job.options.epochs != job.method.options().epochs;
     job.describe(&args, console);
     let named = (args.judging.calibration.as_deref(), args.judging.peers.as_slice());
-    let help = Help::find(named, args.model()?, &[&job.source], console)?;
+    let help = Help::find(named, (args.model()?, &job.source), None, console)?;
     if dry_run {
         return Ok(());
     }

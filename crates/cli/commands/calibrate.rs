@@ -59,7 +59,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     let layout = selection::preprocessing_of(DataSet::open(&args.data)?.layout());
     let model =
         selection::load_model(&args.model, selection::in_plane(layout, args.plane), console)?;
-    let peers = judging::peers(&args.peers, &[&model])?;
+    let peers = judging::peers(&args.peers, &model, None)?;
     let subjects = selection::domains(&args.data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref())?;
     if args.slices < 2 || args.shifted == 0 {

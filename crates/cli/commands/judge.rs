@@ -61,7 +61,7 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     }
     let subjects = args.images.subjects(console)?;
     let named = (args.calibration.as_deref(), args.peers.as_slice());
-    let help = Help::find(named, &args.before, &[&before, &after], console)?;
+    let help = Help::find(named, (&args.before, &before), Some(&after), console)?;
     let case = help.case(&before, &after);
     let judgement = judging::judged(&case, &subjects, console)?;
     if let Some(path) = &args.out {
