@@ -57,11 +57,7 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return of_training(error);
     }
     if let Some(error) = cause.downcast_ref::<udas_adapt::Error>() {
-        return match error {
-            udas_adapt::Error::Train(error) => of_training(error),
-            udas_adapt::Error::Option { .. } | udas_adapt::Error::Missing { .. } => Some(2),
-            _ => Some(3),
-        };
+        return of_adaptation(error);
     }
     if let Some(error) = cause.downcast_ref::<udas_model::Error>() {
         return match error {
@@ -72,6 +68,7 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<udas_verdict::Error>() {
         return match error {
             udas_verdict::Error::Model(udas_model::Error::Network(error)) => of_network(error),
+            udas_verdict::Error::Adapt(error) => of_adaptation(error),
             _ => Some(3),
         };
     }
@@ -97,6 +94,14 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         udas_phantom::Error::Write { .. } | udas_phantom::Error::Volume(_) => 1,
         _ => 2,
     })
+}
+
+fn of_adaptation(error: &udas_adapt::Error) -> Option<u8> {
+    match error {
+        udas_adapt::Error::Train(error) => of_training(error),
+        udas_adapt::Error::Option { .. } | udas_adapt::Error::Missing { .. } => Some(2),
+        _ => Some(3),
+    }
 }
 
 fn of_training(error: &udas_train::Error) -> Option<u8> {

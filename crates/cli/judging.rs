@@ -5,6 +5,7 @@ use crate::run_folder::RunFolder;
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use udas_data::{Intensity, Preprocessing, Subject};
@@ -72,7 +73,12 @@ pub fn peers(
         }
         Ok(peer)
     };
-    paths.iter().map(load).collect()
+    let peers = paths.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let hashes = peers.iter().map(ModelFile::hash).collect::<Result<BTreeSet<_>, _>>()?;
+    if hashes.len() < peers.len() {
+        return Err(failure::input("--peers: two of them are the same model; leave one out").into());
+    }
+    Ok(peers)
 }
 
 /// All of a preprocessing but the intensities.
@@ -81,12 +87,12 @@ fn slicing(model: &ModelFile) -> Preprocessing {
 }
 
 /// What helps to judge adaptations of a model, found and checked before the work.
-pub struct Help {
+pub struct JudgingAids {
     calibration: Option<Calibration>,
     peers: Vec<ModelFile>,
 }
 
-impl Help {
+impl JudgingAids {
     /// The calibration that is named, or the one beside the model, and the peers that are named.
     pub fn find(
         (calibration, peers): (Option<&Path>, &[PathBuf]),
@@ -96,7 +102,7 @@ impl Help {
     ) -> Result<Self> {
         let peers = self::peers(peers, model, adapted)?;
         let hashes = peers.iter().map(ModelFile::hash).collect::<Result<Vec<_>, _>>()?;
-        let Some(found) = self::calibration(calibration, path, model, console)? else {
+        let Some(found) = find_calibration(calibration, path, model, console)? else {
             return Ok(Self { calibration: None, peers });
         };
         match (found.origin.peers.len(), peers.len()) {
@@ -119,7 +125,7 @@ impl Help {
 }
 
 /// The calibration that a flag names, which must be of this model, or the one beside the model if it is.
-fn calibration(
+fn find_calibration(
     named: Option<&Path>,
     model_path: &Path,
     model: &ModelFile,

@@ -53,8 +53,10 @@ impl RunFolder {
         let shown = path.display();
         std::fs::create_dir_all(path)
             .map_err(|error| failure::input(format!("{shown}: {error}; choose another --out")))?;
-        let lock = lock(path)?;
-        if start == Start::Fresh && Self::config(path).exists() && !forget_failed_start(path)? {
+        let (lock, lock_kind) = lock(path)?;
+        let taken = start == Start::Fresh && Self::config(path).exists();
+        // Without a lock, a run without an epoch may be one that goes on.
+        if taken && !(lock_kind == Lock::Held && forget_failed_start(path)?) {
             let text = format!(
                 "{shown} holds a run already; go on with it by --resume, or choose another --out"
             );
@@ -84,7 +86,8 @@ impl RunFolder {
         let text = settings::to_text(settings)?;
         let mut snapshot = None;
         if self.start == Start::Resume {
-            self.check_unchanged(&text, &[&PLACES[..], &ENDS].concat())?;
+            let may_change = [&PLACES[..], &ENDS].concat();
+            self.check_unchanged(&text, &may_change, "leave it out to go on, or ")?;
             self.check_inputs(&start)?;
             if self.path.join(STATE_FILE).exists() {
                 let state = Snapshot::load(&self.path.join(STATE_FILE))?;
@@ -109,8 +112,9 @@ impl RunFolder {
         Ok(snapshot)
     }
 
-    /// Refuses to go on with other settings than the run began with, but for those that may change.
-    fn check_unchanged(&self, settings: &str, may_change: &[&str]) -> Result<()> {
+    /// Refuses to go on with other settings than the run began with, but for those that may change; `remedy` says what
+    /// to do instead.
+    fn check_unchanged(&self, settings: &str, may_change: &[&str], remedy: &str) -> Result<()> {
         let path = Self::config(&self.path);
         let Ok(begun_with) = std::fs::read_to_string(&path) else { return Ok(()) };
         let table =
@@ -123,7 +127,7 @@ impl RunFolder {
         let Some(key) = changed else { return Ok(()) };
         let value = |table: &toml::Table| table.get(key).map_or("none".into(), ToString::to_string);
         let text = format!(
-            "--{key} is {} now and was {} when {} began: leave it out to go on, or choose another --out",
+            "--{key} is {} now and was {} when {} began: {remedy}choose another --out",
             value(&new),
             value(&old),
             self.path.display()
@@ -139,17 +143,21 @@ impl RunFolder {
             _ => None,
         });
         let Some(begun) = begun else { return Ok(()) };
-        let known = |input: &&Input| {
-            !begun.inputs.iter().any(|old| (&old.role, &old.sha256) == (&input.role, &input.sha256))
+        let stray = |inputs: &[Input], of: &[Input]| {
+            let is_there = |input: &Input| {
+                of.iter().any(|other| (&other.role, &other.sha256) == (&input.role, &input.sha256))
+            };
+            inputs.iter().find(|input| !is_there(input)).cloned()
         };
-        let Some(input) = now.inputs.iter().find(known) else { return Ok(()) };
-        let text = format!(
-            "{}: is not among the files that {} began with; give the same {}, or choose another --out",
-            input.path,
-            self.path.display(),
-            input.role
-        );
-        Err(failure::usage(&text).into())
+        let run = self.path.display();
+        let text = if let Some(Input { path, role, .. }) = stray(&now.inputs, &begun.inputs) {
+            format!("{path}: is not among the files that {run} began with; give the same {role}")
+        } else if let Some(Input { path, role, .. }) = stray(&begun.inputs, &now.inputs) {
+            format!("{run} began with {path} too, which is missing now; give the same {role}")
+        } else {
+            return Ok(());
+        };
+        Err(failure::usage(&(text + ", or choose another --out")).into())
     }
 
     /// Saves the state after an epoch, then the record of it: a run killed in between adds the record from
@@ -207,7 +215,8 @@ impl RunFolder {
             _ => None,
         });
         if stop.is_some() {
-            self.check_unchanged(&settings::to_text(settings)?, &PLACES)?;
+            let remedy = "it is done, and its result is that; for another one ";
+            self.check_unchanged(&settings::to_text(settings)?, &PLACES, remedy)?;
             self.check_inputs(start)?;
         }
         Ok(stop)
@@ -229,10 +238,11 @@ fn check_epochs(settings: &str, done: usize) -> Result<()> {
 /// right. Says whether it was one.
 fn forget_failed_start(path: &Path) -> Result<bool> {
     let kept = [MODEL_FILE, STATE_FILE].iter().any(|name| path.join(name).exists());
-    let events = read_events(path).unwrap_or_default();
-    let begun =
-        events.iter().any(|event| !matches!(event, Event::Start(_) | Event::Warning { .. }));
-    if kept || begun {
+    // Without events that can be read it is none of our runs.
+    let Ok(events) = read_events(path) else { return Ok(false) };
+    let only_begun =
+        events.iter().all(|event| matches!(event, Event::Start(_) | Event::Warning { .. }));
+    if kept || events.is_empty() || !only_begun {
         return Ok(false);
     }
     for name in [EVENTS_FILE, CONFIG_FILE] {
@@ -246,21 +256,28 @@ fn forget_failed_start(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
+/// Whether a folder is this process's alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lock {
+    Held,
+    /// Some network file systems have no locks; a single run is safe there all the same.
+    Unsupported,
+}
+
 /// Takes the folder for this process; the system gives it back however the process ends.
-fn lock(folder: &Path) -> Result<File> {
+fn lock(folder: &Path) -> Result<(File, Lock)> {
     let path = folder.join(LOCK_FILE);
     let shown = folder.display();
     let file = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| {
         failure::input(format!("{shown}: cannot be written ({error}); choose another --out"))
     })?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok((file, Lock::Held)),
         Err(TryLockError::WouldBlock) => {
             let text =
                 format!("{shown} is in use by another run; wait for it, or choose another --out");
             Err(failure::usage(&text).into())
         }
-        // Some network file systems have no locks; a single run is safe there all the same.
-        Err(TryLockError::Error(_)) => Ok(file),
+        Err(TryLockError::Error(_)) => Ok((file, Lock::Unsupported)),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::Table;
 use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
-use udas_model::{MODEL_FILE, ModelFile, Provenance};
+use udas_model::{Description, MODEL_FILE, ModelFile};
 use udas_unet::SIZE_MULTIPLE;
 
 /// What masks are named after their image.
@@ -115,8 +115,14 @@ pub fn without_masks(subjects: Vec<Subject>, console: &Console) -> Vec<Subject> 
     others
 }
 
-/// A model; what it sees of a volume is as `suggestion` says where its file does not, and that is said.
-pub fn load_model(path: &Path, suggestion: Preprocessing, console: &Console) -> Result<ModelFile> {
+/// A model; what it sees of a volume is as `suggestion` says where its file does not, and that is said, but for what
+/// flags have `told`: `--plane`, `--intensity`.
+pub fn load_model(
+    path: &Path,
+    suggestion: Preprocessing,
+    told: &[Option<&str>],
+    console: &Console,
+) -> Result<ModelFile> {
     if path.is_dir() && !path.join(MODEL_FILE).exists() {
         let shown = path.display();
         let text =
@@ -124,14 +130,18 @@ pub fn load_model(path: &Path, suggestion: Preprocessing, console: &Console) -> 
         return Err(failure::input(text).into());
     }
     let model = ModelFile::load(path, Some(suggestion))?;
-    if model.info.provenance == Provenance::default() {
-        let Preprocessing { plane, intensity, .. } = &model.info.preprocessing;
+    let Preprocessing { plane, intensity, .. } = &model.info.preprocessing;
+    let guessed = [("--plane", word_for(plane)), ("--intensity", word_for(intensity))]
+        .into_iter()
+        .filter(|(flag, _)| !told.contains(&Some(flag)))
+        .map(|(flag, word)| format!("{word} ({flag})"))
+        .collect::<Vec<_>>();
+    if model.info.description == Description::Assumed && !guessed.is_empty() {
         console.warn(format!(
-            "{}: does not say how volumes are prepared; taken: {} slices, {}. `udas convert {} OUT.safetensors \
-             --plane P --intensity I` writes down what it was trained with",
+            "{}: does not say how volumes are prepared; taken: {}. `udas convert {} OUT.safetensors --plane P \
+             --intensity I` writes down what it was trained with",
             path.display(),
-            word_for(plane),
-            word_for(intensity),
+            guessed.join(", "),
             path.display()
         ));
     }

@@ -2,7 +2,7 @@
 use crate::args::word;
 use crate::commands::head::model_path;
 use crate::console::Console;
-use crate::judging::{self, Fate, Help, JudgingFlags};
+use crate::judging::{self, Fate, JudgingAids, JudgingFlags};
 use crate::method_flags::{MethodFlags, Preset};
 use crate::observer::Watch;
 use crate::run_folder::{RunFolder, Start};
@@ -119,7 +119,7 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let asked_epochs = epochs_flag || job.options.epochs != job.method.options().epochs;
     job.describe(&args, console);
     let named = (args.judging.calibration.as_deref(), args.judging.peers.as_slice());
-    let help = Help::find(named, (args.model()?, &job.source), None, console)?;
+    let aids = JudgingAids::find(named, (args.model()?, &job.source), None, console)?;
     if dry_run {
         return Ok(());
     }
@@ -134,7 +134,9 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
         source: Some(&source),
         target: Some(&target),
     };
-    let record = training::start_record(what, args.seed, &files, &[&job.seen()], console)?;
+    let read = [job.seen(), job.source_subjects.clone()];
+    let read = read.each_ref().map(Vec::as_slice);
+    let record = training::start_record(what, args.seed, &files, &read, console)?;
     if let Some(stop) = folder.finished(&args, &record)? {
         console.say(format!("{} is done already", args.out.display()));
         return stop.rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()));
@@ -148,7 +150,7 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
             return Err(error);
         }
     };
-    finish(&job, &args, adapted, (asked_epochs, &help), &mut folder, console)
+    finish(&job, &args, adapted, (asked_epochs, &aids), &mut folder, console)
 }
 
 /// Where flags say what to adapt to, and how, a file has no say in it.
@@ -185,6 +187,8 @@ pub struct Job {
     model: ModelFile,
     head: Option<HeadFile>,
     subjects: Vec<Subject>,
+    /// Labelled source subjects, for methods that need them.
+    source_subjects: Vec<Subject>,
     target: Unlabelled,
     /// What is odd about the headers of its files.
     warnings: Vec<String>,
@@ -203,7 +207,8 @@ impl Job {
         args.target.check()?;
         let network = settings::needed(args.model.as_ref(), "--model")?;
         let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
-        let source = selection::load_model(network, suggestion, console)?;
+        let told = [args.plane.map(|_| "--plane"), args.intensity.as_ref().map(|_| "--intensity")];
+        let source = selection::load_model(network, suggestion, &told, console)?;
         let no_histogram = source.info.source_histogram.is_none();
         let default = if no_histogram || args.intensity.is_some() {
             DEFAULT_WITHOUT_HISTOGRAM
@@ -225,9 +230,7 @@ impl Job {
             failure::usage(&text)
         })?;
         let base = args.options.base(method)?;
-        if method.about().needs.contains(&Requirement::SourceData) && args.source_data.is_none() {
-            return Err(no_source_data(method));
-        }
+        let source_subjects = source_subjects(method, args, console)?;
         let mut model = source.clone();
         let needs = method.about().needs;
         let matched = needs.contains(&Requirement::SourceHistogram);
@@ -265,7 +268,17 @@ impl Job {
         let warnings = selection::warn_of_headers(&subjects, console);
         let cache = training::cache_bytes(args.cache_gib)?;
         let target = training::unlabelled(&subjects, &model.info.preprocessing, cache)?;
-        Ok(Self { method, options, source, model, head, subjects, target, warnings })
+        Ok(Self {
+            method,
+            options,
+            source,
+            model,
+            head,
+            subjects,
+            source_subjects,
+            target,
+            warnings,
+        })
     }
 
     fn describe(&self, args: &AdaptArgs, console: &Console) {
@@ -307,8 +320,8 @@ impl Job {
             Box::new(TargetBatches::new(batches, device.clone()))
         };
         let source = if needs.contains(&Requirement::SourceData) {
-            let subjects = self.source_subjects(args, console)?;
-            Some(self.labelled(subjects, args)?.batches(plan, Augment::Off, console)?)
+            let set = self.labelled(self.source_subjects.clone(), args)?;
+            Some(set.batches(plan, Augment::Off, console)?)
         } else {
             None
         };
@@ -355,14 +368,6 @@ impl Job {
         LabelledSet::open(subjects, &self.model.info.preprocessing, task, cache)
     }
 
-    fn source_subjects(&self, args: &AdaptArgs, console: &Console) -> Result<Vec<Subject>> {
-        let Some(root) = &args.source_data else {
-            return Err(no_source_data(self.method));
-        };
-        let subjects = selection::domains(root, &args.source_domain, console)?;
-        selection::choose(subjects, args.source_subjects.as_deref())
-    }
-
     /// The adapted network as a model file.
     fn model_file(
         &self,
@@ -387,9 +392,21 @@ impl Job {
     }
 }
 
-fn no_source_data(method: &dyn Method) -> anyhow::Error {
-    let what = "labelled source data: give --source-data DIR --source-domain NAME";
-    udas_adapt::Error::Missing { method: method.name(), what }.into()
+/// The labelled source subjects of a method that needs some.
+fn source_subjects(
+    method: &dyn Method,
+    args: &AdaptArgs,
+    console: &Console,
+) -> Result<Vec<Subject>> {
+    if !method.about().needs.contains(&Requirement::SourceData) {
+        return Ok(Vec::new());
+    }
+    let Some(root) = &args.source_data else {
+        let what = "labelled source data: give --source-data DIR --source-domain NAME";
+        return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
+    };
+    let subjects = selection::domains(root, &args.source_domain, console)?;
+    selection::choose(subjects, args.source_subjects.as_deref())
 }
 
 /// A training that diverged leaves the weights of its last good epoch behind.
@@ -415,7 +432,7 @@ fn finish(
     job: &Job,
     args: &AdaptArgs,
     adapted: Adapted,
-    (asked_epochs, help): (bool, &Help),
+    (asked_epochs, aids): (bool, &JudgingAids),
     folder: &mut RunFolder,
     console: &Console,
 ) -> Result<()> {
@@ -444,7 +461,7 @@ fn finish(
     let model = job.model_file(adapted.unet, epochs, args)?;
     let mut patch = Patch::between(&job.model.state, &model.state)?;
     patch.notes = Some(serde_json::to_string(&model.info)?);
-    let case = help.case(&job.source, &model);
+    let case = aids.case(&job.source, &model);
     let (fate, judgement) =
         judging::settle(args.judging.on_harm, &case, &job.subjects, folder, console)?;
     let (patch_file, rejected_model) = match fate {

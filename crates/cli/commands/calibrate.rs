@@ -57,8 +57,12 @@ pub struct CalibrateArgs {
 pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     out_file::prepare(&args.out)?;
     let layout = selection::preprocessing_of(DataSet::open(&args.data)?.layout());
-    let model =
-        selection::load_model(&args.model, selection::in_plane(layout, args.plane), console)?;
+    let model = selection::load_model(
+        &args.model,
+        selection::in_plane(layout, args.plane),
+        &[args.plane.map(|_| "--plane")],
+        console,
+    )?;
     let peers = judging::peers(&args.peers, &model, None)?;
     let subjects = selection::domains(&args.data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref())?;
@@ -66,7 +70,9 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         let text = "--slices: give at least 2, a pair of neighbours; --shifted: at least 1";
         return Err(failure::usage(text).into());
     }
-    warn_of_training(&args.model, &subjects, console)?;
+    for model in std::iter::once(&args.model).chain(&args.peers) {
+        warn_of_training(model, &subjects, console)?;
+    }
     let config = CalibrateConfig {
         slices: args.slices,
         subjects: args.shifted,
@@ -104,8 +110,10 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     console.result(text, &value)
 }
 
-/// Says which of the subjects the run that made the model has learned from: it is surer of them than of others.
-fn warn_of_training(run: &Path, subjects: &[Subject], console: &Console) -> Result<()> {
+/// Says which of the subjects the run that made a model has learned from: it is surer of them than of others, and as a
+/// peer it knows their labels.
+fn warn_of_training(model: &Path, subjects: &[Subject], console: &Console) -> Result<()> {
+    let run = if model.is_dir() { model } else { model.parent().unwrap_or(Path::new("")) };
     let Ok(events) = read_events(run) else { return Ok(()) };
     let start = events.into_iter().find_map(|event| match event {
         Event::Start(start) => Some(start),
@@ -121,7 +129,8 @@ fn warn_of_training(run: &Path, subjects: &[Subject], console: &Console) -> Resu
     }
     if !names.is_empty() {
         console.warn(format!(
-            "the training of the model read {}: scores will be predicted too high; give subjects that it has not seen",
+            "the training of {} read {}: scores will be predicted too high; give subjects that it has not seen",
+            model.display(),
             names.join(", ")
         ));
     }

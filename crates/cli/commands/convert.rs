@@ -6,8 +6,8 @@ use crate::{failure, intensity, selection};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
-use udas_data::{Plane, Preprocessing};
-use udas_model::{ModelFile, Provenance};
+use udas_data::{DataSet, Plane, Preprocessing};
+use udas_model::{Description, ModelFile};
 use udas_nn::Checkpoint;
 
 /// Converts a checkpoint between .pth and .safetensors, names kept; merges a patch into its base
@@ -28,11 +28,15 @@ pub struct ConvertArgs {
     patch: Option<PathBuf>,
     /// Write into the .safetensors how the network was trained to see volumes, which a .pth file cannot say: plane of
     /// slices
-    #[arg(long, value_parser = word::<Plane>)]
+    #[arg(long, value_parser = word::<Plane>, requires = "intensity", conflicts_with = "patch")]
     plane: Option<Plane>,
     /// And intensities: min-max, percentile, percentile:LOW,HIGH or z-score
-    #[arg(long)]
+    #[arg(long, requires = "plane")]
     intensity: Option<String>,
+    /// And how slices were turned and padded: as those of this data set's layout, CC-359 or M&Ms [default: upright, padded
+    /// to multiples of 8]
+    #[arg(long, value_name = "DIR", requires = "plane")]
+    data: Option<PathBuf>,
 }
 
 pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
@@ -48,7 +52,11 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
             let metadata = Some(serde_json::to_string(&model.info)?);
             Checkpoint { tensors: model.state, metadata }
         }
-        None if args.plane.is_some() || args.intensity.is_some() => described(args)?,
+        None if args.plane.is_some() && known == Some("pth") => {
+            let text = "a .pth file has no room for --plane and --intensity: write a .safetensors";
+            return Err(failure::usage(text).into());
+        }
+        None if args.plane.is_some() => described(args)?,
         None => Checkpoint::load(super::head::model_path(&args.input))?,
     };
     if checkpoint.metadata.is_some() && known == Some("pth") {
@@ -63,13 +71,15 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
 
 /// The checkpoint with a description of what the network sees, in place of one that it may have.
 fn described(args: &ConvertArgs) -> Result<Checkpoint> {
-    let layout = Preprocessing::upright(Plane::Sagittal);
-    let mut model = ModelFile::load(&args.input, Some(selection::in_plane(layout, args.plane)))?;
-    if let Some(plane) = args.plane {
-        model.info.preprocessing.plane = plane;
-    }
+    let layout = match &args.data {
+        Some(data) => selection::preprocessing_of(DataSet::open(data)?.layout()),
+        None if args.plane == Some(Plane::Stored) => Preprocessing::MNMS,
+        None => Preprocessing::upright(Plane::Sagittal),
+    };
+    let mut model = ModelFile::load(&args.input, None)?;
+    model.info.preprocessing = selection::in_plane(layout, args.plane);
     intensity::replace(&mut model, args.intensity.as_deref())?;
-    if model.info.provenance == Provenance::default() {
+    if model.info.description == Description::Assumed {
         model.info.provenance.version = env!("CARGO_PKG_VERSION").into();
         model.info.provenance.command = "convert".into();
     }

@@ -96,7 +96,7 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let data = settings::needed(args.data.as_ref(), "--data")?;
     settings::needed(args.domain.first(), "--domain")?;
     let suggestion = selection::preprocessing_of(udas_data::DataSet::open(data)?.layout());
-    let model = selection::load_model(model_file, suggestion, console)?;
+    let model = selection::load_model(model_file, suggestion, &[], console)?;
     let subjects = selection::domains(data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref())?;
     let subjects = selection::without_fold(subjects, args.fold.as_deref())?;

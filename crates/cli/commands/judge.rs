@@ -1,11 +1,12 @@
 //! `udas judge`: two models on unlabelled volumes, and whether the second should be kept.
 use crate::console::Console;
-use crate::judging::{self, Help};
+use crate::judging::{self, JudgingAids};
 use crate::selection::{self, Images};
 use crate::{failure, out_file};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
+use udas_data::Preprocessing;
 use udas_model::ModelFile;
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
@@ -48,9 +49,11 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     if path != args.after {
         console.say(format!("judged: {}", path.display()));
     }
-    let after = ModelFile::load(&path, Some(suggestion))?;
-    // An adapted model knows what its source saw.
-    let before = ModelFile::load(&args.before, Some(after.info.preprocessing.clone()))?;
+    let after = ModelFile::load(&path, Some(suggestion.clone()))?;
+    // An adapted model knows its source's slices; intensities are what it may see in another way.
+    let Preprocessing { intensity, .. } = suggestion;
+    let sight = Preprocessing { intensity, ..after.info.preprocessing.clone() };
+    let before = selection::load_model(&args.before, sight, &[Some("--plane")], console)?;
     if before.info.provenance.base == Some(after.hash()?) {
         let text = format!(
             "{} was adapted from {}: exchange --before and --after",
@@ -61,8 +64,8 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     }
     let subjects = args.images.subjects(console)?;
     let named = (args.calibration.as_deref(), args.peers.as_slice());
-    let help = Help::find(named, (&args.before, &before), Some(&after), console)?;
-    let case = help.case(&before, &after);
+    let aids = JudgingAids::find(named, (&args.before, &before), Some(&after), console)?;
+    let case = aids.case(&before, &after);
     let judgement = judging::judged(&case, &subjects, console)?;
     if let Some(path) = &args.out {
         out_file::write(path, &serde_json::to_vec_pretty(&judgement)?)?;

@@ -67,7 +67,8 @@ const MADE_BY: &str = "predictions.json";
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     let suggestion = selection::in_plane(args.images.preprocessing()?, args.plane);
-    let mut model = selection::load_model(&args.model, suggestion, console)?;
+    let told = [args.plane.map(|_| "--plane"), args.intensity.as_ref().map(|_| "--intensity")];
+    let mut model = selection::load_model(&args.model, suggestion, &told, console)?;
     if let Some(patch) = &args.patch {
         patched(&mut model, patch)?;
     }

@@ -1,8 +1,8 @@
 //! `udas report`: one page of runs or of an experiment, with its figures.
 use crate::commands::predict::{made_by, plane_of};
 use crate::console::Console;
-use crate::histograms;
 use crate::run_subjects::{RunSubjects, complete};
+use crate::{histograms, judging};
 use anyhow::Result;
 use clap::Args;
 use std::collections::BTreeSet;
@@ -81,16 +81,10 @@ fn look_into_runs(
         if !run.join(udas_model::MODEL_FILE).is_file() {
             continue;
         }
-        let model = ModelFile::load(&run, None)?;
-        plane.get_or_insert(model.info.preprocessing.plane);
-        let [before, after] = ["before", "after"].map(|name| made_by(&run.join(name)));
-        let own = Some(model.hash()?);
-        if before == own && after != own && after.is_some() {
-            console.warn(format!(
-                "{}: before/ holds masks of the run's model, and after/ those of another: exchange the folders",
-                run.display()
-            ));
+        if plane.is_none() {
+            plane = Some(ModelFile::load(&run, None)?.info.preprocessing.plane);
         }
+        warn_of_exchange(&run, console);
         if outcome.volumes.is_empty() {
             outcome.volumes = volumes(&run)?;
         }
@@ -101,6 +95,20 @@ fn look_into_runs(
         }
     }
     Ok(plane.unwrap_or(Plane::Sagittal))
+}
+
+/// Says where the masks before adaptation are those of the adapted model.
+fn warn_of_exchange(run: &Path, console: &Console) {
+    let made = ["before", "after"].map(|name| made_by(&run.join(name)));
+    let [Some(before), Some(after)] = made else { return };
+    let adapted =
+        ModelFile::load(&judging::adapted_model(run), None).and_then(|model| model.hash());
+    if before != after && adapted.is_ok_and(|adapted| adapted == before) {
+        console.warn(format!(
+            "{}: before/ holds masks of the adapted model, and after/ those of another: exchange the folders",
+            run.display()
+        ));
+    }
 }
 
 /// The masks of each subject that was predicted in a run folder.

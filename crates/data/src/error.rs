@@ -13,7 +13,7 @@ pub enum Error {
     #[error(transparent)]
     Volume(#[from] udas_volume::Error),
     /// The operating system refused.
-    #[error("{path}: {source}; check the path")]
+    #[error("{path}: {source}{remedy}", remedy = remedy(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -137,6 +137,11 @@ pub enum Error {
     /// A setting without meaning.
     #[error("{0}")]
     Setting(String),
+}
+
+/// What to do about an error of the operating system, where that is known.
+fn remedy(error: &std::io::Error) -> &'static str {
+    if error.kind() == std::io::ErrorKind::NotFound { "; check the path" } else { "" }
 }
 
 impl Error {

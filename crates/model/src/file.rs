@@ -1,5 +1,5 @@
 //! Reading and writing of models and heads; a run folder stands for the model in it.
-use crate::info::FORMAT;
+use crate::info::{Description, FORMAT};
 use crate::{Error, HeadInfo, ModelInfo, Provenance, Result};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,8 @@ impl ModelFile {
             None => {
                 let default = Preprocessing::upright(udas_data::Plane::Sagittal);
                 let preprocessing = preprocessing.unwrap_or(default);
-                ModelInfo::new(architecture, preprocessing, Provenance::default())
+                let info = ModelInfo::new(architecture, preprocessing, Provenance::default());
+                ModelInfo { description: Description::Assumed, ..info }
             }
         };
         Ok(Self { state: tensors, info })

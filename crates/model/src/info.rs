@@ -24,6 +24,19 @@ pub struct ModelInfo {
     pub source_histogram: Option<Landmarks>,
     /// Where it comes from.
     pub provenance: Provenance,
+    /// Whether the file said all this, or its reader.
+    #[serde(skip)]
+    pub description: Description,
+}
+
+/// Who says what is known of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Description {
+    /// The model's file, or whoever made the model.
+    #[default]
+    Own,
+    /// The reader of a file that says nothing.
+    Assumed,
 }
 
 /// What an early head's file says beside its tensors.
@@ -79,6 +92,7 @@ impl ModelInfo {
             preprocessing,
             class_ratio: Vec::new(),
             source_histogram: None,
+            description: Description::Own,
             provenance,
         }
     }

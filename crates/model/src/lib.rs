@@ -40,5 +40,5 @@ mod predictor;
 
 pub use error::{Error, Result};
 pub use file::{HeadFile, MODEL_FILE, ModelFile};
-pub use info::{HeadInfo, ModelInfo, Provenance};
+pub use info::{Description, HeadInfo, ModelInfo, Provenance};
 pub use predictor::{Predictor, probability_volumes};

@@ -55,32 +55,33 @@ pub fn calibrate(
     let total = config.shifts.len() * source.samples.len();
     let mut rows = Vec::new();
     for (turn, &shift) in config.shifts.iter().enumerate() {
-        let shifted = |(index, (_, sample)): (usize, &(String, Sample))| {
+        let apply = |(index, (_, sample)): (usize, &(String, Sample))| {
             shift.apply(sample, config.seed.wrapping_add(index as u64))
         };
-        let samples: Vec<Sample> = source.samples.iter().enumerate().map(shifted).collect();
+        let samples: Vec<Sample> = source.samples.iter().enumerate().map(apply).collect();
         let method = adaptations::method(turn, model);
         let adapted = adaptations::adapted(method, model, &samples, device, config.seed)?;
         let adapted = adapted.map(|state| Network::new(&state, device)).transpose()?;
         for (index, ((subject, _), sample)) in source.samples.iter().zip(&samples).enumerate() {
-            let place = Place { shift, subject, sample, opinions: models.opinions(sample)? };
+            let shifted =
+                ShiftedSubject { shift, subject, sample, opinions: models.opinions(sample)? };
             let plain = Observation::new(&models.plain, sample)?;
             let re_estimated = Network::new(&plain.re_estimated, device)?;
-            rows.extend(place.row(AS_IT_IS, &plain, &plain, &source.reference));
+            rows.extend(shifted.row(AS_IT_IS, &plain, &plain, &source.reference));
             let changed = [("batch norm re-estimated", &re_estimated)]
                 .into_iter()
                 .chain(adapted.iter().map(|network| (method.name(), network)))
                 .chain(models.damaged(turn, shift));
             for (name, network) in changed {
                 let observation = Observation::new(network, sample)?;
-                rows.extend(place.row(name, &observation, &plain, &source.reference));
+                rows.extend(shifted.row(name, &observation, &plain, &source.reference));
             }
             on_step(turn * source.samples.len() + index + 1, total);
         }
     }
     let origin = Origin {
         model: model.hash()?,
-        preprocessing: Some(model.info.preprocessing.clone()),
+        preprocessing: model.info.preprocessing.clone(),
         peers: hashes(peers)?,
         version: env!("CARGO_PKG_VERSION").into(),
         domain: domains(subjects),
@@ -104,7 +105,7 @@ impl Models {
             let state = damage.apply(&model.state, seed.wrapping_add(index as u64))?;
             Ok((damage.name(), Network::new(&state, device)?))
         };
-        let peer = |peer: &ModelFile| Network::new(&like(model, peer)?.state, device);
+        let peer = |peer: &ModelFile| Network::new(&fitting_peer(model, peer)?.state, device);
         Ok(Self {
             plain: Network::new(&model.state, device)?,
             peers: peers.iter().map(peer).collect::<Result<_>>()?,
@@ -127,14 +128,14 @@ impl Models {
 }
 
 /// A subject under a shift.
-struct Place<'a> {
+struct ShiftedSubject<'a> {
     shift: Shift,
     subject: &'a str,
     sample: &'a Sample,
     opinions: Vec<Vec<u8>>,
 }
 
-impl Place<'_> {
+impl ShiftedSubject<'_> {
     /// What is known of a model here, `before` being the model as it is; none where nothing is segmented and
     /// nothing should be.
     fn row(
@@ -159,7 +160,7 @@ impl Place<'_> {
 }
 
 /// The peer, if it sees what the model sees.
-fn like<'a>(model: &ModelFile, peer: &'a ModelFile) -> Result<&'a ModelFile> {
+fn fitting_peer<'a>(model: &ModelFile, peer: &'a ModelFile) -> Result<&'a ModelFile> {
     let same = model.info.preprocessing == peer.info.preprocessing
         && model.info.architecture.outputs == peer.info.architecture.outputs;
     let text = "a peer differs from the model in its classes or its preprocessing; give trainings that differ in \
@@ -208,9 +209,12 @@ impl Source {
                 samples.push((subject.id.clone(), sample));
             }
         }
-        if volumes.iter().all(|&volume| volume == 0.0) {
-            let text = "the labels of all subjects are empty on the slices that are measured";
-            return Err(Error::Unfit(format!("{text}; check them with `udas doctor`")));
+        let empty = |(_, sample): &&(String, Sample)| {
+            sample.labels.as_deref().unwrap_or_default().iter().all(|&label| label == 0)
+        };
+        if let Some((subject, _)) = samples.iter().find(empty) {
+            let text = "the labels are empty on the slices that are measured";
+            return Err(Error::Unfit(format!("{subject}: {text}; leave the subject out")));
         }
         let (mut histogram, mut confidence) = (Histogram::default(), 0.0);
         let (mut right, mut predicted) = (0u64, 0u64);

@@ -1,5 +1,5 @@
 //! A calibration: the mapping from signals to true Dice that simulated shifts of the source taught, as a file.
-use crate::change::{self, Changes};
+use crate::change::{self, AS_IT_IS, Changes};
 use crate::observe::Reference;
 use crate::regression::{Ridge, half_width};
 use crate::signals::{Signal, Signals};
@@ -24,14 +24,13 @@ const MARGIN: f64 = 0.1;
 pub const HARM: f64 = -0.01;
 
 /// What a calibration was made of.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Origin {
     /// Hash of the model's tensors.
     pub model: String,
     /// What the model sees of a volume.
-    #[serde(default)]
-    pub preprocessing: Option<Preprocessing>,
+    pub preprocessing: Preprocessing,
     /// Hashes of other trainings whose agreement is among the signals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
@@ -148,7 +147,8 @@ impl Calibration {
     /// Learns the mapping, each shift predicted from the others for the intervals.
     ///
     /// # Errors
-    /// [`Error::Unfit`] with fewer than three shifts or fewer rows than signals.
+    /// [`Error::Unfit`] with fewer than three shifts, fewer rows than signals, or without the model `as it is` among
+    /// them, which changes begin at.
     pub fn learn(origin: Origin, reference: Reference, mut rows: Vec<Row>) -> Result<Self> {
         let signals: Vec<Signal> = Signal::ALL
             .into_iter()
@@ -175,7 +175,12 @@ impl Calibration {
             }
         }
         let ridge = fit(&mut rows.iter());
-        let changes = Changes::learn(&rows, &signals);
+        let Some(changes) = Changes::learn(&rows, &signals) else {
+            let text = format!(
+                "a calibration needs subjects on which the model `{AS_IT_IS}` was measured"
+            );
+            return Err(Error::Unfit(text));
+        };
         let column = |(index, &signal): (usize, &Signal)| {
             let seen = rows.iter().map(|row| row.signals[&signal]);
             let [mean, deviation] = ridge.scale[index];
@@ -208,12 +213,14 @@ impl Calibration {
     /// # Errors
     /// [`Error::Unfit`] when it is another, or cannot be hashed.
     pub fn check(&self, model: &ModelFile) -> Result<()> {
-        let seen = self.origin.preprocessing.as_ref();
-        let same = seen.is_none_or(|seen| *seen == model.info.preprocessing);
-        if same && self.origin.model == model.hash()? {
+        let text = if self.origin.model != model.hash()? {
+            "was made for another model; run `udas calibrate` for this one"
+        } else if self.origin.preprocessing != model.info.preprocessing {
+            "was made for the model with other slices or intensities; run `udas calibrate` for it as it is now, after \
+             `udas convert` with --plane and --intensity if its file does not describe itself"
+        } else {
             return Ok(());
-        }
-        let text = "was made for another model; run `udas calibrate` for this one";
+        };
         Err(Error::Unfit(format!("the calibration {text}")))
     }
 

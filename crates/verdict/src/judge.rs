@@ -67,8 +67,8 @@ pub fn judge(
         let observed = observe(&first, before)?;
         let adapted = if same { observed.clone() } else { observe(&second, after)? };
         let opinions = opinions(&peers, subject, slices)?;
-        let compared = Compared { observed: [&observed, &adapted], opinions: &opinions };
-        judged.push(compared.judged(subject, calibration));
+        let pair = SubjectPair { observed: [&observed, &adapted], opinions: &opinions };
+        judged.push(pair.judged(subject, calibration));
         on_subject(&subject.id);
     }
     let mut ruling = rules::decide(&judged, calibration);
@@ -126,12 +126,12 @@ fn of_peers(subjects: &[SubjectJudgement], peers: usize) -> Option<String> {
 }
 
 /// Two models' observations of a subject, and what other trainings say of it.
-struct Compared<'a> {
+struct SubjectPair<'a> {
     observed: [&'a Observation; 2],
     opinions: &'a [Vec<u8>],
 }
 
-impl Compared<'_> {
+impl SubjectPair<'_> {
     fn judged(&self, subject: &Subject, calibration: Option<&Calibration>) -> SubjectJudgement {
         let reference = calibration.map(|calibration| &calibration.reference);
         let measured = self.observed.map(|observation| Measured {

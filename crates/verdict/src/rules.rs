@@ -97,7 +97,7 @@ fn calibrated(subjects: &[SubjectJudgement], calibration: &Calibration) -> Rulin
     }
     let before = mean(subjects, |subject| Some(subject.predicted_before.as_ref()?.score));
     let change = mean(subjects, |subject| subject.predicted_change);
-    let after = before + change;
+    let after = (before + change).clamp(0.0, 1.0);
     let half = calibration.change_half_width(mean(subjects, |subject| Some(subject.agreement)));
     let (low, high) = (change - half, change + half);
     let decision = if high < 0.0 {
