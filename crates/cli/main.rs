@@ -1,6 +1,7 @@
 //! The program `udas`: one match on the command; exit codes are decided here and nowhere else.
 #![forbid(unsafe_code)]
 
+mod adaptation;
 mod args;
 mod commands;
 mod console;

@@ -1,5 +1,6 @@
 //! `udas verify`: an adaptation made again from its record, and compared to the bit.
-use crate::commands::adapt::{AdaptArgs, Job};
+use crate::adaptation::Job;
+use crate::commands::adapt::AdaptArgs;
 use crate::console::Console;
 use crate::run_folder::{RunFolder, Start};
 use crate::training;

@@ -1,0 +1,246 @@
+//! An adaptation as a command has it: everything opened and checked, then the method run.
+use crate::commands::adapt::AdaptArgs;
+use crate::console::Console;
+use crate::method_flags::{MethodFlags, Preset};
+use crate::observer::Watch;
+use crate::run_folder::RunFolder;
+use crate::training::{self, LabelledSet, OrderName};
+use crate::{failure, head_search, intensity, interrupt, selection, settings};
+use anyhow::Result;
+use udas_adapt::{
+    Adapted, Method, Model, Options, OracleBatches, Requirement, Run, TargetBatch, TargetBatches,
+};
+use udas_data::{Augment, Subject, Unlabelled};
+use udas_model::{HeadFile, ModelFile, Provenance};
+use udas_record::Phase;
+use udas_train::{Batches, LabelledBatch, Snapshot, Task};
+
+/// What is run where nothing is asked for.
+const DEFAULT_METHOD: &str = "match-source";
+/// Where the model's file does not keep the histogram that the default needs, or intensities are chosen otherwise.
+const DEFAULT_WITHOUT_HISTOGRAM: &str = "augmented-consistency";
+
+/// An adaptation with all it needs at hand.
+pub struct Job {
+    pub method: &'static dyn Method,
+    pub options: Options,
+    /// The model as its file has it: what an adaptation is judged against, and rolled back to.
+    pub source: ModelFile,
+    /// The same with the target's normalisation: what is adapted.
+    pub model: ModelFile,
+    pub head: Option<HeadFile>,
+    pub subjects: Vec<Subject>,
+    /// Labelled source subjects, for methods that need them.
+    pub source_subjects: Vec<Subject>,
+    pub target: Unlabelled,
+    /// What is odd about the headers of its files.
+    pub warnings: Vec<String>,
+}
+
+impl Job {
+    /// Opens everything, and writes into `args` what was found out, so that the settings are complete.
+    pub fn prepare(args: &mut AdaptArgs, console: &Console) -> Result<Self> {
+        args.target.check()?;
+        let network = settings::needed(args.model.as_ref(), "--model")?;
+        let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
+        let told = [args.plane.map(|_| "--plane"), args.intensity.as_ref().map(|_| "--intensity")];
+        let source = selection::load_model(network, suggestion, &told, console)?;
+        let no_histogram = source.info.source_histogram.is_none();
+        let default = if no_histogram || args.intensity.is_some() {
+            DEFAULT_WITHOUT_HISTOGRAM
+        } else {
+            DEFAULT_METHOD
+        };
+        if no_histogram && args.method.is_none() && args.options.preset.is_none() {
+            console.say(format!(
+                "{}: keeps no histogram of its source, so that {DEFAULT_METHOD} is not to be had: {default} is run",
+                network.display()
+            ));
+        }
+        let name = args
+            .method
+            .get_or_insert_with(|| args.options.preset.map_or(default, Preset::method).to_owned());
+        let method = udas_adapt::find(name).ok_or_else(|| {
+            let names: Vec<_> = udas_adapt::METHODS.iter().map(|method| method.name()).collect();
+            let text = format!("there is no method {name:?}; there are {}", names.join(", "));
+            failure::usage(&text)
+        })?;
+        let base = args.options.base(method)?;
+        let source_subjects = source_subjects(method, args, console)?;
+        let mut model = source.clone();
+        let needs = method.about().needs;
+        let matched = needs.contains(&Requirement::SourceHistogram);
+        if matched && args.intensity.is_some() {
+            let text =
+                format!("--method {} sets the intensities: leave out --intensity", method.name());
+            return Err(failure::usage(&text).into());
+        }
+        let chosen = if matched { Some("match-source") } else { args.intensity.as_deref() };
+        intensity::replace(&mut model, chosen)?;
+        let head = if needs.contains(&Requirement::EarlyHead) {
+            let level = args.options.level;
+            let found = head_search::find(args.head.as_deref(), network, level, &model)?;
+            let (path, head) = found.ok_or(udas_adapt::Error::NoHead {
+                method: method.name(),
+                level: level.unwrap_or(0),
+            })?;
+            console.say(format!("early head: {}", path.display()));
+            if !head.info.base.is_empty() && head.info.base != model.hash()? {
+                console.warn(format!("{}: was trained on another network", path.display()));
+            }
+            args.head = Some(path);
+            args.options.level.get_or_insert(head.info.level);
+            Some(head)
+        } else {
+            None
+        };
+        let options = args.options.resolve(base);
+        options.check()?;
+        if options.epochs == 0 {
+            return Err(failure::usage("--epochs 0: give at least 1").into());
+        }
+        args.options = MethodFlags::of(&options);
+        let subjects = args.target.subjects(console)?;
+        let warnings = selection::warn_of_headers(&subjects, console);
+        let cache = training::cache_bytes(args.cache_gib)?;
+        let target = training::unlabelled(&subjects, &model.info.preprocessing, cache)?;
+        Ok(Self {
+            method,
+            options,
+            source,
+            model,
+            head,
+            subjects,
+            source_subjects,
+            target,
+            warnings,
+        })
+    }
+
+    pub fn describe(&self, args: &AdaptArgs, console: &Console) {
+        let about = self.method.about();
+        console.say(format!("{}: {}", self.method.name(), about.idea));
+        let [height, width] = self.target.size();
+        console.say(format!(
+            "target: {} subjects, {} slices of {height}x{width}; batches of {}, seed {}",
+            self.subjects.len(),
+            self.target.len(),
+            self.options.batch_size,
+            args.seed
+        ));
+        console.say(format!("known failure: {}", about.failure));
+        console.detail(format!("options: {:?}", self.options));
+    }
+
+    /// Runs the method.
+    pub fn adapt(
+        &self,
+        args: &AdaptArgs,
+        folder: &mut RunFolder,
+        resume: Option<Snapshot>,
+        console: &Console,
+    ) -> Result<Adapted> {
+        let device = console.device();
+        let needs = self.method.about().needs;
+        let plan = args.order.plan(args.seed, self.options.batch_size);
+        let in_order = OrderName::Sequential.plan(args.seed, self.options.batch_size);
+        let check = TargetBatches::new(
+            training::unlabelled_batches(&self.target, in_order)?,
+            device.clone(),
+        );
+        let target: Box<dyn Batches<TargetBatch>> = if needs.contains(&Requirement::TargetLabels) {
+            let set = self.labelled(self.seen(), args)?;
+            Box::new(OracleBatches(set.batches(plan, Augment::Off, console)?))
+        } else {
+            let batches = training::unlabelled_batches(&self.target, plan)?;
+            Box::new(TargetBatches::new(batches, device.clone()))
+        };
+        let source = if needs.contains(&Requirement::SourceData) {
+            let set = self.labelled(self.source_subjects.clone(), args)?;
+            Some(set.batches(plan, Augment::Off, console)?)
+        } else {
+            None
+        };
+        let model = Model {
+            unet: self.model.state.clone(),
+            head: self.head.as_ref().map(|head| head.state.clone()),
+        };
+        let class_ratio = self.model.info.class_ratio.clone();
+        let score = if self.head.is_some() { "agreement" } else { "confidence" };
+        let mut watch = Watch::new(folder, console, Phase::Adapt, score, self.options.epochs);
+        let run = Run {
+            target: &*target,
+            check: &check,
+            source: source.as_ref().map(|source| source as &dyn Batches<LabelledBatch>),
+            class_ratio: (!class_ratio.is_empty()).then_some(class_ratio),
+            device: device.clone(),
+            seed: args.seed,
+            observer: &mut watch,
+            interrupt: interrupt::flag(),
+            resume,
+        };
+        Ok(self.method.adapt(&model, &self.options, run)?)
+    }
+
+    /// The subjects as the method sees them: with labels for oracles alone.
+    pub fn seen(&self) -> Vec<Subject> {
+        if self.method.about().needs.contains(&Requirement::TargetLabels) {
+            return self.subjects.clone();
+        }
+        self.subjects.iter().map(Subject::without_labels).collect()
+    }
+
+    /// The domains that the model was trained on.
+    pub fn source_name(&self) -> String {
+        match self.model.info.provenance.domains.as_slice() {
+            [] => "source".into(),
+            domains => domains.join("+"),
+        }
+    }
+
+    fn labelled(&self, subjects: Vec<Subject>, args: &AdaptArgs) -> Result<LabelledSet> {
+        let task = Task::of(self.model.info.architecture.outputs);
+        let cache = training::cache_bytes(args.cache_gib)?;
+        LabelledSet::open(subjects, &self.model.info.preprocessing, task, cache)
+    }
+
+    /// The adapted network as a model file.
+    pub fn model_file(
+        &self,
+        state: udas_nn::StateDict,
+        epochs: usize,
+        args: &AdaptArgs,
+    ) -> Result<ModelFile> {
+        let mut info = self.model.info.clone();
+        let mut domains = info.provenance.domains.clone();
+        domains.push(args.target.name());
+        info.provenance = Provenance {
+            version: env!("CARGO_PKG_VERSION").into(),
+            command: "adapt".into(),
+            domains,
+            subjects: self.subjects.len(),
+            seed: args.seed,
+            epochs,
+            method: Some(self.method.name().into()),
+            base: Some(self.model.hash()?),
+        };
+        Ok(ModelFile { state, info })
+    }
+}
+
+/// The labelled source subjects of a method that needs some.
+fn source_subjects(
+    method: &dyn Method,
+    args: &AdaptArgs,
+    console: &Console,
+) -> Result<Vec<Subject>> {
+    if !method.about().needs.contains(&Requirement::SourceData) {
+        return Ok(Vec::new());
+    }
+    let Some(root) = &args.source_data else {
+        let what = "labelled source data: give --source-data DIR --source-domain NAME";
+        return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
+    };
+    let subjects = selection::domains(root, &args.source_domain, console)?;
+    selection::choose(subjects, args.source_subjects.as_deref())
+}
