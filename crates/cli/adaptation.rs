@@ -1,16 +1,21 @@
-//! An adaptation as a command has it: everything opened and checked, then the method run.
-use crate::commands::adapt::AdaptArgs;
+//! An adaptation as commands have it: its settings, everything they name opened and checked, then the method run.
 use crate::console::Console;
+use crate::judging::JudgingFlags;
 use crate::method_flags::{MethodFlags, Preset};
 use crate::observer::Watch;
+use crate::options::word;
 use crate::run_folder::RunFolder;
+use crate::selection::Images;
 use crate::training::{self, LabelledSet, OrderName};
 use crate::{failure, head_search, intensity, interrupt, selection, settings};
 use anyhow::Result;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use udas_adapt::{
     Adapted, Method, Model, Options, OracleBatches, Requirement, Run, TargetBatch, TargetBatches,
 };
-use udas_data::{Augment, Subject, Unlabelled};
+use udas_data::{Augment, Plane, Subject, Unlabelled};
 use udas_model::{HeadFile, ModelFile, Provenance};
 use udas_record::Phase;
 use udas_train::{Batches, LabelledBatch, Snapshot, Task};
@@ -19,6 +24,91 @@ use udas_train::{Batches, LabelledBatch, Snapshot, Task};
 const DEFAULT_METHOD: &str = "match-source";
 /// Where the model's file does not keep the histogram that the default needs, or intensities are chosen otherwise.
 const DEFAULT_WITHOUT_HISTOGRAM: &str = "augmented-consistency";
+
+/// Adapts a network to unlabelled volumes of a new scanner
+///
+/// Example: udas adapt --model runs/source --images new_scanner/*.nii.gz --out runs/adapted
+///
+/// `udas methods` lists the methods; the paper's is --method early-features, which needs an early head. The source
+/// model is never edited.
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AdaptArgs {
+    /// The source network: a run folder, .safetensors or .pth
+    #[arg(long, required_unless_present_any = ["config", "resume"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+    /// The early head [default: looked for beside the model]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub target: Images,
+    /// Method, as `udas methods` lists them [default: the one that --preset is of, else
+    /// match-source, or augmented-consistency for models without a histogram and with --intensity]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Folder of the run
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub options: MethodFlags,
+    /// Labelled source data, for methods that need it: a data set
+    #[arg(long, value_name = "DIR", requires = "source_domain")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_data: Option<PathBuf>,
+    /// Its domains
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    #[serde(default)]
+    pub source_domain: Vec<String>,
+    /// Which of its subjects, as by --subjects [default: all]
+    #[arg(long, value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_subjects: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub judging: JudgingFlags,
+    /// Order of slices: shuffled or sequential
+    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
+    pub order: OrderName,
+    /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
+    #[arg(long, value_parser = word::<Plane>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plane: Option<Plane>,
+    /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
+    /// percentile:LOW,HIGH or z-score
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intensity: Option<String>,
+    /// Memory for decoded volumes in GiB
+    #[arg(long, default_value_t = 4.0)]
+    pub cache_gib: f64,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Go on with a run that was cut off
+    #[arg(long)]
+    #[serde(skip)]
+    pub resume: bool,
+    /// Show what would be done
+    #[arg(long)]
+    #[serde(skip)]
+    pub dry_run: bool,
+    /// Settings from a file; flags override them
+    #[arg(long, value_name = "FILE.toml")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+impl AdaptArgs {
+    /// The source network, which a flag or a file must name.
+    pub fn model(&self) -> Result<&PathBuf> {
+        settings::needed(self.model.as_ref(), "--model")
+    }
+}
 
 /// An adaptation with all it needs at hand.
 pub struct Job {

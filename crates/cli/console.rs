@@ -1,6 +1,6 @@
 //! Talk on standard error, results on standard output, and progress that fits the terminal.
-use crate::args::Common;
 use crate::failure;
+use crate::options::Common;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fs::File;

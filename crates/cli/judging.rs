@@ -34,7 +34,7 @@ pub enum OnHarm {
 pub struct JudgingFlags {
     /// What to do when the verdict says that adaptation harmed: rollback (the run's model is the source
     /// model, exit code 4), warn or keep [default: rollback with a calibration, else warn]
-    #[arg(long, value_parser = crate::args::word::<OnHarm>)]
+    #[arg(long, value_parser = crate::options::word::<OnHarm>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_harm: Option<OnHarm>,
     /// Calibration of verdicts [default: calibration.json beside the model]

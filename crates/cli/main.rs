@@ -13,6 +13,7 @@ mod interrupt;
 mod judging;
 mod method_flags;
 mod observer;
+mod options;
 mod out_file;
 mod run_folder;
 mod run_subjects;

@@ -1,6 +1,6 @@
 //! The methods' options as flags; what is not given is the method's own default.
-use crate::args::word;
 use crate::failure;
+use crate::options::word;
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,7 @@
 //! The folder of a run: locked while it is written, every file whole or absent, a state to go on from.
 use crate::console::Console;
-use crate::{failure, out_file, settings};
+use crate::{failure, out_file};
 use anyhow::{Context, Result};
-use serde::Serialize;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use udas_model::MODEL_FILE;
@@ -75,27 +74,26 @@ impl RunFolder {
         self.path.join(MODEL_FILE)
     }
 
-    /// Writes the settings and the start of the events. Gives the state to go on from, with which the
+    /// Writes the settings, as TOML, and the start of the events. Gives the state to go on from, with which the
     /// events of a run that was cut off are brought into agreement.
     pub fn begin(
         &mut self,
-        settings: &impl Serialize,
+        settings: &str,
         start: StartRecord,
         phase: Phase,
     ) -> Result<Option<Snapshot>> {
-        let text = settings::to_text(settings)?;
         let mut snapshot = None;
         if self.start == Start::Resume {
             let may_change = [&PLACES[..], &ENDS].concat();
-            self.check_unchanged(&text, &may_change, "leave it out to go on, or ")?;
+            self.check_unchanged(settings, &may_change, "leave it out to go on, or ")?;
             self.check_inputs(&start)?;
             if self.path.join(STATE_FILE).exists() {
                 let state = Snapshot::load(&self.path.join(STATE_FILE))?;
-                check_epochs(&text, state.history.epochs.len())?;
+                check_epochs(settings, state.history.epochs.len())?;
                 snapshot = Some(state);
             }
         }
-        out_file::write(&Self::config(&self.path), text.as_bytes())?;
+        out_file::write(&Self::config(&self.path), settings.as_bytes())?;
         if self.path.join(EVENTS_FILE).exists() {
             let history = snapshot.as_ref().map(|snapshot| &snapshot.history);
             let progress = Progress {
@@ -201,11 +199,7 @@ impl RunFolder {
 
     /// How the run ended, if it has ended by itself; refused for settings or files that it did not have, so that
     /// nobody takes its result for another's.
-    pub fn finished(
-        &self,
-        settings: &impl Serialize,
-        start: &StartRecord,
-    ) -> Result<Option<StopRecord>> {
+    pub fn finished(&self, settings: &str, start: &StartRecord) -> Result<Option<StopRecord>> {
         if self.start != Start::Resume || !self.model().exists() {
             return Ok(None);
         }
@@ -216,7 +210,7 @@ impl RunFolder {
         });
         if stop.is_some() {
             let remedy = "it is done, and its result is that; for another one ";
-            self.check_unchanged(&settings::to_text(settings)?, &PLACES, remedy)?;
+            self.check_unchanged(settings, &PLACES, remedy)?;
             self.check_inputs(start)?;
         }
         Ok(stop)

@@ -1,6 +1,6 @@
 //! Settings of a command: flags over a configuration file over defaults, one struct for all three.
-use crate::args::Common;
 use crate::failure;
+use crate::options::Common;
 use crate::run_folder::{RunFolder, Start};
 use anyhow::{Context, Result};
 use clap::parser::ValueSource;

@@ -1,102 +1,19 @@
 //! `udas adapt`: a network to unlabelled volumes of a new scanner.
-use crate::adaptation::Job;
-use crate::args::word;
+use crate::adaptation::{AdaptArgs, Job};
 use crate::commands::head::model_path;
 use crate::console::Console;
-use crate::judging::{self, Fate, JudgingAids, JudgingFlags};
+use crate::judging::{self, Fate, JudgingAids};
 use crate::method_flags::MethodFlags;
 use crate::run_folder::{RunFolder, Start};
-use crate::selection::Images;
-use crate::training::{self, OrderName, What};
+use crate::training::{self, What};
 use crate::{failure, interrupt, settings};
 use anyhow::Result;
-use clap::{ArgMatches, Args};
-use serde::{Deserialize, Serialize};
+use clap::ArgMatches;
 use serde_json::json;
-use std::path::PathBuf;
 use toml::{Table, Value};
 use udas_adapt::{Adapted, Patch};
-use udas_data::Plane;
 use udas_record::{Phase, StopReason, StopRecord};
 use udas_train::StopRule;
-
-/// Adapts a network to unlabelled volumes of a new scanner
-///
-/// Example: udas adapt --model runs/source --images new_scanner/*.nii.gz --out runs/adapted
-///
-/// `udas methods` lists the methods; the paper's is --method early-features, which needs an early head. The source
-/// model is never edited.
-#[derive(Args, Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct AdaptArgs {
-    /// The source network: a run folder, .safetensors or .pth
-    #[arg(long, required_unless_present_any = ["config", "resume"])]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<PathBuf>,
-    /// The early head [default: looked for beside the model]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub head: Option<PathBuf>,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub target: Images,
-    /// Method, as `udas methods` lists them [default: the one that --preset is of, else
-    /// match-source, or augmented-consistency for models without a histogram and with --intensity]
-    #[arg(long, value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
-    /// Folder of the run
-    #[arg(long, value_name = "RUN")]
-    pub out: PathBuf,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub options: MethodFlags,
-    /// Labelled source data, for methods that need it: a data set
-    #[arg(long, value_name = "DIR", requires = "source_domain")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_data: Option<PathBuf>,
-    /// Its domains
-    #[arg(long, num_args = 1.., value_name = "NAME")]
-    #[serde(default)]
-    pub source_domain: Vec<String>,
-    /// Which of its subjects, as by --subjects [default: all]
-    #[arg(long, value_name = "LIST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_subjects: Option<String>,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub judging: JudgingFlags,
-    /// Order of slices: shuffled or sequential
-    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
-    pub order: OrderName,
-    /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
-    #[arg(long, value_parser = word::<Plane>)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plane: Option<Plane>,
-    /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
-    /// percentile:LOW,HIGH or z-score
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub intensity: Option<String>,
-    /// Memory for decoded volumes in GiB
-    #[arg(long, default_value_t = 4.0)]
-    pub cache_gib: f64,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Go on with a run that was cut off
-    #[arg(long)]
-    #[serde(skip)]
-    pub resume: bool,
-    /// Show what would be done
-    #[arg(long)]
-    #[serde(skip)]
-    pub dry_run: bool,
-    /// Settings from a file; flags override them
-    #[arg(long, value_name = "FILE.toml")]
-    #[serde(skip)]
-    pub config: Option<PathBuf>,
-}
 
 pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
@@ -128,11 +45,12 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let read = [job.seen(), job.source_subjects.clone()];
     let read = read.each_ref().map(Vec::as_slice);
     let record = training::start_record(what, args.seed, &files, &read, console)?;
-    if let Some(stop) = folder.finished(&args, &record)? {
+    let text = settings::to_text(&args)?;
+    if let Some(stop) = folder.finished(&text, &record)? {
         console.say(format!("{} is done already", args.out.display()));
         return stop.rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()));
     }
-    let resume = folder.begin(&args, record, Phase::Adapt)?;
+    let resume = folder.begin(&text, record, Phase::Adapt)?;
     folder.record_warnings(&job.warnings)?;
     let adapted = match job.adapt(&args, &mut folder, resume, console) {
         Ok(adapted) => adapted,
@@ -167,13 +85,6 @@ fn give_way(given: &AdaptArgs, file: &mut Table, console: &Console) -> Result<()
 pub const PATCH_FILE: &str = "patch.safetensors";
 /// The same of an adaptation that was rolled back.
 const REJECTED_PATCH: &str = "rejected-patch.safetensors";
-
-impl AdaptArgs {
-    /// The source network, which a flag or a file must name.
-    fn model(&self) -> Result<&PathBuf> {
-        settings::needed(self.model.as_ref(), "--model")
-    }
-}
 
 /// A training that diverged leaves the weights of its last good epoch behind.
 fn keep_last_good(job: &Job, args: &AdaptArgs, folder: &RunFolder, console: &Console) {

@@ -1,6 +1,6 @@
 //! `udas calibrate`: from labelled source data, how signals without labels speak of the true score.
-use crate::args::word;
 use crate::console::Console;
+use crate::options::word;
 use crate::out_file;
 use crate::selection;
 use crate::{failure, judging, training};

@@ -1,7 +1,7 @@
 //! `udas convert`: between `.pth` and `.safetensors`, names kept.
-use crate::args::word;
 use crate::commands::predict::patched;
 use crate::console::Console;
+use crate::options::word;
 use crate::{failure, intensity, selection};
 use anyhow::Result;
 use clap::Args;

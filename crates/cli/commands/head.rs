@@ -1,7 +1,7 @@
 //! `udas head`: an early head on the features of a trained network.
-use crate::args::word;
 use crate::console::Console;
 use crate::observer::Watch;
+use crate::options::word;
 use crate::run_folder::{RunFolder, Start};
 use crate::training::{self, LabelledSet, OrderName, What};
 use crate::{failure, interrupt, selection, settings};
@@ -120,11 +120,12 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let domains = args.domain.join("+");
     let what = What { command: "head", source: Some(&domains), ..What::default() };
     let record = training::start_record(what, args.seed, &files, &[&subjects], console)?;
-    if folder.finished(&args, &record)?.is_some() {
+    let text = settings::to_text(&args)?;
+    if folder.finished(&text, &record)?.is_some() {
         console.say(format!("{} is done already", args.out.display()));
         return Ok(());
     }
-    let resume = folder.begin(&args, record, Phase::Head)?;
+    let resume = folder.begin(&text, record, Phase::Head)?;
     folder.record_warnings(&warnings)?;
     let unet = UNet::from_state(&model.state, console.device())?;
     let head = EarlyHead::random(architecture, args.level, args.seed, console.device())?;

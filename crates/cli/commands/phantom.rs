@@ -1,6 +1,6 @@
 //! `udas phantom`: synthetic data sets.
-use crate::args::word;
 use crate::console::Console;
+use crate::options::word;
 use anyhow::Result;
 use clap::Args;
 use serde::Deserialize;

@@ -1,6 +1,6 @@
 //! `udas predict`: masks on the grids of the input files.
-use crate::args::word;
 use crate::console::Console;
+use crate::options::word;
 use crate::selection::{self, Images};
 use crate::{failure, intensity, interrupt, out_file};
 use anyhow::{Context, Result};

@@ -1,7 +1,7 @@
 //! `udas train`: the network on labelled source volumes.
-use crate::args::word;
 use crate::console::Console;
 use crate::observer::Watch;
+use crate::options::word;
 use crate::run_folder::{RunFolder, Start};
 use crate::training::{self, LabelledSet, OrderName, What};
 use crate::{failure, intensity, interrupt, selection, settings};
@@ -139,11 +139,12 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let domains = args.domain.join("+");
     let what = What { command: "train", source: Some(&domains), ..What::default() };
     let record = training::start_record(what, args.seed, &[], &subjects, console)?;
-    if folder.finished(&args, &record)?.is_some() {
+    let text = settings::to_text(&args)?;
+    if folder.finished(&text, &record)?.is_some() {
         console.say(format!("{} is done already", args.out.display()));
         return Ok(());
     }
-    let resume = folder.begin(&args, record, Phase::Source)?;
+    let resume = folder.begin(&text, record, Phase::Source)?;
     folder.record_warnings(&warnings)?;
     let architecture = Architecture { filters: args.filters, outputs: plan.task.outputs() };
     let unet = UNet::random(architecture, args.seed, console.device())?;

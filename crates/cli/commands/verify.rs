@@ -1,10 +1,9 @@
 //! `udas verify`: an adaptation made again from its record, and compared to the bit.
-use crate::adaptation::Job;
-use crate::commands::adapt::AdaptArgs;
+use crate::adaptation::{AdaptArgs, Job};
 use crate::console::Console;
 use crate::run_folder::{RunFolder, Start};
 use crate::training;
-use crate::{failure, interrupt, judging};
+use crate::{failure, interrupt, judging, settings};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -49,7 +48,7 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
         let folder = tempfile::tempdir()?;
         let mut run = RunFolder::open(folder.path(), Start::Fresh, console)?;
         let job = Job::prepare(&mut settings, console)?;
-        let resume = run.begin(&settings, start.clone(), Phase::Adapt)?;
+        let resume = run.begin(&settings::to_text(&settings)?, start.clone(), Phase::Adapt)?;
         let again = job.adapt(&settings, &mut run, resume, console)?;
         anyhow::ensure!(
             !interrupt::asked(),

@@ -1,12 +1,13 @@
 //! Making a calibration: labelled source subjects under simulated shifts, before models of known quality.
 use crate::adaptations;
-use crate::calibration::{Calibration, Origin, Row};
+use crate::calibration::{Calibration, Origin};
 use crate::change::AS_IT_IS;
 use crate::damage::{DAMAGES, Damage};
 use crate::judge::hashes;
 use crate::network::Network;
 use crate::observe::{Observation, Reference};
 use crate::overlap::dice;
+use crate::row::Row;
 use crate::sample::Sample;
 use crate::shift::Shift;
 use crate::signals::confidence::Histogram;

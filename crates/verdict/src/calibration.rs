@@ -2,6 +2,7 @@
 use crate::change::{self, AS_IT_IS, Changes};
 use crate::observe::Reference;
 use crate::regression::{Ridge, half_width};
+use crate::row::Row;
 use crate::signals::{Signal, Signals};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,6 @@ pub const CALIBRATION_FILE: &str = "calibration.json";
 const SCORE_LEVEL: f64 = 0.9;
 /// Part of a signal's range that it may lie beyond and still count as seen.
 const MARGIN: f64 = 0.1;
-/// A true change of Dice below this is harm.
-pub const HARM: f64 = -0.01;
 
 /// What a calibration was made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,26 +43,6 @@ pub struct Origin {
     pub slices: usize,
     /// Seed of curves, shading, noise and damages.
     pub seed: u64,
-}
-
-/// One measurement: a model on a shifted subject, its signals and its true Dice.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Row {
-    /// The simulated shift.
-    pub shift: String,
-    /// The model: `as it is`, `batch norm re-estimated`, adapted by a method, or a damage.
-    pub model: String,
-    /// The subject.
-    pub subject: String,
-    /// What is known without labels.
-    pub signals: Signals,
-    /// Dice with the labels on the sample's slices, the mean over classes.
-    pub dice: f64,
-    /// Dice with the masks of the model as it is.
-    pub agreement: f64,
-    /// What the mapping learned from all other shifts says.
-    pub left_out: f64,
 }
 
 /// One signal's part in the mapping.

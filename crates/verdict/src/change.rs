@@ -7,8 +7,8 @@
 //! before and after is therefore the scale of everything here: of what counts as a large error while the mapping is
 //! learned, and of the interval that decides (residuals scaled as by Lei et al., J. Am. Stat. Assoc. 113, 2018, section
 //! 5.2).
-use crate::calibration::{HARM, Row};
 use crate::regression::{Ridge, half_width};
+use crate::row::{HARM, Row};
 use crate::signals::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use udas_metrics::statistics::auroc;

@@ -1,0 +1,66 @@
+//! Options that all commands share, and how a flag's word is read.
+use crate::failure;
+use candle_core::Device;
+use clap::Args;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error, StrDeserializer};
+
+/// Options of every command.
+#[derive(Args)]
+pub struct Common {
+    /// Threads to compute with [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Where to compute: cpu, cuda or metal (the latter two in builds with --features candle-core/cuda or
+    /// candle-core/metal)
+    #[arg(long, global = true, default_value = "cpu", value_parser = word::<DeviceName>)]
+    pub device: DeviceName,
+    /// Say less: results and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Results on standard output as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceName {
+    Cpu,
+    Cuda,
+    Metal,
+}
+
+impl Common {
+    /// Sets the number of threads, and refuses a device that this build has not got.
+    pub fn apply(&self) -> anyhow::Result<()> {
+        self.device()?;
+        if let Some(threads) = self.threads {
+            anyhow::ensure!(threads > 0, failure::usage("--threads 0: give at least 1"));
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+        }
+        Ok(())
+    }
+
+    pub fn device(&self) -> anyhow::Result<Device> {
+        let device = match self.device {
+            DeviceName::Cpu => Ok(Device::Cpu),
+            DeviceName::Cuda => Device::new_cuda(0),
+            DeviceName::Metal => Device::new_metal(0),
+        };
+        device.map_err(|error| {
+            let name = self.device;
+            let text = format!("device {name:?} cannot be used ({error}); take --device cpu");
+            failure::usage(&text.to_lowercase()).into()
+        })
+    }
+}
+
+/// Reads a flag's word by the type's own names; the error lists them.
+pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    T::deserialize(StrDeserializer::<Error>::new(text)).map_err(|error| error.to_string())
+}
