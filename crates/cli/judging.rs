@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use udas_data::{Intensity, Preprocessing, Subject};
+use udas_data::Subject;
 use udas_model::ModelFile;
 use udas_record::{Decision, Event};
 use udas_verdict::{CALIBRATION_FILE, Calibration, Case, Estimate, Judgement, judge};
@@ -68,7 +68,7 @@ pub fn peers(
         if peer.info.architecture.outputs != model.info.architecture.outputs {
             return Err(refuse("segments another number of classes; leave it out").into());
         }
-        if slicing(&peer) != slicing(model) {
+        if !peer.info.preprocessing.has_slices_of(&model.info.preprocessing) {
             return Err(refuse("cuts volumes into other slices; leave it out").into());
         }
         Ok(peer)
@@ -79,11 +79,6 @@ pub fn peers(
         return Err(failure::input("--peers: two of them are the same model; leave one out").into());
     }
     Ok(peers)
-}
-
-/// All of a preprocessing but the intensities.
-fn slicing(model: &ModelFile) -> Preprocessing {
-    Preprocessing { intensity: Intensity::MinMax, ..model.info.preprocessing.clone() }
 }
 
 /// What helps to judge adaptations of a model, found and checked before the work.

@@ -7,7 +7,6 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_data::Preprocessing;
-use udas_model::ModelFile;
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///
@@ -49,7 +48,7 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     if path != args.after {
         console.say(format!("judged: {}", path.display()));
     }
-    let after = ModelFile::load(&path, Some(suggestion.clone()))?;
+    let after = selection::load_model(&path, suggestion.clone(), &[], console)?;
     // An adapted model knows its source's slices; intensities are what it may see in another way.
     let Preprocessing { intensity, .. } = suggestion;
     let sight = Preprocessing { intensity, ..after.info.preprocessing.clone() };

@@ -52,6 +52,12 @@ impl Preprocessing {
         }
     }
 
+    /// Whether volumes are cut into the same slices, whatever is done to their intensities.
+    pub fn has_slices_of(&self, other: &Self) -> bool {
+        let slices = |of: &Self| (of.plane, of.turn, of.spacing, of.padding);
+        slices(self) == slices(other)
+    }
+
     /// An error where a choice has no meaning: preprocessing comes from model files, which are not trusted.
     pub fn check(&self) -> Result<()> {
         self.intensity.check()?;

@@ -106,10 +106,13 @@ impl Models {
             let state = damage.apply(&model.state, seed.wrapping_add(index as u64))?;
             Ok((damage.name(), Network::new(&state, device)?))
         };
-        let peer = |peer: &ModelFile| Network::new(&fitting_peer(model, peer)?.state, device);
+        let peer = |(index, peer): (usize, &ModelFile)| {
+            check_peer(model, peer, index + 1)?;
+            Network::new(&peer.state, device)
+        };
         Ok(Self {
             plain: Network::new(&model.state, device)?,
-            peers: peers.iter().map(peer).collect::<Result<_>>()?,
+            peers: peers.iter().enumerate().map(peer).collect::<Result<_>>()?,
             damaged: DAMAGES.iter().enumerate().map(damaged).collect::<Result<_>>()?,
         })
     }
@@ -160,13 +163,17 @@ impl ShiftedSubject<'_> {
     }
 }
 
-/// The peer, if it sees what the model sees.
-fn fitting_peer<'a>(model: &ModelFile, peer: &'a ModelFile) -> Result<&'a ModelFile> {
-    let same = model.info.preprocessing == peer.info.preprocessing
-        && model.info.architecture.outputs == peer.info.architecture.outputs;
-    let text = "a peer differs from the model in its classes or its preprocessing; give trainings that differ in \
-                their seeds alone";
-    if same { Ok(peer) } else { Err(Error::Unfit(text.into())) }
+/// Refuses a peer that does not see what the model sees: shifts are simulated on what both of them are shown.
+fn check_peer(model: &ModelFile, peer: &ModelFile, number: usize) -> Result<()> {
+    if model.info.preprocessing == peer.info.preprocessing
+        && model.info.architecture.outputs == peer.info.architecture.outputs
+    {
+        return Ok(());
+    }
+    Err(Error::Unfit(format!(
+        "peer {number} differs from the model in its classes or its preprocessing; give trainings that differ in \
+         their seeds alone"
+    )))
 }
 
 fn domains(subjects: &[Subject]) -> String {

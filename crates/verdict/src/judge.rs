@@ -165,11 +165,7 @@ fn check(before: &ModelFile, after: &ModelFile, subjects: &[Subject]) -> Result<
             "the two models segment different numbers of classes; give a model and its adaptation",
         );
     }
-    let slicing = |model: &ModelFile| {
-        let preprocessing = &model.info.preprocessing;
-        (preprocessing.plane, preprocessing.turn, preprocessing.spacing, preprocessing.padding)
-    };
-    if slicing(before) != slicing(after) {
+    if !before.info.preprocessing.has_slices_of(&after.info.preprocessing) {
         return unfit(
             "the two models cut volumes into different slices; give a model and its adaptation",
         );

@@ -79,8 +79,8 @@ pub struct Cell {
 pub const SCORES: &str = "scores.json";
 /// Name of the verdict in a judge job's folder.
 pub const JUDGEMENT: &str = "judgement.json";
-/// The same without asking the source model's other trainings.
-pub const JUDGEMENT_ALONE: &str = "judgement_alone.json";
+/// The same with the source model's other trainings asked, where there are some.
+pub const JUDGEMENT_ASKED: &str = "judgement_asked.json";
 /// Name of the predictions in a score job's folder.
 pub const PREDICTIONS: &str = "predictions";
 /// What a run of the program leaves in its folder.
@@ -271,11 +271,14 @@ impl Grid<'_> {
             commands::judge(self.preset, from, peers, [&data.path, place[1]], &judgement)
         };
         let names: Vec<&str> = peers.iter().map(|made| made.path.as_str()).collect();
-        let steps = vec![judged(&names, JUDGEMENT), judged(&[], JUDGEMENT_ALONE)];
-        let seconds = 2.0 * self.subjects() * self.preset.cost.score;
+        let (mut steps, mut outputs) = (vec![judged(&[], JUDGEMENT)], vec![JUDGEMENT]);
+        if !names.is_empty() {
+            steps.push(judged(&names, JUDGEMENT_ASKED));
+            outputs.push(JUDGEMENT_ASKED);
+        }
+        let seconds = steps.len() as f64 * self.subjects() * self.preset.cost.score;
         let needs = [&[data, model, adapted, &calibration][..], &peers].concat();
-        let outputs = [JUDGEMENT, JUDGEMENT_ALONE];
-        let job = self.job((id.clone(), Stage::Judge), steps, &needs, &outputs, seconds);
+        let job = self.job((id, Stage::Judge), steps, &needs, &outputs, seconds);
         Some(plan.add(job, &data.fingerprint))
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use udas_metrics::statistics::{Description, auroc, correlation};
 use udas_record::{Decision, Experiment, Outcome};
 
-use super::grid::{Cell, JUDGEMENT, JUDGEMENT_ALONE};
+use super::grid::{Cell, JUDGEMENT, JUDGEMENT_ASKED};
 use super::plan::Plan;
 use super::state::State;
 use super::table::align;
@@ -35,10 +35,10 @@ struct Case {
     target: String,
     method: String,
     seed: u64,
-    /// With the calibration, on the subjects that were scored, the source model's other trainings being asked.
-    decision: Decision,
-    /// The same without asking them.
+    /// With the calibration, on the subjects that were scored.
     alone: Decision,
+    /// The same with the source model's other trainings asked, where there are some.
+    asked: Option<Decision>,
     /// Without a calibration, by the run itself, on the subjects it adapted to.
     uncalibrated: Option<Decision>,
     /// What the run's stop rule watches, first and last.
@@ -51,8 +51,8 @@ struct Case {
 struct Subject {
     name: String,
     dice: [f64; 2],
-    predicted: Option<Predicted>,
     predicted_alone: Option<Predicted>,
+    predicted_asked: Option<Predicted>,
     agreement: f64,
     signals: [BTreeMap<String, f64>; 2],
 }
@@ -68,7 +68,7 @@ type Prediction = fn(&Subject) -> Option<Predicted>;
 
 /// The two predictions of a subject, in words.
 const PREDICTED: [(&str, Prediction); 2] = [
-    ("other trainings asked", |subject| subject.predicted),
+    ("other trainings asked", |subject| subject.predicted_asked),
     ("alone", |subject| subject.predicted_alone),
 ];
 
@@ -132,7 +132,10 @@ pub fn gather(cells: &[Cell], plan: &Plan, experiment: &Experiment) -> Result<Op
                 && outcome.seed == cell.seed
         };
         if let Some(outcome) = experiment.outcomes.iter().find(same) {
-            let judgements = (read(&folder.join(JUDGEMENT))?, read(&folder.join(JUDGEMENT_ALONE))?);
+            let planned = &plan.jobs[judge].outputs;
+            let asked = planned.iter().any(|output| output.ends_with(JUDGEMENT_ASKED));
+            let asked = asked.then(|| read(&folder.join(JUDGEMENT_ASKED))).transpose()?;
+            let judgements = (read(&folder.join(JUDGEMENT))?, asked);
             cases.push(Case::new(outcome, judgements, experiment));
         }
     }
@@ -147,7 +150,7 @@ fn read(path: &Path) -> Result<Judgement> {
 impl Case {
     fn new(
         outcome: &Outcome,
-        (judgement, alone): (Judgement, Judgement),
+        (alone, asked): (Judgement, Option<Judgement>),
         experiment: &Experiment,
     ) -> Self {
         let classes = &experiment.data.classes;
@@ -161,32 +164,34 @@ impl Case {
             let after = mean(columns.iter().filter_map(|column| of(&column.after)).collect())?;
             Some([before, after])
         };
-        let subject = |(judged, alone): (Judged, Judged)| {
+        let subject = |(alone, asked): (Judged, Option<Judged>)| {
+            let (predicted_alone, predicted_asked) =
+                (alone.predicted(), asked.as_ref().and_then(Judged::predicted));
+            // Whoever was asked knows all signals that the other knows.
+            let judged = asked.unwrap_or(alone);
             Some(Subject {
                 dice: truth(&judged.subject)?,
-                predicted: judged.predicted(),
-                predicted_alone: alone.predicted(),
+                predicted_alone,
+                predicted_asked,
                 name: judged.subject,
                 agreement: judged.agreement,
                 signals: [judged.before.signals, judged.after.signals],
             })
         };
+        let asked_decision = asked.as_ref().map(|judgement| judgement.decision);
+        let asked_subjects = asked.into_iter().flat_map(|judgement| judgement.subjects);
+        let asked_subjects = asked_subjects.map(Some).chain(std::iter::repeat_with(|| None));
         let last = outcome.epochs.iter().rev().find_map(|epoch| epoch.score);
         Self {
             source: outcome.source.clone(),
             target: outcome.target.clone(),
             method: outcome.method.clone(),
             seed: outcome.seed,
-            decision: judgement.decision,
             alone: alone.decision,
+            asked: asked_decision,
             uncalibrated: outcome.verdict.as_ref().map(|verdict| verdict.decision),
             watched: outcome.score_before.zip(last).map(|(first, last)| [first, last]),
-            subjects: judgement
-                .subjects
-                .into_iter()
-                .zip(alone.subjects)
-                .filter_map(subject)
-                .collect(),
+            subjects: alone.subjects.into_iter().zip(asked_subjects).filter_map(subject).collect(),
         }
     }
 
@@ -223,17 +228,15 @@ impl Study {
             self.cases.len()
         );
         let tables = [
-            (
-                "with a calibration, other trainings asked",
-                self.confusion(|case| Some(case.decision)),
-            ),
+            ("with a calibration, other trainings asked", self.confusion(|case| case.asked)),
             ("with a calibration alone", self.confusion(|case| Some(case.alone))),
             (
                 "by rules alone, on the subjects adapted to",
                 self.confusion(|case| case.uncalibrated),
             ),
         ];
-        for (title, table) in tables {
+        let asked = self.cases.iter().any(|case| case.asked.is_some());
+        for (title, table) in tables.into_iter().skip(usize::from(!asked)) {
             let _ = write!(text, "\n{title}\n{}", align(&table));
         }
         let _ = write!(text, "\n{}", self.prediction());
@@ -260,6 +263,13 @@ impl Study {
         rows
     }
 
+    /// The predictions that there are.
+    fn predictions(&self) -> impl Iterator<Item = (&'static str, Prediction)> {
+        let subjects = || self.cases.iter().flat_map(|case| &case.subjects);
+        let is_there = move |of: Prediction| subjects().any(|subject| of(subject).is_some());
+        PREDICTED.into_iter().filter(move |(_, of)| is_there(*of))
+    }
+
     /// Predicted Dice after adaptation beside the true one, over cases and subjects.
     fn prediction(&self) -> String {
         let subjects = || self.cases.iter().flat_map(|case| &case.subjects);
@@ -276,14 +286,13 @@ impl Study {
                 pairs.len()
             )
         };
-        PREDICTED
-            .iter()
+        self.predictions()
             .map(|(words, of)| {
                 let name = |what: &str| format!("predicted {what}, {words}");
                 said(
                     &name("Dice after adaptation"),
-                    &pairs(*of, |said| said.after, |[_, after]| after),
-                ) + &said(&name("change of Dice"), &pairs(*of, |said| said.change, difference))
+                    &pairs(of, |said| said.after, |[_, after]| after),
+                ) + &said(&name("change of Dice"), &pairs(of, |said| said.change, difference))
             })
             .collect()
     }
@@ -300,7 +309,7 @@ impl Study {
             let cells = [self.auroc_of_cases(|case| case.mean(of)), self.auroc_of_subjects(of)];
             rows.push(std::iter::once(name.to_string()).chain(cells.map(shown)).collect());
         };
-        for (words, of) in PREDICTED {
+        for (words, of) in self.predictions() {
             row(&format!("predicted change, {words}"), &|subject| Some(of(subject)?.change));
         }
         row("agreement of masks before and after", &|subject| Some(subject.agreement));
@@ -349,8 +358,8 @@ mod tests {
         let subject = Subject {
             name: "s".into(),
             dice,
-            predicted: Some(predicted),
             predicted_alone: Some(predicted),
+            predicted_asked: None,
             agreement: 1.0,
             // A signal that rises whatever happens.
             signals: [signals(0.1), signals(0.2)],
@@ -360,8 +369,8 @@ mod tests {
             target: "t".into(),
             method: "m".into(),
             seed: 0,
-            decision,
             alone: decision,
+            asked: None,
             uncalibrated: Some(Decision::Abstain),
             watched: Some([0.1, 0.9 - dice[1]]),
             subjects: vec![subject],
@@ -383,6 +392,7 @@ mod tests {
             let found = found.unwrap_or_else(|| panic!("no line {start} in\n{text}"));
             found.split_whitespace().rev().take(3).map(String::from).collect()
         };
+        assert!(!text.contains("asked"), "nobody was asked:\n{text}");
         assert_eq!(line("helped"), ["0", "0", "1"]);
         assert_eq!(line("harmed"), ["1", "0", "0"]);
         assert_eq!(line("predicted change, alone")[..2], ["1.000", "1.000"]);

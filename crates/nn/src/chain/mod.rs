@@ -70,7 +70,10 @@ impl Chain {
             self.fused(parameters, map, other, mode)?
         } else {
             let (result, moments) = composed::forward(&self.steps, parameters, map, mode)?;
-            (other.map_or(Ok(result.clone()), |other| result + other)?, moments)
+            match other {
+                Some(other) => ((result + other)?, moments),
+                None => (result, moments),
+            }
         };
         if let NormMode::Batch(update) = mode {
             let norms = self.steps.iter().filter_map(Step::norm);
