@@ -26,6 +26,17 @@ fn from_a_phantom_to_a_report() {
     assert!(page.contains("early-features") || page.contains("early features"));
     assert!(page.contains("as the network sees them"), "both domains' intensities are shown");
     assert!(bench.path("rep/results.csv").is_file());
+    // Asked again on a volume of its own, it is that verdict that counts.
+    let checked = || -> Vec<String> {
+        let results = udas_record::Experiment::read(&bench.path("rep/results.json")).unwrap();
+        results.outcomes[0].verdict.clone().unwrap().check_first
+    };
+    assert_eq!(checked().len(), 2);
+    bench.succeed(
+        "judge --before src --after ad --data ph --domain Siemens_15 --subjects 1 --out ad/judgement.json",
+    );
+    bench.succeed("report ad --out rep");
+    assert_eq!(checked().len(), 1);
     let verdict = bench.succeed("verify ad");
     assert!(verdict.contains("the same, to the bit"), "{verdict}");
     let events = std::fs::read_to_string(bench.path("ad/events.jsonl")).unwrap();
@@ -33,6 +44,39 @@ fn from_a_phantom_to_a_report() {
     let expected = ["start", "before", "epoch", "verdict", "stop"]
         .map(|kind| format!("{{\"event\":\"{kind}\""));
     assert_eq!(kinds, expected);
+}
+
+/// Paths as they were given lead nowhere from another folder.
+#[test]
+fn a_run_is_understood_from_another_folder() {
+    let bench = Bench::trained();
+    bench.succeed(
+        "adapt --model src --data ph --domain Siemens_15 --method tent --batch-size 8 --epochs 1 --out ad",
+    );
+    bench.succeed("predict --model ad --data ph --domain Siemens_15 --out ad/after");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let run = bench.path("ad").display().to_string();
+    let there = |line: &str| {
+        let output = bench.command(line).current_dir(elsewhere.path()).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "udas {line}\n{message}");
+        String::from_utf8(output.stdout).unwrap() + &message
+    };
+    let text = there(&format!("verify {run}"));
+    assert!(text.contains("the same, to the bit"), "{text}");
+    let text = there(&format!("report {run} --out page"));
+    assert!(!text.contains("warning"), "{text}");
+    let page = std::fs::read_to_string(elsewhere.path().join("page/index.html")).unwrap();
+    assert!(page.contains("as the network sees them"), "histograms of both domains");
+    let text = there(&format!("adapt --resume --out {run}"));
+    assert!(text.contains("is done already"), "{text}");
+
+    // Cut off before its first epoch, it goes on from there.
+    for name in ["model.safetensors", "patch.safetensors"] {
+        std::fs::remove_file(bench.path("ad").join(name)).unwrap();
+    }
+    there(&format!("adapt --resume --out {run}"));
+    assert!(bench.path("ad/model.safetensors").is_file());
 }
 
 #[test]

@@ -21,6 +21,19 @@ fn plan(bench: &Bench, line: &str) -> String {
     message
 }
 
+#[test]
+fn a_dry_run_shows_settings_that_a_run_can_be_made_from() {
+    let bench = Bench::trained();
+    let line = "adapt --model src --data ph --domain Siemens_15 --method tent --out ad";
+    let text = bench.succeed(&format!("{line} --dry-run"));
+    let table: toml::Table = text.parse().unwrap();
+    assert_eq!(table["lr"].as_float(), Some(1e-3), "{text}");
+    assert!(!bench.path("ad").exists());
+    write(&bench, "a.toml", &text);
+    let again = bench.succeed("adapt --config a.toml --out ad --dry-run");
+    assert_eq!(again, text);
+}
+
 /// The options that a method would run with.
 #[track_caller]
 fn options(bench: &Bench, line: &str) -> String {

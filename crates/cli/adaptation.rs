@@ -93,7 +93,7 @@ pub struct AdaptArgs {
     #[arg(long)]
     #[serde(skip)]
     pub resume: bool,
-    /// Show what would be done
+    /// Show what would be done, and with which settings
     #[arg(long)]
     #[serde(skip)]
     pub dry_run: bool,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_data::{Intensity, LabelUse, SliceSource, Subject, VolumeSlices, expand};
 use udas_model::{MODEL_FILE, ModelFile};
-use udas_record::{Event, Experiment, Histogram, Outcome, StartRecord, read_events};
+use udas_record::{Experiment, Histogram, Outcome, StartRecord, read_start};
 
 /// Volumes of each domain that are looked at: enough for the shape of a distribution, whatever the size of the
 /// data set.
@@ -45,22 +45,19 @@ pub fn add(experiment: &mut Experiment, subjects: &mut RunSubjects, console: &Co
 /// The run that made the source model. Where that was an adaptation too, its images are no source's.
 fn source_of(start: &StartRecord) -> Option<(PathBuf, StartRecord)> {
     let model = start.inputs.iter().find(|input| input.role == "model")?;
-    let run = Path::new(&model.path).parent()?.to_owned();
+    let run = start.locate(model.path.as_ref()).parent()?.to_owned();
     let start = start_of(&run).filter(|start| start.target.is_none())?;
     let there = images(&start).all(|image| image.is_file());
     there.then_some((run, start))
 }
 
 fn start_of(run: &Path) -> Option<StartRecord> {
-    read_events(run).ok()?.into_iter().find_map(|event| match event {
-        Event::Start(start) => Some(start),
-        _ => None,
-    })
+    read_start(run).ok().flatten()
 }
 
 fn images(start: &StartRecord) -> impl Iterator<Item = PathBuf> {
     let images = start.inputs.iter().filter(|input| input.role == "image");
-    images.take(VOLUMES).map(|input| PathBuf::from(&input.path))
+    images.take(VOLUMES).map(|input| start.locate(input.path.as_ref()))
 }
 
 /// The first subjects that a run read, with the frames that their data set chooses.

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use udas_data::Subject;
 use udas_model::ModelFile;
 use udas_record::{Decision, Event};
-use udas_verdict::{CALIBRATION_FILE, Calibration, Case, Estimate, Judgement, judge};
+use udas_verdict::{
+    CALIBRATION_FILE, Calibration, Case, Estimate, Judgement, Spread, SubjectJudgement, judge,
+};
 
 /// The adapted model of a run whose model is the source's, since it was rolled back.
 pub const REJECTED_FILE: &str = "rejected.safetensors";
@@ -173,18 +175,31 @@ pub fn word(decision: Decision) -> &'static str {
     }
 }
 
-/// A judgement for people.
-pub fn text(judgement: &Judgement) -> String {
+/// A judgement for people, every subject a line.
+pub fn text(judgement: &Judgement, calibration: Option<&Calibration>) -> String {
+    let all: Vec<_> = judgement.subjects.iter().collect();
+    let mut text = verdict_text(judgement) + &subjects_text(&all, calibration);
+    let _ = writeln!(text, "check first: {}", judgement.check_first.join(", "));
+    text
+}
+
+fn verdict_text(judgement: &Judgement) -> String {
     let mut text = format!("verdict: {}\n", word(judgement.decision));
     for reason in &judgement.reasons {
         let _ = writeln!(text, "  {reason}");
     }
-    let width = judgement.subjects.iter().map(|s| s.subject.len()).max().unwrap_or(0);
+    text
+}
+
+/// A line a subject, and what the volumes are to be compared with.
+fn subjects_text(subjects: &[&SubjectJudgement], calibration: Option<&Calibration>) -> String {
+    let mut text = String::new();
+    let width = subjects.iter().map(|s| s.subject.len()).max().unwrap_or(0);
     let estimate = |estimate: &Estimate| {
         let mark = if estimate.outside.is_empty() { "" } else { " (outside what was seen)" };
         format!("{:.3} [{:.3}, {:.3}]{mark}", estimate.score, estimate.low, estimate.high)
     };
-    for subject in &judgement.subjects {
+    for subject in subjects {
         let name = &subject.subject;
         let scores = match (&subject.predicted_before, &subject.predicted_after) {
             (Some(before), Some(after)) => {
@@ -199,7 +214,10 @@ pub fn text(judgement: &Judgement) -> String {
             subject.agreement
         );
     }
-    let _ = writeln!(text, "check first: {}", judgement.check_first.join(", "));
+    if let Some(calibration) = calibration {
+        let Spread { mean, deviation } = calibration.reference.volume_ml;
+        let _ = writeln!(text, "volume of the source's labels: {mean:.1} +- {deviation:.1} ml");
+    }
     text
 }
 
@@ -238,8 +256,11 @@ fn fate(
     console: &Console,
 ) -> Result<Fate> {
     folder.record(Event::Verdict(judgement.verdict()))?;
-    console.say(format!("verdict: {}", word(judgement.decision)));
-    judgement.reasons.iter().for_each(|reason| console.say(format!("  {reason}")));
+    let is_first = |s: &&SubjectJudgement| judgement.check_first.contains(&s.subject);
+    let first: Vec<_> = judgement.subjects.iter().filter(is_first).collect();
+    let text =
+        verdict_text(judgement) + "check first:\n" + &subjects_text(&first, case.calibration);
+    console.say(text.trim_end());
     if judgement.decision != Decision::RollBack {
         return Ok(Fate::Kept);
     }

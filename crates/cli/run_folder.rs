@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use udas_model::MODEL_FILE;
 use udas_record::{
     EVENTS_FILE, Event, EventLog, Input, Phase, Progress, StartRecord, StopRecord, read_events,
+    read_start,
 };
 use udas_train::Snapshot;
 
@@ -135,12 +136,7 @@ impl RunFolder {
 
     /// Refuses to go on with other files than the run began with, wherever they lie now.
     fn check_inputs(&self, now: &StartRecord) -> Result<()> {
-        let Ok(events) = read_events(&self.path) else { return Ok(()) };
-        let begun = events.into_iter().find_map(|event| match event {
-            Event::Start(start) => Some(start),
-            _ => None,
-        });
-        let Some(begun) = begun else { return Ok(()) };
+        let Ok(Some(begun)) = read_start(&self.path) else { return Ok(()) };
         let stray = |inputs: &[Input], of: &[Input]| {
             let is_there = |input: &Input| {
                 of.iter().any(|other| (&other.role, &other.sha256) == (&input.role, &input.sha256))

@@ -7,7 +7,7 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Frames, Subject};
-use udas_record::SubjectVolumes;
+use udas_record::{SubjectVolumes, read_start};
 use udas_volume::stem;
 
 /// Subjects by the data set and the domains that the settings of runs name. Many runs share them: each list is
@@ -34,7 +34,8 @@ impl RunSubjects {
 fn set_of(run: &Path) -> Option<(PathBuf, Vec<String>)> {
     let text = std::fs::read_to_string(RunFolder::config(run)).ok()?;
     let set: OptionalSet = toml::from_str(&text).ok()?;
-    Some((set.data?, set.domain))
+    let start = read_start(run).ok().flatten().unwrap_or_default();
+    Some((start.locate(&set.data?), set.domain))
 }
 
 fn list(root: &Path, domains: &[String]) -> Result<Vec<Subject>> {

@@ -1,4 +1,5 @@
 //! Settings of a command: flags over a configuration file over defaults, one struct for all three.
+use crate::console::Console;
 use crate::failure;
 use crate::options::Common;
 use crate::run_folder::{RunFolder, Start};
@@ -9,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+use udas_record::{StartRecord, read_start};
 
 /// The settings of a run: flags over the file named by `--config`, or over the run's own where it goes on.
 /// `give_way` takes out of the file what flags of other names stand in for.
@@ -19,10 +21,35 @@ pub fn of_run<S: Args + Serialize + DeserializeOwned>(
     (start, run): (Start, &Path),
     give_way: impl FnOnce(&S, &mut Table) -> Result<()>,
 ) -> Result<S> {
-    let own = || (start == Start::Resume).then(|| RunFolder::config(run));
-    match config.or_else(own) {
-        Some(file) => with_file(given, flags, &file, give_way),
-        None => Ok(given),
+    match (config, start) {
+        (Some(file), _) => with_file(given, flags, &file, give_way),
+        (None, Start::Fresh) => Ok(given),
+        (None, Start::Resume) => {
+            let begun = read_start(run).ok().flatten().unwrap_or_default();
+            with_file(given, flags, &RunFolder::config(run), |given, file| {
+                locate(file, &begun);
+                give_way(given, file)
+            })
+        }
+    }
+}
+
+/// Settings that are paths, or lists of them.
+const PATHS: [&str; 7] = ["model", "head", "data", "images", "source-data", "calibration", "peers"];
+
+/// Lets the paths in a run's own file lead to where they led when it was started.
+pub fn locate(file: &mut Table, begun: &StartRecord) {
+    let locate = |value: &mut Value| {
+        if let Value::String(path) = value {
+            *path = begun.locate(path.as_ref()).display().to_string();
+        }
+    };
+    for name in PATHS {
+        match file.get_mut(name) {
+            Some(Value::Array(paths)) => paths.iter_mut().for_each(locate),
+            Some(path) => locate(path),
+            None => {}
+        }
     }
 }
 
@@ -103,6 +130,11 @@ fn in_short(error: &toml::de::Error, text: &str) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let line = text.bytes().take(start).filter(|&byte| byte == b'\n').count() + 1;
     format!("line {line}: {}", error.message())
+}
+
+/// What a dry run ends with: the settings as the run would keep them, every default filled in.
+pub fn show<S: Serialize>(settings: &S, console: &Console) -> Result<()> {
+    console.result(to_text(settings)?, settings)
 }
 
 /// The settings as a file that [`with_file`] reads.

@@ -159,6 +159,8 @@ pub fn start_record(
         started_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         seed,
         inputs,
+        directory: std::env::current_dir()
+            .map_or_else(|_| String::new(), |d| d.display().to_string()),
         machine: machine(console),
     })
 }

@@ -29,7 +29,7 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let named = (args.judging.calibration.as_deref(), args.judging.peers.as_slice());
     let aids = JudgingAids::find(named, (args.model()?, &job.source), None, console)?;
     if dry_run {
-        return Ok(());
+        return settings::show(&args, console);
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
     let mut files = vec![("model", model_path(args.model()?))];

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Plane, Subject};
-use udas_record::{Event, read_events};
+use udas_record::read_start;
 use udas_verdict::{CalibrateConfig, FAMILY, SLICES, calibrate};
 
 /// Learns from labelled source data to predict scores without labels
@@ -114,11 +114,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
 /// peer it knows their labels.
 fn warn_of_training(model: &Path, subjects: &[Subject], console: &Console) -> Result<()> {
     let run = if model.is_dir() { model } else { model.parent().unwrap_or(Path::new("")) };
-    let Ok(events) = read_events(run) else { return Ok(()) };
-    let start = events.into_iter().find_map(|event| match event {
-        Event::Start(start) => Some(start),
-        _ => None,
-    });
+    let Ok(start) = read_start(run) else { return Ok(()) };
     let seen: BTreeSet<String> =
         start.into_iter().flat_map(|start| start.inputs).map(|input| input.sha256).collect();
     let mut names = Vec::new();

@@ -69,7 +69,7 @@ pub struct HeadArgs {
     #[arg(long)]
     #[serde(skip)]
     resume: bool,
-    /// Show what would be done
+    /// Show what would be done, and with which settings
     #[arg(long)]
     #[serde(skip)]
     dry_run: bool,
@@ -112,7 +112,7 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     ));
     let warnings = selection::warn_of_headers(&subjects, console);
     if dry_run {
-        return Ok(());
+        return settings::show(&args, console);
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
     let files = [("model", model_path(model_file))];

@@ -69,5 +69,5 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     if let Some(path) = &args.out {
         out_file::write(path, &serde_json::to_vec_pretty(&judgement)?)?;
     }
-    console.result(judging::text(&judgement), &judgement)
+    console.result(judging::text(&judgement, case.calibration), &judgement)
 }

@@ -2,24 +2,27 @@
 use crate::commands::predict::{made_by, plane_of};
 use crate::console::Console;
 use crate::run_subjects::{RunSubjects, complete};
-use crate::{histograms, judging};
-use anyhow::Result;
+use crate::{failure, histograms, judging};
+use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Plane, Subject};
 use udas_model::ModelFile;
 use udas_record::{
-    Evaluation, Experiment, Input, Outcome, SCORES_FILE, ScoreColumn, SubjectVolumes,
+    Evaluation, Experiment, Outcome, SCORES_FILE, ScoreColumn, StartRecord, SubjectVolumes,
+    read_start,
 };
+use udas_verdict::{JUDGEMENT_FILE, Judgement};
 use udas_volume::{read_labels, stem};
 
 /// Makes one self-contained page of adaptation runs, or of an experiment's results.json
 ///
 /// Example: udas report runs/adapted --out report
 ///
-/// In a run folder it looks for scores.json and scores_before.json (of `udas evaluate`), and for the masks of
-/// the adapted and of the source model in after/ and before/ (of `udas predict`).
+/// In a run folder it looks for scores.json and scores_before.json (of `udas evaluate`), for judgement.json (of
+/// `udas judge --out`; in place of the verdict of the adaptation itself), and for the masks of the adapted and of the
+/// source model in after/ and before/ (of `udas predict`).
 #[derive(Args)]
 pub struct ReportArgs {
     /// Run folders of `adapt`, results.json files, or folders that hold one
@@ -75,7 +78,6 @@ fn look_into_runs(
     console: &Console,
 ) -> Result<Plane> {
     let mut plane = None;
-    let inputs = experiment.provenance.inputs.clone();
     for outcome in &mut experiment.outcomes {
         let Some(run) = outcome.run.clone().map(PathBuf::from) else { continue };
         if !run.join(udas_model::MODEL_FILE).is_file() {
@@ -85,16 +87,33 @@ fn look_into_runs(
             plane = Some(ModelFile::load(&run, None)?.info.preprocessing.plane);
         }
         warn_of_exchange(&run, console);
+        if let Some(judgement) = later_judgement(&run)? {
+            outcome.verdict = Some(judgement.verdict());
+        }
         if outcome.volumes.is_empty() {
             outcome.volumes = volumes(&run)?;
         }
         complete(&mut outcome.volumes, subjects.of_run(&run, console));
-        name_by_inputs(&mut outcome.volumes, &run, &inputs)?;
+        name_by_inputs(&mut outcome.volumes, &run)?;
         if outcome.scores.is_empty() {
             predicted_volumes(outcome)?;
         }
     }
     Ok(plane.unwrap_or(Plane::Sagittal))
+}
+
+/// What was said of a run's model on volumes other than those it was adapted to.
+fn later_judgement(run: &Path) -> Result<Option<Judgement>> {
+    let path = run.join(JUDGEMENT_FILE);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let shown = path.display();
+    let text = std::fs::read(&path).with_context(|| shown.to_string())?;
+    let judgement = serde_json::from_slice(&text).map_err(|error| {
+        failure::input(format!("{shown}: not of `udas judge --out` ({error}); remove it"))
+    })?;
+    Ok(Some(judgement))
 }
 
 /// Says where the masks before adaptation are those of the adapted model.
@@ -128,14 +147,16 @@ fn volumes(run: &Path) -> Result<Vec<SubjectVolumes>> {
 
 /// Where no data set knows the subjects: images that the run read, and labels that it was scored against, of about
 /// the same name.
-fn name_by_inputs(volumes: &mut [SubjectVolumes], run: &Path, inputs: &[Input]) -> Result<()> {
-    let truths = truths(run)?;
+fn name_by_inputs(volumes: &mut [SubjectVolumes], run: &Path) -> Result<()> {
+    let start = read_start(run)?.unwrap_or_default();
+    let truths = truths(run, &start)?;
     for files in volumes {
         if files.image.is_none() {
-            let image = inputs.iter().find(|input| {
+            let image = start.inputs.iter().find(|input| {
                 input.role == "image" && named_after(&stem(Path::new(&input.path)), &files.subject)
             });
-            files.image = image.map(|input| input.path.clone());
+            files.image =
+                image.map(|input| start.locate(input.path.as_ref()).display().to_string());
         }
         if files.truth.is_none() {
             let truth = truths.iter().find(|(id, _)| named_after(id, &files.subject));
@@ -151,12 +172,12 @@ fn named_after(name: &str, subject: &str) -> bool {
 }
 
 /// Names and label files of what the run was scored against.
-fn truths(run: &Path) -> Result<Vec<(String, String)>> {
+fn truths(run: &Path, start: &StartRecord) -> Result<Vec<(String, String)>> {
     let scores = run.join(SCORES_FILE);
     if !scores.is_file() {
         return Ok(Vec::new());
     }
-    let folder = PathBuf::from(Evaluation::read(&scores)?.labels);
+    let folder = start.locate(Evaluation::read(&scores)?.labels.as_ref());
     let shown = |path: &Path| path.display().to_string();
     Ok(match DataSet::open(&folder) {
         Ok(set) => {

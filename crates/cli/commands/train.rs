@@ -89,7 +89,7 @@ pub struct TrainArgs {
     #[arg(long)]
     #[serde(skip)]
     resume: bool,
-    /// Show what would be done
+    /// Show what would be done, and with which settings
     #[arg(long)]
     #[serde(skip)]
     dry_run: bool,
@@ -132,7 +132,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     describe(&args, &plan, &set, console);
     let warnings = selection::warn_of_headers(&plan.train, console);
     if dry_run {
-        return Ok(());
+        return settings::show(&args, console);
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
     let subjects = [plan.train.as_slice(), plan.validation.as_slice()];

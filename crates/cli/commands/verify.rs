@@ -7,8 +7,9 @@ use crate::{failure, interrupt, judging, settings};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
+use toml::Table;
 use udas_model::ModelFile;
-use udas_record::{Event, Phase, StartRecord, read_events};
+use udas_record::{Phase, StartRecord, read_start};
 
 /// Repeats an adaptation from its record and says whether the result is the same
 ///
@@ -25,19 +26,19 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
     let text = std::fs::read_to_string(&config).map_err(|error| {
         failure::input(format!("{shown}: {error}; is this the folder of a run?"))
     })?;
-    let mut settings: AdaptArgs = toml::from_str(&text).map_err(|error| {
-        failure::input(format!("{shown}: not the settings of an adaptation ({error})"))
-    })?;
-    let start = read_events(&args.run)?.into_iter().find_map(|event| match event {
-        Event::Start(start) => Some(start),
-        _ => None,
-    });
-    let start = start
+    let start = read_start(&args.run)?
         .ok_or_else(|| failure::input(format!("{}: has no start event", args.run.display())))?;
     if start.command != "adapt" {
         let text = format!("{shown}: is of a `{}`; only adaptations are verified", start.command);
         return Err(failure::input(text).into());
     }
+    let settings = toml::from_str(&text).and_then(|mut table: Table| {
+        settings::locate(&mut table, &start);
+        table.try_into::<AdaptArgs>()
+    });
+    let mut settings = settings.map_err(|error| {
+        failure::input(format!("{shown}: not the settings of an adaptation ({error})"))
+    })?;
     let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
     let mut differences = differences(&start, console)?;
     let inputs_changed = differences.iter().any(|difference| difference.contains("has changed"));
@@ -77,7 +78,7 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
 fn differences(start: &StartRecord, console: &Console) -> Result<Vec<String>> {
     let mut differences = Vec::new();
     for input in &start.inputs {
-        match training::hashed(&input.role, input.path.as_ref()) {
+        match training::hashed(&input.role, &start.locate(input.path.as_ref())) {
             Ok(now) if now.sha256 == input.sha256 => {}
             Ok(_) => differences.push(format!("{} ({}) has changed", input.path, input.role)),
             Err(error) => {

@@ -9,7 +9,7 @@ use crate::{Error, Result, Subject};
 /// How a data set is laid out on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// `DOMAIN/images/NAME.nii.gz` and `DOMAIN/masks/NAME.nii.gz`.
+    /// `DOMAIN/images/NAME.nii.gz` and `DOMAIN/masks/NAME.nii.gz`, from above or inside a domain.
     DomainFolders,
     /// Calgary-Campinas-359 file names, in the published tree or any other, or flat.
     Cc359,
@@ -57,6 +57,8 @@ impl DataSet {
             Ok(Layout::DomainFolders)
         } else if cc359::is_here(root)? {
             Ok(Layout::Cc359)
+        } else if domain_folders::is_one(root) {
+            Ok(Layout::DomainFolders)
         } else {
             Err(Error::Unrecognised { root: root.into() })
         }

@@ -153,6 +153,16 @@ fn empty_folders_are_named() {
 }
 
 #[test]
+fn a_domain_is_a_data_set_of_one() {
+    let folder = sound();
+    common::write_subject(folder.path(), "other", "b.nii.gz", &ramp());
+    let inside = folder.path().join("scanner");
+    read_all(&inside, "scanner").unwrap();
+    assert_eq!(DataSet::open(&inside).unwrap().domains(), ["scanner"]);
+    assert_eq!(DataSet::open(folder.path()).unwrap().domains(), ["other", "scanner"]);
+}
+
+#[test]
 fn a_folder_of_something_else_says_what_is_expected() {
     let folder = tempfile::tempdir().unwrap();
     write_volume(&folder.path().join("scan.nii.gz"), &ramp()).unwrap();

@@ -29,6 +29,12 @@ pub enum Error {
         /// The task's domains.
         known: String,
     },
+    /// The folder holds something else.
+    #[error("{}: holds something else than this phantom; choose another folder, or empty it", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A folder or table could not be written.
     #[error("cannot write {}: {source}; check the folder's permissions and the free space", path.display())]
     Write {

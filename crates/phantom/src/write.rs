@@ -84,6 +84,7 @@ pub struct Summary {
 
 /// Name of M&Ms' table.
 pub const MNMS_TABLE: &str = "211006_M&Ms_Dataset_Information_-_opendataset.csv";
+const README: &str = "README.txt";
 const MNMS_COLUMNS: &str =
     "External code,VendorName,Vendor,Centre,ED,ES,Age,Pathology,Sex,Height,Weight";
 /// Time from one heart beat to the next; typical.
@@ -95,21 +96,21 @@ const MOST_SUBJECTS: usize = 999;
 ///
 /// Heads: `Original/<DOMAIN>/<id>_<vendor>_<field>_<age>_<sex>.nii.gz` and the same with `_ss` under
 /// `Silver-standard`. Hearts: `Training/Labeled/<code>/<code>_sa.nii.gz` and `_sa_gt.nii.gz`, and the table
-/// [`MNMS_TABLE`]. A `README.txt` says that the data are synthetic. Existing files are replaced. Every subject in work
-/// takes about 15 bytes a voxel.
+/// [`MNMS_TABLE`]. A `README.txt` says that the data are synthetic. A folder that holds anything else than a phantom of the
+/// same configuration is refused. Every subject in work takes about 15 bytes a voxel.
 ///
 /// The files depend on the configuration alone, not on the number of threads; a subject also does not depend
 /// on which other domains and subjects are generated.
 ///
 /// # Errors
-/// [`Error::Domain`], [`Error::Subjects`] or [`Error::Matrix`] before anything is written; [`Error::Write`] and
-/// [`Error::Volume`] afterwards.
+/// [`Error::Domain`], [`Error::Subjects`], [`Error::Matrix`] or [`Error::Occupied`] before anything is written;
+/// [`Error::Write`] and [`Error::Volume`] afterwards.
 pub fn generate(
     config: &PhantomConfig,
     on_progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Summary> {
     let jobs = plan(config)?;
-    fs::create_dir_all(&config.out).map_err(|source| write_error(&config.out, source))?;
+    claim(config)?;
     let done = AtomicUsize::new(0);
     let results: Result<Vec<(Written, String)>> = jobs
         .par_iter()
@@ -125,8 +126,20 @@ pub fn generate(
         let table = format!("{MNMS_COLUMNS}\n{}", rows.concat());
         write_text(&config.out.join(MNMS_TABLE), &table)?;
     }
-    write_text(&config.out.join("README.txt"), &readme(config))?;
     Ok(Summary { root: config.out.clone(), subjects })
+}
+
+/// Makes the folder and says in it what it holds. Synthetic subjects among real ones would go unnoticed, and so would two
+/// phantoms in one.
+fn claim(config: &PhantomConfig) -> Result<()> {
+    let (path, text) = (config.out.join(README), readme(config));
+    let holds_something =
+        fs::read_dir(&config.out).is_ok_and(|mut entries| entries.next().is_some());
+    if holds_something && fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+        return Err(Error::Occupied { path: config.out.clone() });
+    }
+    make_folder(config.out.clone())?;
+    write_text(&path, &text)
 }
 
 #[derive(Clone, Copy)]
@@ -254,8 +267,16 @@ fn readme(config: &PhantomConfig) -> String {
         "Synthetic images, made by udas-phantom from tissue constants and scanner protocols: no person was imaged.\n\
          They show whether a method copes with shifts of contrast, shading, noise, sharpness and voxel size between\n\
          scanners. They cannot show how well it does on patients.\n\
-         Task {:?}, matrix {}, seed {}.\n",
-        config.task, config.matrix, config.seed
+         Task {:?}, matrix {}, seed {}, {} subjects each of {}.\n",
+        config.task,
+        config.matrix,
+        config.seed,
+        config.subjects_per_domain,
+        if config.domains.is_empty() {
+            "all domains".to_owned()
+        } else {
+            config.domains.join(", ")
+        }
     )
 }
 

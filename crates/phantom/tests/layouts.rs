@@ -138,3 +138,23 @@ fn unsound_configurations_are_refused_before_anything_is_written() {
     let error = refused(config(Task::Head, &out, &["GE_3"], 1));
     assert!(error.to_string().contains("data"), "{error}");
 }
+
+#[test]
+fn a_folder_with_something_else_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mine = folder.path().join("scan.nii.gz");
+    fs::write(&mine, "somebody's scan").unwrap();
+    let config = config(Task::Head, folder.path(), &["GE_3"], 1);
+    let error = generate(&config, &|_| ()).expect_err("not empty");
+    assert!(matches!(error, Error::Occupied { .. }), "{error}");
+    assert_eq!(contents(folder.path()).len(), 1);
+
+    fs::remove_file(&mine).unwrap();
+    generate(&config, &|_| ()).expect("an empty folder");
+    let made = contents(folder.path());
+    // One that was cut off is made again; another one does not mix with it.
+    generate(&config, &|_| ()).expect("the same phantom");
+    assert_eq!(contents(folder.path()), made);
+    let other = PhantomConfig { matrix: 48, ..config };
+    assert!(matches!(generate(&other, &|_| ()), Err(Error::Occupied { .. })));
+}

@@ -1,6 +1,7 @@
 //! The events of a run, one JSON object a line in `events.jsonl`.
 use crate::{Machine, Verdict};
 use serde::{Deserialize, Serialize};
+use std::path::{Component, Path, PathBuf};
 
 /// One line of `events.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,8 +71,26 @@ pub struct StartRecord {
     pub seed: u64,
     /// Files read, with their hashes.
     pub inputs: Vec<Input>,
+    /// The folder that relative paths count from; empty where it is not known.
+    #[serde(default)]
+    pub directory: String,
     /// Where it ran.
     pub machine: Machine,
+}
+
+impl StartRecord {
+    /// A path of the run's, perhaps a pattern, as it is found from here: as it was given, or from the folder that the
+    /// run was started in where it is there alone.
+    pub fn locate(&self, path: &Path) -> PathBuf {
+        let from_there = Path::new(&self.directory).join(path);
+        if !is_there(path) && is_there(&from_there) { from_there } else { path.to_owned() }
+    }
+}
+
+/// Whether a path exists; of a pattern, the folder that it begins with.
+fn is_there(path: &Path) -> bool {
+    let is_plain = |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    path.exists() || path.components().take_while(is_plain).collect::<PathBuf>().is_dir()
 }
 
 /// A file that a run read.

@@ -43,7 +43,7 @@ pub use experiment::{
 };
 pub use gather::CONFIG_FILE;
 pub use histogram::Histogram;
-pub use log::{EVENTS_FILE, Error, parse_events, read_events, to_lines};
+pub use log::{EVENTS_FILE, Error, parse_events, read_events, read_start, to_lines};
 pub use machine::{Machine, peak_memory_bytes};
 pub use outcome::{
     Decision, MeasuredScore, Outcome, PredictedScore, ScoreColumn, SubjectVolumes, Verdict,

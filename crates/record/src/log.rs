@@ -1,5 +1,5 @@
 //! Reading and writing of `events.jsonl`.
-use crate::Event;
+use crate::{Event, StartRecord};
 use std::path::{Path, PathBuf};
 
 /// Name of the events file in a run folder.
@@ -63,6 +63,17 @@ pub fn read_events(run: &Path) -> Result<Vec<Event>, Error> {
         line,
         source,
     })
+}
+
+/// What a run was started with, if its events say so.
+///
+/// # Errors
+/// As of [`read_events`].
+pub fn read_start(run: &Path) -> Result<Option<StartRecord>, Error> {
+    Ok(read_events(run)?.into_iter().find_map(|event| match event {
+        Event::Start(start) => Some(start),
+        _ => None,
+    }))
 }
 
 /// Parses lines of JSON; a last line without its line end is left out when it is no event. Events with a

@@ -7,6 +7,9 @@ use udas_record::{Decision, PredictedScore, Verdict};
 /// Subjects that are named to be looked at first.
 const CHECK_FIRST: usize = 5;
 
+/// Where `udas report` looks for a later judgement, in the folder of a run.
+pub const JUDGEMENT_FILE: &str = "judgement.json";
+
 /// Whether predicted scores could be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -60,7 +60,7 @@ pub use calibration::{CALIBRATION_FILE, Calibration, Column, Estimate, Origin, Q
 pub use damage::Damage;
 pub use error::{Error, Result};
 pub use judge::{Case, SLICES, judge};
-pub use judgement::{Basis, Judgement, Measured, SubjectJudgement};
+pub use judgement::{Basis, JUDGEMENT_FILE, Judgement, Measured, SubjectJudgement};
 pub use observe::Reference;
 pub use row::Row;
 pub use shift::{FAMILY, Shift};

@@ -265,12 +265,14 @@ fn show_results(prepared: &Prepared, cells: &[Cell], plan: &Plan) -> Result<()> 
     let name = &prepared.definition.name;
     let folder = plan.out.join(name);
     let command = format!("cargo xtask {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
-    let experiment = results::gather(&prepared.grid(), cells, plan, &command)?;
+    let mut experiment = results::gather(&prepared.grid(), cells, plan, &command)?;
+    let study = verdicts::gather(cells, plan, &experiment)?;
+    study.iter().for_each(|study| study.show(&mut experiment));
     results::write(&experiment, &folder)?;
     let text = table::text(&experiment);
     files::write_atomically(&folder.join("table.txt"), text.as_bytes())?;
     println!("\n{text}");
-    if let Some(study) = verdicts::gather(cells, plan, &experiment)? {
+    if let Some(study) = study {
         let text = study.text();
         files::write_atomically(&folder.join("verdicts.txt"), text.as_bytes())?;
         let json = serde_json::to_vec_pretty(&study)?;

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use udas_metrics::statistics::{Description, auroc, correlation};
-use udas_record::{Decision, Experiment, Outcome};
+use udas_record::{Decision, Experiment, Outcome, PredictedScore, Verdict};
 
 use super::grid::{Cell, JUDGEMENT, JUDGEMENT_ASKED};
 use super::plan::Plan;
@@ -44,6 +44,9 @@ struct Case {
     /// What the run's stop rule watches, first and last.
     watched: Option<[f64; 2]>,
     subjects: Vec<Subject>,
+    /// The best informed of them, as the page of the results shows it.
+    #[serde(skip)]
+    shown: Verdict,
 }
 
 /// One subject before and after.
@@ -82,8 +85,11 @@ enum Truth {
 
 /// What is read of `udas judge --out`.
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Judgement {
     decision: Decision,
+    reasons: Vec<String>,
+    check_first: Vec<String>,
     subjects: Vec<Judged>,
 }
 
@@ -98,6 +104,22 @@ struct Judged {
     predicted_change: Option<f64>,
 }
 
+impl Judgement {
+    /// As the results of an experiment have it.
+    fn verdict(&self) -> Verdict {
+        let predicted = |judged: &Judged| {
+            let Estimate { score, low, high } = *judged.predicted_after.as_ref()?;
+            Some(PredictedScore { subject: judged.subject.clone(), score, low, high })
+        };
+        Verdict {
+            decision: self.decision,
+            reasons: self.reasons.clone(),
+            predictions: self.subjects.iter().filter_map(predicted).collect(),
+            check_first: self.check_first.clone(),
+        }
+    }
+}
+
 impl Judged {
     fn predicted(&self) -> Option<Predicted> {
         let (after, change) = (self.predicted_after.as_ref()?.score, self.predicted_change?);
@@ -110,9 +132,11 @@ struct Measured {
     signals: BTreeMap<String, f64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 struct Estimate {
     score: f64,
+    low: f64,
+    high: f64,
 }
 
 /// Gathers what was judged; none where nothing was.
@@ -178,6 +202,7 @@ impl Case {
                 signals: [judged.before.signals, judged.after.signals],
             })
         };
+        let shown = asked.as_ref().unwrap_or(&alone).verdict();
         let asked_decision = asked.as_ref().map(|judgement| judgement.decision);
         let asked_subjects = asked.into_iter().flat_map(|judgement| judgement.subjects);
         let asked_subjects = asked_subjects.map(Some).chain(std::iter::repeat_with(|| None));
@@ -192,7 +217,13 @@ impl Case {
             uncalibrated: outcome.verdict.as_ref().map(|verdict| verdict.decision),
             watched: outcome.score_before.zip(last).map(|(first, last)| [first, last]),
             subjects: alone.subjects.into_iter().zip(asked_subjects).filter_map(subject).collect(),
+            shown,
         }
+    }
+
+    fn is_of(&self, outcome: &Outcome) -> bool {
+        (&self.source, &self.target, &self.method, self.seed)
+            == (&outcome.source, &outcome.target, &outcome.method, outcome.seed)
     }
 
     /// Mean over subjects of what they have.
@@ -220,6 +251,15 @@ fn difference([before, after]: [f64; 2]) -> f64 {
 }
 
 impl Study {
+    /// Lets the outcomes that were judged on their scored subjects have that verdict, and not the run's own.
+    pub fn show(&self, experiment: &mut Experiment) {
+        for outcome in &mut experiment.outcomes {
+            if let Some(case) = self.cases.iter().find(|case| case.is_of(outcome)) {
+                outcome.verdict = Some(case.shown.clone());
+            }
+        }
+    }
+
     /// For people: the confusion, how well scores are predicted, and each signal alone.
     pub fn text(&self) -> String {
         let mut text = format!(
@@ -374,7 +414,30 @@ mod tests {
             uncalibrated: Some(Decision::Abstain),
             watched: Some([0.1, 0.9 - dice[1]]),
             subjects: vec![subject],
+            shown: Verdict {
+                decision,
+                reasons: Vec::new(),
+                predictions: Vec::new(),
+                check_first: Vec::new(),
+            },
         }
+    }
+
+    #[test]
+    fn what_was_judged_is_shown_in_place_of_the_runs_own_verdict() {
+        let study = Study { cases: vec![case(Decision::Keep, [0.8, 0.9], [0.8, 0.85])] };
+        let outcome = |method: &str| Outcome {
+            source: "s".into(),
+            target: "t".into(),
+            method: method.into(),
+            ..Outcome::default()
+        };
+        let mut experiment =
+            Experiment { outcomes: vec![outcome("m"), outcome("other")], ..Experiment::default() };
+        study.show(&mut experiment);
+        let decisions: Vec<_> =
+            experiment.outcomes.iter().map(|o| o.verdict.as_ref().map(|v| v.decision)).collect();
+        assert_eq!(decisions, [Some(Decision::Keep), None]);
     }
 
     #[test]

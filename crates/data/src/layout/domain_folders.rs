@@ -1,4 +1,4 @@
-//! Domain folders: `DOMAIN/images/NAME.nii.gz` and, where there are masks, `DOMAIN/masks/NAME.nii.gz`.
+//! Domain folders: `DOMAIN/images/NAME.nii.gz` and, where there are masks, `DOMAIN/masks/NAME.nii.gz`; or one of them.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,25 @@ use crate::subject::by_name;
 use crate::{Error, Frames, Result, Subject};
 
 pub(crate) fn is_here(root: &Path) -> Result<bool> {
-    Ok(!domains(root)?.is_empty())
+    Ok(!below(root)?.is_empty())
+}
+
+/// Whether the folder is itself a single domain.
+pub(crate) fn is_one(root: &Path) -> bool {
+    root.join("images").is_dir()
+}
+
+fn below(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = entries(root)?;
+    folders.retain(|folder| is_one(folder));
+    Ok(folders)
 }
 
 fn domains(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut folders = entries(root)?;
-    folders.retain(|folder| folder.join("images").is_dir());
-    Ok(folders)
+    let folders = below(root)?;
+    // The folder's own name is the domain's, however it was reached.
+    let itself = || root.canonicalize().map_err(|source| Error::io(root, source));
+    if folders.is_empty() && is_one(root) { Ok(vec![itself()?]) } else { Ok(folders) }
 }
 
 pub(crate) fn find(root: &Path) -> Result<Found> {
