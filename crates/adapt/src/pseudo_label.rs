@@ -1,7 +1,9 @@
 //! Cross-entropy with a prediction in the place of labels: soft or hard, all pixels or the confident ones.
 use crate::{Labels, Options};
 use candle_core::{DType, Result, Tensor};
-use udas_losses::{binary_cross_entropy_elements, log_softmax, soft_cross_entropy};
+use udas_losses::{
+    binary_cross_entropy, binary_cross_entropy_elements, log_softmax, soft_cross_entropy,
+};
 use udas_train::Task;
 
 /// The loss of `logits` against the prediction whose logits are `teacher`, both `[N, C, H, W]`. Gradient
@@ -22,7 +24,7 @@ pub(crate) fn pseudo_label_loss(
     };
     if options.confidence <= 0.0 {
         return match task {
-            Task::Binary => binary_cross_entropy_elements(logits, &target)?.mean_all(),
+            Task::Binary => binary_cross_entropy(logits, &target),
             Task::MultiClass { .. } => soft_cross_entropy(logits, &target),
         };
     }

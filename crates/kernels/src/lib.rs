@@ -22,6 +22,7 @@ mod block_cache;
 mod emit;
 mod gemm;
 mod load;
+pub mod loss;
 mod memory;
 mod norm;
 mod ops;

@@ -1,4 +1,5 @@
 //! Binary cross-entropy with logits.
+use crate::fused::{MeanLoss, Sigmoid, fits};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -7,13 +8,16 @@ use rayon::prelude::*;
 /// # Errors
 /// When the tensor's type is no float.
 pub fn sigmoid(logits: &Tensor) -> Result<Tensor> {
+    if fits(logits) {
+        return logits.contiguous()?.apply_op1(Sigmoid);
+    }
     // 1 / (1 + e^-x) = (1 + tanh(x / 2)) / 2
     (logits * 0.5)?.tanh()?.affine(0.5, 0.5)
 }
 
 /// log(1 + e^x) with its gradient, the logistic function.
 fn softplus(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() && x.dtype() == candle_core::DType::F32 {
+    if fits(x) {
         return x.contiguous()?.apply_op1(Softplus);
     }
     // max(x, 0) + log(1 + e^-|x|)
@@ -35,6 +39,9 @@ pub fn binary_cross_entropy_elements(logits: &Tensor, target: &Tensor) -> Result
 /// # Errors
 /// When the shapes differ.
 pub fn binary_cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
+    if fits(logits) && fits(target) {
+        return MeanLoss::Binary.of(logits, target);
+    }
     binary_cross_entropy_elements(logits, target)?.mean_all()
 }
 

@@ -1,4 +1,5 @@
 //! Cross-entropy over classes (axis 1).
+use crate::fused::{MeanLoss, Over, fits};
 use candle_core::{Result, Tensor};
 
 /// Logarithm of the softmax over axis 1.
@@ -25,6 +26,9 @@ pub fn softmax(logits: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When the shapes differ.
 pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
+    if fits(logits) && fits(target) && logits.rank() == 4 {
+        return MeanLoss::classes(logits, Over::Pixels)?.of(logits, target);
+    }
     (log_softmax(logits)? * target)?.sum(1)?.mean_all()?.neg()
 }
 
@@ -34,5 +38,8 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When the shapes differ.
 pub fn soft_cross_entropy(logits: &Tensor, probabilities: &Tensor) -> Result<Tensor> {
+    if fits(logits) && fits(probabilities) && logits.rank() == 4 {
+        return MeanLoss::classes(logits, Over::PixelsAndClasses)?.of(logits, probabilities);
+    }
     (log_softmax(logits)? * probabilities)?.mean_all()?.neg()
 }

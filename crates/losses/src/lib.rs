@@ -17,6 +17,7 @@ mod agreement;
 mod binary;
 mod categorical;
 mod entropy;
+mod fused;
 
 pub use agreement::{AgreementTask, dice_agreement};
 pub use binary::{binary_cross_entropy, binary_cross_entropy_elements, sigmoid};

@@ -1,6 +1,9 @@
 //! The losses against golden values of the published implementation, extreme logits included.
-use candle_core::{Device, Tensor, Var, safetensors::load};
-use udas_losses::{binary_cross_entropy_elements, soft_cross_entropy, softmax};
+use candle_core::{DType, Device, Tensor, Var, safetensors::load};
+use udas_losses::{
+    binary_cross_entropy, binary_cross_entropy_elements, cross_entropy, sigmoid,
+    soft_cross_entropy, softmax,
+};
 
 fn golden() -> Option<std::collections::HashMap<String, Tensor>> {
     let path = concat!(
@@ -35,6 +38,43 @@ fn binary_cross_entropy_and_both_gradients() {
     let gradients = loss.sum_all().unwrap().backward().unwrap();
     assert_close("logits", gradients.get(&logits).unwrap(), &golden["bce.grad_logits"]);
     assert_close("target", gradients.get(&target).unwrap(), &golden["bce.grad_target"]);
+
+    // The mean in one operation.
+    let mean = binary_cross_entropy(&logits, &target).unwrap();
+    assert_close("mean", &mean, &golden["bce.loss"].mean_all().unwrap());
+    let sum = (mean * logits.elem_count() as f64).unwrap();
+    let gradients = sum.backward().unwrap();
+    assert_close("logits of the mean", gradients.get(&logits).unwrap(), &golden["bce.grad_logits"]);
+    assert_close("target of the mean", gradients.get(&target).unwrap(), &golden["bce.grad_target"]);
+}
+
+/// In f64 the same formulas run on candle's own operations.
+#[test]
+fn one_operation_is_what_its_formula_is() {
+    let values: Vec<f32> = (0..48).map(|i| ((i * 37 % 48) as f32 - 20.0) / 5.0).collect();
+    let logits = Tensor::from_slice(&values, (2, 3, 2, 4), &Device::Cpu).unwrap();
+    let targets = (logits.affine(0.1, 0.5).unwrap().abs().unwrap() * 0.3).unwrap();
+    type Loss = fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>;
+    let losses: [(&str, Loss); 4] = [
+        ("binary", binary_cross_entropy),
+        ("classes", cross_entropy),
+        ("soft", soft_cross_entropy),
+        ("sigmoid", |logits, targets| (sigmoid(logits)? * targets)?.mean_all()),
+    ];
+    for (name, loss) in losses {
+        let found = [DType::F32, DType::F64].map(|dtype| {
+            let [z, t] = [&logits, &targets].map(|x| Var::from_tensor(&x.to_dtype(dtype).unwrap()));
+            let (z, t) = (z.unwrap(), t.unwrap());
+            let loss = loss(&z, &t).unwrap();
+            let gradients = loss.backward().unwrap();
+            [loss, gradients.get(&z).unwrap().clone(), gradients.get(&t).unwrap().clone()]
+                .map(|x| x.to_dtype(DType::F32).unwrap())
+        });
+        let [fused, formula] = found;
+        for (fused, formula) in fused.iter().zip(&formula) {
+            assert_close(name, fused, formula);
+        }
+    }
 }
 
 #[test]
