@@ -3,9 +3,10 @@ use candle_core::{Device, Tensor};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Duration;
+use udas_kernels::loss::ClassMaps;
 use udas_kernels::{
     Activation, ConvKind, Finish, Gather, InstructionSet, MapShape, Needs, Norm, Statistics, Unit,
-    norm_backward, reference, unit_backward, unit_forward, upsample_bilinear,
+    loss, norm_backward, reference, unit_backward, unit_forward, upsample_bilinear,
     upsample_bilinear_backward, with_instruction_set,
 };
 
@@ -111,6 +112,57 @@ fn norm(criterion: &mut Criterion) {
     });
 }
 
+/// Cross-entropy of two and of four classes, with its gradient.
+fn losses(criterion: &mut Criterion) {
+    let (z, t) = (map(INPUT.len()), map(INPUT.len()));
+    let shape = ClassMaps { n: INPUT.n, classes: 4, pixels: INPUT.len() / INPUT.n / 4 };
+    for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+        criterion.bench_function(&format!("loss/binary/{}", set.name()), |b| {
+            b.iter(|| {
+                with_instruction_set(set, || {
+                    let sum = loss::binary_cross_entropy(&z, &t);
+                    (sum, loss::binary_cross_entropy_backward(&z, &t, 1.0, false))
+                })
+            });
+        });
+        criterion.bench_function(&format!("loss/classes/{}", set.name()), |b| {
+            b.iter(|| {
+                with_instruction_set(set, || {
+                    let sum = loss::cross_entropy(&z, &t, shape);
+                    (sum, loss::cross_entropy_backward(&z, &t, shape, 1.0, false))
+                })
+            });
+        });
+    }
+    criterion.bench_function("loss/binary/scalar", |b| {
+        b.iter(|| {
+            let sum = reference::binary_cross_entropy(&z, &t);
+            (sum, reference::binary_cross_entropy_backward(&z, &t, 1.0))
+        });
+    });
+    criterion.bench_function("loss/classes/scalar", |b| {
+        b.iter(|| {
+            let sum = reference::cross_entropy(&z, &t, shape);
+            (sum, reference::cross_entropy_backward(&z, &t, shape, 1.0))
+        });
+    });
+    let maps = |values: &[f32]| {
+        let dims = (shape.n, shape.classes, shape.pixels, 1);
+        Tensor::from_slice(values, dims, &Device::Cpu)
+    };
+    let (Ok(z), Ok(t)) = (maps(&z).and_then(|z| candle_core::Var::from_tensor(&z)), maps(&t))
+    else {
+        return;
+    };
+    criterion.bench_function("loss/classes/candle", |b| {
+        b.iter(|| {
+            let shifted = z.broadcast_sub(&z.max_keepdim(1)?)?;
+            let logs = shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(1)?.log()?)?;
+            (logs * &t)?.sum_all()?.backward()
+        });
+    });
+}
+
 fn upsample(criterion: &mut Criterion) {
     let (x, dy) = (map(INPUT.len()), map(4 * INPUT.len()));
     criterion.bench_function("upsample/forward", |b| b.iter(|| upsample_bilinear(&x, INPUT, 2)));
@@ -127,6 +179,6 @@ fn upsample(criterion: &mut Criterion) {
 criterion_group! {
     name = kernels;
     config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(1));
-    targets = convolutions, norm, upsample
+    targets = convolutions, norm, losses, upsample
 }
 criterion_main!(kernels);

@@ -81,11 +81,11 @@ impl ClassMaps {
     }
 
     /// A range of an image's pixels, class by class.
-    fn rows<'a>(
+    fn rows(
         self,
-        values: &'a [f32],
+        values: &[f32],
         (image, range): (usize, Range<usize>),
-    ) -> impl Iterator<Item = &'a [f32]> + Clone {
+    ) -> impl Iterator<Item = &[f32]> + Clone {
         let image = &values[image * self.classes * self.pixels..][..self.classes * self.pixels];
         image.chunks_exact(self.pixels).map(move |row| &row[range.clone()])
     }

@@ -1,4 +1,5 @@
 //! The specification: the same operations in plain loops, summed in f64. Slow.
+use crate::loss::ClassMaps;
 use crate::{Activation, ConvKind, Finish, MapShape, Statistics, Unit, UnitGrads};
 
 /// The unit's input after normalisation and activation.
@@ -149,4 +150,84 @@ fn through_norm(unit: &Unit, x: &[f32], dz: Vec<f64>) -> (Vec<f64>, Vec<f64>, Ve
     };
     let dx = dz.iter().enumerate().map(gradient).collect();
     (dx, gamma, beta)
+}
+
+fn logistic(z: f64) -> f64 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// [`sigmoid`](crate::loss::sigmoid).
+pub fn sigmoid(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|&x| logistic(x.into()) as f32).collect()
+}
+
+/// [`binary_cross_entropy`](crate::loss::binary_cross_entropy).
+pub fn binary_cross_entropy(logits: &[f32], targets: &[f32]) -> f64 {
+    let loss = |(&z, &t): (&f32, &f32)| {
+        let (z, t) = (f64::from(z), f64::from(t));
+        z.max(0.0) + (-z.abs()).exp().ln_1p() - z * t
+    };
+    logits.iter().zip(targets).map(loss).sum()
+}
+
+/// [`binary_cross_entropy_backward`](crate::loss::binary_cross_entropy_backward), both gradients.
+pub fn binary_cross_entropy_backward(
+    logits: &[f32],
+    targets: &[f32],
+    scale: f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let scale = f64::from(scale);
+    let dz = |(&z, &t): (&f32, &f32)| ((logistic(z.into()) - f64::from(t)) * scale) as f32;
+    let dt = |&z: &f32| (-f64::from(z) * scale) as f32;
+    (logits.iter().zip(targets).map(dz).collect(), logits.iter().map(dt).collect())
+}
+
+/// Calls `visit(indices of the pixel's classes)` for every pixel.
+fn each_pixel(shape: ClassMaps, mut visit: impl FnMut(&[usize])) {
+    for image in 0..shape.n {
+        for pixel in 0..shape.pixels {
+            let first = image * shape.classes * shape.pixels + pixel;
+            let own: Vec<_> =
+                (0..shape.classes).map(|class| first + class * shape.pixels).collect();
+            visit(&own);
+        }
+    }
+}
+
+/// log softmax of the logits at `own`.
+fn log_softmax(logits: &[f32], own: &[usize]) -> Vec<f64> {
+    let z: Vec<_> = own.iter().map(|&index| f64::from(logits[index])).collect();
+    let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let rest = z.iter().map(|z| (z - largest).exp()).sum::<f64>().ln();
+    z.iter().map(|z| z - largest - rest).collect()
+}
+
+/// [`cross_entropy`](crate::loss::cross_entropy).
+pub fn cross_entropy(logits: &[f32], targets: &[f32], shape: ClassMaps) -> f64 {
+    let mut sum = 0.0;
+    each_pixel(shape, |own| {
+        let logs = log_softmax(logits, own);
+        sum -=
+            own.iter().zip(logs).map(|(&index, log)| f64::from(targets[index]) * log).sum::<f64>();
+    });
+    sum
+}
+
+/// [`cross_entropy_backward`](crate::loss::cross_entropy_backward), both gradients.
+pub fn cross_entropy_backward(
+    logits: &[f32],
+    targets: &[f32],
+    shape: ClassMaps,
+    scale: f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let (mut dz, mut dt) = (vec![0.0; logits.len()], vec![0.0; logits.len()]);
+    let scale = f64::from(scale);
+    each_pixel(shape, |own| {
+        let total: f64 = own.iter().map(|&index| f64::from(targets[index])).sum();
+        for (&index, log) in own.iter().zip(log_softmax(logits, own)) {
+            dz[index] = ((total * log.exp() - f64::from(targets[index])) * scale) as f32;
+            dt[index] = (-log * scale) as f32;
+        }
+    });
+    (dz, dt)
 }

@@ -1,4 +1,4 @@
-//! Losses and their gradients against f64, at any logit and length, on every instruction set.
+//! Losses and their gradients against the specification, at any logit and length, on every instruction set.
 mod common;
 
 use common::noise;
@@ -7,7 +7,7 @@ use udas_kernels::loss::{
     ClassMaps, binary_cross_entropy, binary_cross_entropy_backward, cross_entropy,
     cross_entropy_backward, sigmoid,
 };
-use udas_kernels::{InstructionSet, with_instruction_set};
+use udas_kernels::{InstructionSet, reference, with_instruction_set};
 
 fn sets() -> impl Iterator<Item = InstructionSet> {
     InstructionSet::ALL.into_iter().filter(|set| set.is_available())
@@ -23,10 +23,10 @@ fn on_all(work: impl Fn() -> Vec<f32>) -> Vec<f32> {
 }
 
 #[track_caller]
-fn assert_near(what: &str, found: &[f32], expected: &[f64], scale: f64) {
+fn assert_near(what: &str, found: &[f32], expected: &[f32], scale: f32) {
     assert_eq!(found.len(), expected.len(), "{what}");
-    for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
-        let error = (f64::from(found) - expected).abs();
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let error = (found - expected).abs();
         let allowed = 5e-7 * expected.abs().max(scale);
         assert!(error <= allowed, "{what}[{index}]: {found} instead of {expected}");
     }
@@ -40,61 +40,24 @@ fn logits_and_targets(len: usize, seed: u64) -> (Vec<f32>, Vec<f32>) {
     (logits, targets)
 }
 
-fn logistic(z: f64) -> f64 {
-    if z > 0.0 { 1.0 / (1.0 + (-z).exp()) } else { z.exp() / (1.0 + z.exp()) }
-}
-
-fn softplus(z: f64) -> f64 {
-    z.max(0.0) + (-z.abs()).exp().ln_1p()
-}
-
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().copied().map(f64::from).collect()
-}
-
-/// Each pixel's log softmax, `[n, classes, pixels]`.
-fn log_softmax(z: &[f64], shape: ClassMaps) -> Vec<f64> {
-    let at = |index: usize| {
-        let image = index / (shape.classes * shape.pixels) * shape.classes * shape.pixels;
-        let pixel = index % shape.pixels;
-        let own = (0..shape.classes).map(move |class| image + class * shape.pixels + pixel);
-        let largest = own.clone().map(|i| z[i]).fold(f64::NEG_INFINITY, f64::max);
-        z[index] - largest - own.map(|i| (z[i] - largest).exp()).sum::<f64>().ln()
-    };
-    (0..z.len()).map(at).collect()
-}
-
-/// Sums of the targets over each pixel's classes, repeated for every class.
-fn totals(t: &[f64], shape: ClassMaps) -> Vec<f64> {
-    let image = shape.classes * shape.pixels;
-    let at = |index: usize| {
-        let first = index / image * image + index % shape.pixels;
-        (0..shape.classes).map(|class| t[first + class * shape.pixels]).sum()
-    };
-    (0..t.len()).map(at).collect()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn binary(len in prop::sample::select(vec![1usize, 15, 17, 4095, 4096, 4097, 9001]), seed in 0u64..1000) {
         let (z, t) = logits_and_targets(len, seed);
-        let (zs, ts) = (wide(&z), wide(&t));
-        let expected: Vec<f64> = zs.iter().map(|&z| logistic(z)).collect();
         // Relative to the value itself, down to where f32 ends.
-        assert_near("sigmoid", &on_all(|| sigmoid(&z)), &expected, 1e-30);
+        assert_near("sigmoid", &on_all(|| sigmoid(&z)), &reference::sigmoid(&z), 1e-30);
 
-        let loss: f64 = zs.iter().zip(&ts).map(|(z, t)| softplus(*z) - z * t).sum();
         let found = on_all(|| vec![binary_cross_entropy(&z, &t) as f32]);
-        assert_near("loss", &found, &[loss], len as f64 * 0.1);
+        let expected = reference::binary_cross_entropy(&z, &t) as f32;
+        assert_near("loss", &found, &[expected], len as f32 * 0.1);
 
-        let dz: Vec<f64> = zs.iter().zip(&ts).map(|(z, t)| 0.5 * (logistic(*z) - t)).collect();
-        let dt: Vec<f64> = zs.iter().map(|z| -0.5 * z).collect();
         let gradients = || {
             let (dz, dt) = binary_cross_entropy_backward(&z, &t, 0.5, true);
             [dz, dt.unwrap()].concat()
         };
+        let (dz, dt) = reference::binary_cross_entropy_backward(&z, &t, 0.5);
         assert_near("gradients", &on_all(gradients), &[dz, dt].concat(), 1.0);
         prop_assert!(binary_cross_entropy_backward(&z, &t, 0.5, false).1.is_none());
     }
@@ -108,18 +71,15 @@ proptest! {
     ) {
         let shape = ClassMaps { n, classes, pixels };
         let (z, t) = logits_and_targets(n * classes * pixels, seed);
-        let (ts, log) = (wide(&t), log_softmax(&wide(&z), shape));
-        let loss: f64 = ts.iter().zip(&log).map(|(t, log)| -t * log).sum();
         let found = on_all(|| vec![cross_entropy(&z, &t, shape) as f32]);
-        assert_near("loss", &found, &[loss], z.len() as f64 * 0.1);
+        let expected = reference::cross_entropy(&z, &t, shape) as f32;
+        assert_near("loss", &found, &[expected], z.len() as f32 * 0.1);
 
-        let softmax = log.iter().zip(&totals(&ts, shape)).map(|(log, total)| log.exp() * total).collect::<Vec<_>>();
-        let dz: Vec<f64> = softmax.iter().zip(&ts).map(|(p, t)| 0.5 * (p - t)).collect();
-        let dt: Vec<f64> = log.iter().map(|log| -0.5 * log).collect();
         let gradients = || {
             let (dz, dt) = cross_entropy_backward(&z, &t, shape, 0.5, true);
             [dz, dt.unwrap()].concat()
         };
+        let (dz, dt) = reference::cross_entropy_backward(&z, &t, shape, 0.5);
         assert_near("gradients", &on_all(gradients), &[dz, dt].concat(), 1.0);
     }
 }

@@ -3,6 +3,10 @@ mod common;
 
 use common::{Around, Case, FinishKind, noise};
 use rayon::ThreadPoolBuilder;
+use udas_kernels::loss::{
+    ClassMaps, binary_cross_entropy, binary_cross_entropy_backward, cross_entropy,
+    cross_entropy_backward, sigmoid,
+};
 use udas_kernels::{
     Activation, ConvKind, MapShape, Needs, Norm, Statistics, moments, norm_backward, norm_forward,
     upsample_bilinear, upsample_bilinear_backward,
@@ -54,6 +58,15 @@ fn maps_without_convolution_have_the_same_bits() {
         all.extend([grads.input, grads.gamma, grads.beta].into_iter().flatten().flatten());
         all.extend(moments(&x, shape).mean);
         all
+    });
+    let targets = noise(x.len(), 6);
+    check("losses", || {
+        let (dz, dt) = binary_cross_entropy_backward(&x, &targets, 0.5, true);
+        let shape = ClassMaps { n: 3, classes: 5, pixels: 61 * 67 };
+        let sums = [binary_cross_entropy(&x, &targets), cross_entropy(&x, &targets, shape)]
+            .map(|x| x as f32);
+        let (classes, _) = cross_entropy_backward(&x, &targets, shape, 0.5, false);
+        [dz, dt.unwrap_or_default(), classes, sigmoid(&x), sums.to_vec()].concat()
     });
     check("upsample", || {
         let mut all = upsample_bilinear(&x, shape, 2);
