@@ -7,11 +7,12 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use udas_adapt::{METHODS, Requirement};
 use udas_data::{DataSet, Plane, Subject};
 use udas_model::ModelFile;
 use udas_record::{
-    Evaluation, Experiment, Outcome, SCORES_FILE, ScoreColumn, StartRecord, SubjectVolumes,
-    read_start,
+    Evaluation, Experiment, MethodKind, Outcome, SCORES_FILE, ScoreColumn, StartRecord,
+    SubjectVolumes, read_start,
 };
 use udas_verdict::{JUDGEMENT_FILE, Judgement};
 use udas_volume::{read_labels, stem};
@@ -51,6 +52,7 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
     for path in volumes.flat_map(SubjectVolumes::paths_mut) {
         *path = std::path::absolute(&*path)?.display().to_string();
     }
+    describe_methods(&mut experiment);
     histograms::add(&mut experiment, &mut subjects, console);
     experiment.describe_missing();
     if experiment.data.name.is_empty() {
@@ -68,6 +70,20 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
     }
     let page = args.out.join(udas_report::PAGE_FILE).display().to_string();
     console.result(page, &serde_json::json!({ "files": files }))
+}
+
+/// Says of methods that results files do not describe what is known of them: that an oracle is one, above all.
+fn describe_methods(experiment: &mut Experiment) {
+    for method in experiment.methods.iter_mut().filter(|method| method.idea.is_empty()) {
+        let name = method.name.split(", ").next().unwrap_or_default();
+        let Some(about) = METHODS.iter().find(|m| m.name() == name).map(|m| m.about()) else {
+            continue;
+        };
+        method.idea = about.idea.into();
+        if about.needs.contains(&Requirement::TargetLabels) {
+            method.kind = MethodKind::Oracle;
+        }
+    }
 }
 
 /// Adds what the runs' folders know: files for the overlays, volumes where nothing was scored. Returns the plane

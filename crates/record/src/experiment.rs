@@ -220,7 +220,9 @@ impl Experiment {
             }
             let key = (&outcome.source, &outcome.target, &outcome.method, outcome.seed);
             if !seen.insert(key) {
-                return refuse("it is there twice; give one of them another seed".into());
+                return refuse(
+                    "it is there twice, with the same settings and seed; leave one out".into(),
+                );
             }
         }
         Ok(())
@@ -229,9 +231,12 @@ impl Experiment {
 
 impl MethodDescription {
     fn guess(name: &str) -> Self {
+        // What follows the name are settings that set it apart.
+        let (base, rest) = name.split_at(name.find(", ").unwrap_or(name.len()));
         let kind =
             if name == "source-only" { MethodKind::Baseline } else { MethodKind::Adaptation };
-        Self { name: name.into(), title: name.replace('-', " "), kind, idea: String::new() }
+        let title = base.replace('-', " ") + rest;
+        Self { name: name.into(), title, kind, idea: String::new() }
     }
 }
 

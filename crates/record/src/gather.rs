@@ -1,6 +1,7 @@
 //! One experiment from run folders and results files.
 use std::path::{Path, PathBuf};
 
+use crate::settings::tell_apart;
 use crate::{
     DataSet, Evaluation, Event, Experiment, Input, Outcome, Provenance, RESULTS_FILE, ResultsError,
     SCORES_BEFORE_FILE, SCORES_FILE, StartRecord, read_events,
@@ -12,12 +13,13 @@ pub const CONFIG_FILE: &str = "config.toml";
 impl Experiment {
     /// Gathers outcomes from paths in any mixture: a `results.json`, a folder that holds one, or the folder
     /// of a run (its events, and its scores before and after where there are some). Descriptions that are
-    /// missing are guessed from names; the title is the first one found, or says what was run.
+    /// missing are guessed from names; runs of one method whose settings differ are methods of their own; the title is the first one found, or says what was run.
     ///
     /// # Errors
     /// [`ResultsError`] with the path, or the outcome that comes twice.
     pub fn gather(paths: &[PathBuf]) -> Result<Self, ResultsError> {
         let mut all = Self::default();
+        let mut settings = Vec::new();
         for path in paths {
             let results = if path.is_dir() { path.join(RESULTS_FILE) } else { path.clone() };
             let mut found = if results.is_file() || !path.is_dir() {
@@ -26,8 +28,14 @@ impl Experiment {
                 Self::from_run(path)?
             };
             found.make_paths_relative_to(results.parent().unwrap_or(Path::new("")));
+            let text = found.provenance.configuration.as_deref().filter(|_| !results.is_file());
+            settings.resize(
+                all.outcomes.len() + found.outcomes.len(),
+                text.and_then(|t| t.parse().ok()),
+            );
             all.absorb(found);
         }
+        tell_apart(&mut all.outcomes, &settings);
         all.describe_missing();
         all.entitle();
         all.check()?;

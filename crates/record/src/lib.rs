@@ -33,6 +33,7 @@ mod machine;
 mod optional_scores;
 mod outcome;
 mod results;
+mod settings;
 
 pub use evaluation::{ClassScores, Evaluation, SCORES_BEFORE_FILE, SCORES_FILE, SubjectRecord};
 pub use event::{EpochRecord, Event, Input, Phase, StartRecord, StopReason, StopRecord};
@@ -46,6 +47,6 @@ pub use histogram::Histogram;
 pub use log::{EVENTS_FILE, Error, parse_events, read_events, read_start, to_lines};
 pub use machine::{Machine, peak_memory_bytes};
 pub use outcome::{
-    Decision, MeasuredScore, Outcome, PredictedScore, ScoreColumn, SubjectVolumes, Verdict,
+    Decision, MeasuredScore, Outcome, PredictedScore, ScoreColumn, SubjectVolumes, Verdict, person,
 };
 pub use results::{RESULTS_FILE, ResultsError};

@@ -151,6 +151,17 @@ pub struct PredictedScore {
     pub high: f64,
 }
 
+/// Whose image a subject of the records is: one frame of a person's several, as `predict` names them
+/// (`NAME_frame07`), is no person of its own.
+pub fn person(subject: &str) -> &str {
+    match subject.rsplit_once("_frame") {
+        Some((name, frame)) if !frame.is_empty() && frame.bytes().all(|b| b.is_ascii_digit()) => {
+            name
+        }
+        _ => subject,
+    }
+}
+
 impl Outcome {
     /// The column of a class and metric.
     pub fn column(&self, class: &str, metric: &str) -> Option<&ScoreColumn> {

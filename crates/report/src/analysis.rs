@@ -1,7 +1,7 @@
 //! Paired comparison of every method with the source model, per target and over all targets.
 //!
-//! The unit is the subject: its scores are averaged over classes (unless one is asked for) and over seeds
-//! before anything else, so that more seeds do not feign more subjects.
+//! The unit is the subject: its scores are averaged over classes (unless one is asked for), over seeds and, where there are
+//! several frames of one person, over these before anything else, so that neither feigns more subjects.
 use std::collections::BTreeMap;
 
 use udas_metrics::Score;
@@ -9,7 +9,7 @@ use udas_metrics::statistics::{
     Alternative, Bootstrap, Description, Interval, IntervalKind, Pairs, bootstrap_mean, holm,
     wilcoxon_signed_rank,
 };
-use udas_record::{Better, Experiment, MethodDescription, MethodKind, MetricDescription};
+use udas_record::{Better, Experiment, MethodDescription, MethodKind, MetricDescription, person};
 
 use crate::index::{Index, Selection, mean, mean_score};
 
@@ -153,11 +153,10 @@ pub(crate) fn cell<'a>(
         .into_iter()
         .map(|(name, (b, a))| SubjectScore { name, before: mean_score(&b), after: mean_score(&a) })
         .collect();
+    let (before, after) = by_person(&subjects);
     if subjects.iter().all(|s| (s.before, s.after) == (Score::Undefined, Score::Undefined)) {
         return None;
     }
-    let [before, after]: [Vec<Score>; 2] =
-        [subjects.iter().map(|s| s.before).collect(), subjects.iter().map(|s| s.after).collect()];
     let describe = |scores: &[Score]| {
         Description::of(&scores.iter().filter_map(|s| s.finite()).collect::<Vec<_>>()).ok()
     };
@@ -173,6 +172,17 @@ pub(crate) fn cell<'a>(
     })
 }
 
+/// Scores before and after, one a person.
+fn by_person(subjects: &[SubjectScore]) -> (Vec<Score>, Vec<Score>) {
+    let mut gathered: BTreeMap<&str, (Vec<Score>, Vec<Score>)> = BTreeMap::new();
+    for subject in subjects {
+        let scores = gathered.entry(person(subject.name)).or_default();
+        scores.0.push(subject.before);
+        scores.1.push(subject.after);
+    }
+    gathered.into_values().map(|(b, a)| (mean_score(&b), mean_score(&a))).unzip()
+}
+
 /// All targets together; a subject seen from several sources counts once.
 fn pool<'a>(
     method: &'a MethodDescription,
@@ -185,7 +195,10 @@ fn pool<'a>(
         left_out += cell.change.pairs.left_out;
         for subject in &cell.subjects {
             if let (Some(before), Some(after)) = (subject.before.finite(), subject.after.finite()) {
-                gathered.entry((cell.target, subject.name)).or_default().push((before, after));
+                gathered
+                    .entry((cell.target, person(subject.name)))
+                    .or_default()
+                    .push((before, after));
             }
         }
     }
@@ -300,6 +313,20 @@ mod tests {
         assert!((change.mean.unwrap() - 0.3).abs() < 1e-12);
         assert!((result.cells[0].seed_sd.unwrap() - 0.2 / 2f64.sqrt()).abs() < 1e-12);
         assert_eq!((change.p, change.effect), (Some(0.03125), Effect::Helps));
+    }
+
+    #[test]
+    fn frames_of_one_person_are_one_subject() {
+        let mut frames = outcome("tent", 0, &[0.5; 4], &[0.6, 0.8, 0.9, 0.9]);
+        frames.subjects =
+            ["a_frame00", "a_frame12", "b_frame00", "b_frame09"].map(String::from).to_vec();
+        let experiment = experiment(vec![frames]);
+        let result = check(&experiment, 0);
+        assert_eq!(result.cells[0].subjects.len(), 4);
+        for differences in [&result.pooled, &result.cells[0].change].map(|c| &c.pairs.differences) {
+            assert_eq!(differences.len(), 2);
+            assert!((differences[0] - 0.2).abs() < 1e-12 && (differences[1] - 0.4).abs() < 1e-12);
+        }
     }
 
     #[test]

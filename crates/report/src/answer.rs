@@ -1,10 +1,10 @@
 //! The answer in words: did it help, by how much, on which subjects not. Plain text, escaped when shown.
 use std::collections::BTreeSet;
 use udas_metrics::statistics::Interval;
-use udas_record::{Decision, MethodKind};
+use udas_record::{Decision, MethodKind, person};
 
 use crate::Overview;
-use crate::analysis::{BOOTSTRAP, Change, Effect, MethodResult, direction};
+use crate::analysis::{BOOTSTRAP, Cell, Change, Effect, MethodResult, direction};
 use crate::index::mean;
 use crate::markup::{count, list, number, p_value, signed};
 
@@ -117,7 +117,9 @@ fn mean_after(result: &MethodResult) -> Option<f64> {
 }
 
 fn after_alone(overview: &Overview, result: &MethodResult, after: f64) -> String {
-    let subjects = result.cells.iter().map(|cell| cell.subjects.len()).sum();
+    let people =
+        |cell: &Cell| cell.subjects.iter().map(|s| person(s.name)).collect::<BTreeSet<_>>().len();
+    let subjects = result.cells.iter().map(people).sum();
     format!(
         "{} reaches a mean {} of {} ({} in {}).",
         result.method.title,

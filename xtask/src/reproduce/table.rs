@@ -7,7 +7,7 @@ use std::fmt::Write;
 use udas_metrics::statistics::{
     Alternative, Bootstrap, Description, IntervalKind, bootstrap_mean, holm, wilcoxon_signed_rank,
 };
-use udas_record::{Class, Experiment, MethodDescription, MethodKind, Origin, Outcome};
+use udas_record::{Class, Experiment, MethodDescription, MethodKind, Origin, Outcome, person};
 
 /// The whole text.
 pub fn text(experiment: &Experiment) -> String {
@@ -184,13 +184,13 @@ impl View<'_> {
         if rows.len() == 1 {
             return String::new();
         }
-        let volumes = compared.iter().map(|(_, comparison)| comparison.volumes).max().unwrap_or(0);
+        let people = compared.iter().map(|(_, comparison)| comparison.people).max().unwrap_or(0);
         let averaged = match only_source(self.experiment) {
             Some(_) => "seeds averaged",
             None => "sources and seeds averaged",
         };
         format!(
-            "\nagainst {}, paired over {volumes} volumes of all targets ({averaged}; Wilcoxon's \
+            "\nagainst {}, paired over {people} subjects of all targets ({averaged}; Wilcoxon's \
              signed-rank test):\n{}",
             reference.title,
             align(&rows)
@@ -198,9 +198,9 @@ impl View<'_> {
     }
 }
 
-/// A method's change against another, volume by volume.
+/// A method's change against another, person by person.
 struct Comparison {
-    volumes: usize,
+    people: usize,
     mean: f64,
     interval: Option<(f64, f64)>,
     higher: usize,
@@ -209,14 +209,14 @@ struct Comparison {
 }
 
 impl Comparison {
-    /// A volume counts once, with the mean of its changes over sources and seeds: those are no independent
+    /// A person counts once, with the mean of the changes over frames, sources and seeds: those are no independent
     /// observations.
     fn of(before: &Scores, after: &Scores) -> Option<Self> {
         let mut changes: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
         for (key, old) in before {
             let Some(new) = after.get(key) else { continue };
             let ((_, target), _, subject) = *key;
-            changes.entry((target, subject)).or_default().push(new - old);
+            changes.entry((target, person(subject))).or_default().push(new - old);
         }
         let mean = |changes: &Vec<f64>| changes.iter().sum::<f64>() / changes.len() as f64;
         let differences: Vec<f64> = changes.values().map(mean).collect();
@@ -226,7 +226,7 @@ impl Comparison {
             Bootstrap { resamples: 10_000, level: 0.95, kind: IntervalKind::Percentile, seed: 0 };
         let interval = bootstrap_mean(&differences, &settings).ok();
         Some(Self {
-            volumes: differences.len(),
+            people: differences.len(),
             mean,
             interval: interval.map(|interval| (interval.low, interval.high)),
             higher: differences.iter().filter(|change| **change > 0.0).count(),
@@ -383,7 +383,7 @@ mod tests {
     fn subjects_are_paired_and_averaged_over_seeds() {
         let text = text(&experiment());
         // Pairs: A0 0.55 to 0.75, A1 0.75 to 0.9; A2 has no score before, B none after.
-        assert!(text.contains("paired over 2 volumes"), "{text}");
+        assert!(text.contains("paired over 2 subjects"), "{text}");
         assert!(text.contains("+0.1750") && text.contains("2 / 0"), "{text}");
         // Exact two-sided p of two positive differences.
         assert!(text.contains("0.5000"), "{text}");
@@ -396,7 +396,7 @@ mod tests {
         let from_r = from_r.map(|outcome| Outcome { source: "R".into(), ..outcome });
         experiment.outcomes.extend(from_r.collect::<Vec<_>>());
         let text = text(&experiment);
-        assert!(text.contains("over 2 volumes of all targets (sources and seeds"), "{text}");
+        assert!(text.contains("over 2 subjects of all targets (sources and seeds"), "{text}");
         assert!(text.contains("+0.1750") && text.contains("0.5000"), "{text}");
     }
 
