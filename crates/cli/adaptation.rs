@@ -159,6 +159,11 @@ impl Job {
         let source_subjects = source_subjects(method, args, console)?;
         let mut model = source.clone();
         let needs = method.about().needs;
+        if needs.contains(&Requirement::TargetLabels) && args.target.set.data.is_none() {
+            let what =
+                "labels of the target, which --images has none of: give --data DIR --domain NAME";
+            return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
+        }
         let matched = needs.contains(&Requirement::SourceHistogram);
         if matched && args.intensity.is_some() {
             let text =
@@ -166,7 +171,7 @@ impl Job {
             return Err(failure::usage(&text).into());
         }
         let chosen = if matched { Some("match-source") } else { args.intensity.as_deref() };
-        intensity::replace(&mut model, chosen)?;
+        intensity::replace(&mut model, chosen, network)?;
         let head = if needs.contains(&Requirement::EarlyHead) {
             let level = args.options.level;
             let found = head_search::find(args.head.as_deref(), network, level, &model)?;
@@ -191,7 +196,8 @@ impl Job {
         }
         args.options = MethodFlags::of(&options);
         let subjects = args.target.subjects(console)?;
-        let warnings = selection::warn_of_headers(&subjects, console);
+        let mut warnings = selection::warn_of_headers(&subjects, console);
+        warnings.extend(selection::warn_of_orientations(&model.info, &subjects, console));
         let cache = training::cache_bytes(args.cache_gib)?;
         let target = training::unlabelled(&subjects, &model.info.preprocessing, cache)?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! How a flag names an intensity normalisation.
 use crate::failure;
 use anyhow::Result;
+use std::path::Path;
 use udas_data::{Intensity, Landmarks, Preprocessing, Standard, Subject};
 use udas_model::ModelFile;
 
@@ -66,7 +67,7 @@ pub fn histogram(subjects: &[Subject], preprocessing: &Preprocessing) -> Result<
 }
 
 /// Puts a normalisation in place of a model's own, for volumes of another scanner.
-pub fn replace(model: &mut ModelFile, text: Option<&str>) -> Result<()> {
+pub fn replace(model: &mut ModelFile, text: Option<&str>, path: &Path) -> Result<()> {
     let intensity = match text.map(parse).transpose()? {
         None => return Ok(()),
         Some(Choice::Fixed(intensity)) => intensity,
@@ -77,8 +78,10 @@ pub fn replace(model: &mut ModelFile, text: Option<&str>) -> Result<()> {
         Some(Choice::MatchSource) => match &model.info.source_histogram {
             Some(landmarks) => Intensity::Landmarks(landmarks.clone()),
             None => {
-                let text =
-                    "the model's file keeps no histogram of its source; train it with `udas train`";
+                let text = format!(
+                    "{}: keeps no histogram of its source; train it with `udas train`",
+                    path.display()
+                );
                 return Err(failure::input(text).into());
             }
         },

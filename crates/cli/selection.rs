@@ -4,11 +4,11 @@ use crate::failure;
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::Table;
 use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
-use udas_model::{Description, MODEL_FILE, ModelFile};
+use udas_model::{Description, MODEL_FILE, ModelFile, ModelInfo};
 use udas_unet::SIZE_MULTIPLE;
 
 /// What masks are named after their image.
@@ -170,7 +170,7 @@ pub fn domains(root: &Path, names: &[String], console: &Console) -> Result<Vec<S
 
 /// Refuses subjects of one name: what is written of one would stand for the other.
 pub fn named_once(subjects: &[Subject]) -> Result<()> {
-    let mut names = std::collections::BTreeMap::new();
+    let mut names = BTreeMap::new();
     for subject in subjects {
         if let Some(other) = names.insert(&subject.id, &subject.image) {
             let text = format!(
@@ -196,6 +196,40 @@ pub fn warn_of_headers(subjects: &[Subject], console: &Console) -> Vec<String> {
         let of = |warning: &udas_volume::Warning| format!("{}: {warning}", subject.image.display());
         said.extend(probe.header.warnings().iter().map(of));
     }
+    said.iter().for_each(|text| console.warn(text));
+    said
+}
+
+/// Axis codes of volumes, each with a file that has them. What cannot be read is refused where it is read.
+pub fn orientations(subjects: &[Subject]) -> BTreeMap<String, &Path> {
+    let of = |subject: &Subject| Some(udas_volume::probe(&subject.image).ok()?.grid.affine.codes());
+    let mut found = BTreeMap::new();
+    for subject in subjects {
+        found.extend(of(subject).map(|codes| (codes, subject.image.as_path())));
+    }
+    found
+}
+
+/// Says where slices as they are stored would lie otherwise than those that a model learned from. Returns what was said.
+pub fn warn_of_orientations(
+    model: &ModelInfo,
+    subjects: &[Subject],
+    console: &Console,
+) -> Vec<String> {
+    if model.preprocessing.plane != Plane::Stored || model.orientations.is_empty() {
+        return Vec::new();
+    }
+    let other = |(codes, path): (String, &Path)| {
+        (!model.orientations.contains(&codes)).then(|| {
+            format!(
+                "{}: axes {codes}; the model takes slices as they are stored, and learned from {}: reorient such files \
+                 to that, or expect mirrored or turned slices (`udas train --plane axial` makes models that do not mind)",
+                path.display(),
+                model.orientations.join(", ")
+            )
+        })
+    };
+    let said: Vec<String> = orientations(subjects).into_iter().filter_map(other).collect();
     said.iter().for_each(|text| console.warn(text));
     said
 }

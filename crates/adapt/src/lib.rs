@@ -10,6 +10,52 @@
 //! }
 //! assert!(udas_adapt::find("early-features").is_some());
 //! ```
+//!
+//! A network, unlabelled volumes, and a method without a command line:
+//!
+//! ```no_run
+//! use candle_core::Device;
+//! use std::path::{Path, PathBuf};
+//! use std::sync::{Arc, atomic::AtomicBool};
+//! use udas_adapt::{Model, Options, Patch, Run, TargetBatches, find};
+//! use udas_data::{
+//!     BatchPlan, DEFAULT_CACHE_BYTES, LabelUse, LastBatch, Order, Plane, Preprocessing, Unlabelled,
+//!     UnlabelledBatches, VolumeSlices, expand,
+//! };
+//! use udas_nn::Checkpoint;
+//! use udas_train::Silent;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let source = Checkpoint::load(Path::new("source.safetensors"))?.tensors;
+//! let scans = expand(&[PathBuf::from("new_scanner")], "target")?;
+//! // What is done to a volume must be what was done at the source's training.
+//! let seen = Preprocessing::upright(Plane::Sagittal);
+//! let slices = VolumeSlices::new(scans, seen, LabelUse::Ignore, DEFAULT_CACHE_BYTES)?;
+//! let slices = Unlabelled::new(Arc::new(slices));
+//! let batches = |order| {
+//!     let plan = BatchPlan { order, batch_size: 20, last: LastBatch::Keep };
+//!     let batches = UnlabelledBatches::new(slices.clone(), plan)?;
+//!     Ok::<_, udas_data::Error>(TargetBatches::new(batches, Device::Cpu))
+//! };
+//! let (target, check) = (batches(Order::Shuffled { seed: 0 })?, batches(Order::Sequential)?);
+//! let method = find("tent").ok_or("no such method")?;
+//! let run = Run {
+//!     target: &target,
+//!     check: &check,
+//!     source: None,
+//!     class_ratio: None,
+//!     device: Device::Cpu,
+//!     seed: 0,
+//!     observer: &mut Silent,
+//!     interrupt: &AtomicBool::new(false),
+//!     resume: None,
+//! };
+//! let model = Model { unet: source.clone(), head: None };
+//! let adapted = method.adapt(&model, &Options { epochs: 2, ..method.options() }, run)?;
+//! Patch::between(&source, &adapted.unet)?.save(Path::new("patch.safetensors"))?;
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod adapters;

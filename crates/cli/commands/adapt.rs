@@ -12,7 +12,7 @@ use clap::ArgMatches;
 use serde_json::json;
 use toml::{Table, Value};
 use udas_adapt::{Adapted, Patch};
-use udas_record::{Phase, StopReason, StopRecord};
+use udas_record::{Event, Phase, StopReason, StopRecord};
 use udas_train::StopRule;
 
 pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
@@ -81,6 +81,8 @@ fn give_way(given: &AdaptArgs, file: &mut Table, console: &Console) -> Result<()
     Ok(())
 }
 
+/// Agreement of an early head and its network below which an adaptation by it is worth a warning.
+const USELESS: f64 = 0.05;
 /// What changed against the source model, in a run folder.
 pub const PATCH_FILE: &str = "patch.safetensors";
 /// The same of an adaptation that was rolled back.
@@ -133,6 +135,13 @@ fn finish(
         job.method.recipe().moves.words(),
         adapted.moved.len()
     ));
+    let before = summary.and_then(|summary| summary.before);
+    if job.head.is_some() && before.is_some_and(|agreement| agreement < USELESS) {
+        let message = "the early head hardly agrees with the network on these images: what it taught is worth nothing; \
+                       train a head for longer (udas head --epochs)";
+        console.warn(message);
+        folder.record(Event::Warning { message: message.into() })?;
+    }
     let epochs = summary.map_or(0, |summary| summary.epochs.len());
     let collapse = adapted.collapse();
     let model = job.model_file(adapted.unet, epochs, args)?;
@@ -185,7 +194,7 @@ fn finish(
         "moved-tensors": adapted.moved,
         "epochs": epochs,
         "stopped": summary.map(|summary| summary.reason),
-        "score-before": summary.and_then(|summary| summary.before),
+        "score-before": before,
         "score-after": last,
         "verdict": judgement.verdict(),
         "rejected-model": rejected_model,

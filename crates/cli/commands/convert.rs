@@ -78,7 +78,7 @@ fn described(args: &ConvertArgs) -> Result<Checkpoint> {
     };
     let mut model = ModelFile::load(&args.input, None)?;
     model.info.preprocessing = selection::in_plane(layout, args.plane);
-    intensity::replace(&mut model, args.intensity.as_deref())?;
+    intensity::replace(&mut model, args.intensity.as_deref(), &args.input)?;
     if model.info.description == Description::Assumed {
         model.info.provenance.version = env!("CARGO_PKG_VERSION").into();
         model.info.provenance.command = "convert".into();

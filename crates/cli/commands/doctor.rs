@@ -48,7 +48,10 @@ struct Diagnosis {
     /// Values of the masks, as `0 1`, with the number of masks that have them.
     labels: BTreeMap<String, usize>,
     #[serde(skip)]
-    classes: BTreeSet<u8>,
+    classes: BTreeMap<u8, Vec<PathBuf>>,
+    /// Images of each domain without masks, and the number of those with one.
+    #[serde(skip)]
+    domains: BTreeMap<String, (Vec<PathBuf>, usize)>,
     /// Mean distance of the intensity quantiles from the source's, after min-max; 0 is equal.
     intensity_distance: Option<f64>,
     findings: Vec<Finding>,
@@ -124,6 +127,11 @@ impl Diagnosis {
     fn examine(&mut self, subject: &Subject) {
         self.files += 1;
         let path = &subject.image;
+        let (without, with) = self.domains.entry(subject.domain.clone()).or_default();
+        match subject.labels {
+            Some(_) => *with += 1,
+            None => without.push(path.clone()),
+        }
         let probe = match probe(path) {
             Ok(probe) => probe,
             Err(error) => return self.find(Severity::Error, path, error.to_string()),
@@ -213,29 +221,53 @@ impl Diagnosis {
             return self.find(Severity::Error, labels, error.to_string());
         }
         match read_label_frames(labels, frames) {
-            Ok(masks) if masks.iter().all(|mask| mask.data().iter().all(|&label| label == 0)) => {
-                self.find(Severity::Risk, labels, "marks nothing");
-            }
             Ok(masks) => {
+                for (mask, frame) in masks.iter().zip(frames) {
+                    if mask.data().iter().all(|&label| label == 0) {
+                        let which = if probed.frames > 1 {
+                            format!("frame {frame} ")
+                        } else {
+                            String::new()
+                        };
+                        self.find(Severity::Risk, labels, which + "marks nothing");
+                    }
+                }
                 let values: BTreeSet<u8> =
                     masks.iter().flat_map(|mask| mask.data()).copied().collect();
                 let words: Vec<String> = values.iter().map(u8::to_string).collect();
                 *self.labels.entry(words.join(" ")).or_default() += 1;
-                self.classes.extend(values);
+                for value in values {
+                    self.classes.entry(value).or_default().push(labels.to_owned());
+                }
             }
             Err(error) => self.find(Severity::Error, labels, error.to_string()),
         }
     }
 
     fn look_at_the_set(&mut self) {
-        let gap = (0..=u8::MAX).find(|class| !self.classes.contains(class));
-        let beyond = self.classes.iter().find(|&&class| gap.is_some_and(|gap| class > gap));
+        let gap = (0..=u8::MAX).find(|class| !self.classes.contains_key(class));
+        let beyond = self.classes.keys().find(|&&class| gap.is_some_and(|gap| class > gap));
         if let (Some(gap), Some(beyond)) = (gap, beyond) {
             let problem = format!(
                 "label {beyond} and no label {gap}: classes count from 0 without gaps; number them anew"
             );
             let file = "all masks".into();
             self.findings.push(Finding { severity: Severity::Risk, file, problem });
+        }
+        let masks: usize = self.labels.values().sum();
+        for (class, files) in std::mem::take(&mut self.classes) {
+            if let [file] = files.as_slice()
+                && masks > 2
+            {
+                self.find(Severity::Risk, file, format!("label {class} is in this mask alone"));
+            }
+        }
+        for (without, with) in std::mem::take(&mut self.domains).into_values() {
+            for file in without.iter().filter(|_| with > 0) {
+                let problem =
+                    "has no mask, while others of its domain have: `udas train` refuses it";
+                self.find(Severity::Risk, file, problem);
+            }
         }
         for (what, seen) in
             [("orientations", &self.orientations), ("voxel sizes", &self.spacings_mm)]
@@ -258,6 +290,19 @@ impl Diagnosis {
     }
 
     fn compare(&mut self, source: &Self) {
+        let others =
+            self.orientations.keys().filter(|codes| !source.orientations.contains_key(*codes));
+        let others: Vec<_> = others.cloned().collect();
+        if !others.is_empty() {
+            let theirs: Vec<_> = source.orientations.keys().map(String::as_str).collect();
+            let problem = format!(
+                "axes {}, the source's {}: models that take slices as they are stored will see them mirrored or turned",
+                others.join(", "),
+                theirs.join(", ")
+            );
+            let file = "some files".into();
+            self.findings.push(Finding { severity: Severity::Remark, file, problem });
+        }
         let (Some(ours), Some(theirs)) = (self.mean_quantiles(), source.mean_quantiles()) else {
             return;
         };

@@ -112,7 +112,8 @@ fn pairs_by_name(
         let names: Vec<String> = endings.map(|end| format!("{}{end}", subject.id)).collect();
         let Some((name, truth)) = names.iter().find_map(|name| truths.get_key_value(name)) else {
             let text = format!(
-                "{}: {} has no label of that name; add one, or move the prediction away",
+                "{}: {} has no label of that name; add one, or move the prediction away (frames of a cine find their \
+                 labels by --data DIR --domain NAME)",
                 subject.image.display(),
                 labels.display()
             );

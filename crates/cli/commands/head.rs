@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use udas_data::Augment;
 use udas_model::{HeadFile, HeadInfo, Provenance};
 use udas_nn::AdamConfig;
-use udas_record::Phase;
-use udas_train::{Fit, FitConfig, HeadTraining, Keep, Snapshot, StopRule, Task, fit};
+use udas_record::{Event, Phase};
+use udas_train::{Fit, FitConfig, HeadTraining, Keep, Snapshot, StopRule, Task, fit, mean_score};
 use udas_unet::{EarlyHead, MAX_LEVEL, UNet};
 
 /// Trains a small segmentation head on the early features of a trained network
@@ -132,6 +132,15 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let mut objective = HeadTraining::new(unet, head);
     let summary = train(&args, &set, &mut objective, (&mut folder, resume), console)?;
     training::report_stop(&summary, &folder, console)?;
+    let in_order = OrderName::Sequential.plan(args.seed, args.batch_size);
+    let dice = mean_score(&objective, &set.batches(in_order, Augment::Off, console)?)?.value;
+    console.say(format!("Dice of the head and the labels it learned from: {dice:.4}"));
+    if dice < USELESS {
+        let text =
+            "the head hardly finds anything, and is no guide for an adaptation: give more --epochs";
+        console.warn(text);
+        folder.record(Event::Warning { message: text.into() })?;
+    }
     let provenance = Provenance {
         version: env!("CARGO_PKG_VERSION").into(),
         command: "head".into(),
@@ -146,8 +155,11 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     HeadFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Head, &summary))?;
     let path = folder.model();
-    console.result(path.display().to_string(), &serde_json::json!({ "head": path }))
+    console.result(path.display().to_string(), &serde_json::json!({ "head": path, "dice": dice }))
 }
+
+/// Dice below which a head is worth a warning.
+const USELESS: f64 = 0.05;
 
 /// The file behind a model's path, which may be a run folder.
 pub fn model_path(path: &std::path::Path) -> PathBuf {

@@ -62,6 +62,7 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
         return Err(failure::usage(&text).into());
     }
     let subjects = args.images.subjects(console)?;
+    selection::warn_of_orientations(&after.info, &subjects, console);
     let named = (args.calibration.as_deref(), args.peers.as_slice());
     let aids = JudgingAids::find(named, (&args.before, &before), Some(&after), console)?;
     let case = aids.case(&before, &after);

@@ -72,7 +72,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     if let Some(patch) = &args.patch {
         patched(&mut model, patch)?;
     }
-    intensity::replace(&mut model, args.intensity.as_deref())?;
+    intensity::replace(&mut model, args.intensity.as_deref(), &args.model)?;
     if let Some(plane) = args.plane
         && plane != model.info.preprocessing.plane
     {
@@ -82,6 +82,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     let subjects = args.images.subjects(console)?;
     selection::named_once(&subjects)?;
     selection::warn_of_headers(&subjects, console);
+    selection::warn_of_orientations(&model.info, &subjects, console);
     let predictor = Predictor::new(&model.state, console.device())?;
     spare_the_images(args, &predictor, &subjects)?;
     mark_folder(args, &model, &subjects)?;
@@ -94,7 +95,8 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         }
         let there = |name: String| args.out.join(name).exists();
         if !args.overwrite && products(args, &predictor, subject).into_iter().all(there) {
-            skipped += 1;
+            skipped += output_names(subject).len();
+            warn_of_age(args, subject, console);
         } else {
             match predict(args, &model, &predictor, subject) {
                 Ok(paths) => written.extend(paths),
@@ -124,6 +126,20 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         return Err(failure::input(text).into());
     }
     Ok(())
+}
+
+/// Says where an image has been replaced since its mask was made.
+fn warn_of_age(args: &PredictArgs, subject: &Subject, console: &Console) {
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let Some(image) = changed(&subject.image) else { return };
+    for path in output_names(subject).into_iter().map(|name| args.out.join(name)) {
+        if changed(&path).is_some_and(|mask| mask < image) {
+            console.warn(format!(
+                "{}: is older than its image, and left as it is; --overwrite makes it anew",
+                path.display()
+            ));
+        }
+    }
 }
 
 /// Refuses to write where the images are that are read.
@@ -176,10 +192,14 @@ fn mark_folder(args: &PredictArgs, model: &ModelFile, subjects: &[Subject]) -> R
         && (&earlier.hash, &earlier.preprocessing) != (&made_by.hash, &made_by.preprocessing)
     {
         if !args.overwrite {
-            let text = format!(
-                "{shown} holds predictions of another model ({}); choose another --out, or --overwrite",
-                earlier.model
-            );
+            let other = if earlier.hash == made_by.hash {
+                "of the same model, which saw volumes in another way (--intensity, --plane)"
+                    .to_owned()
+            } else {
+                format!("of another model ({})", earlier.model)
+            };
+            let text =
+                format!("{shown} holds predictions {other}; choose another --out, or --overwrite");
             return Err(failure::usage(&text).into());
         }
         for name in subjects.iter().flat_map(output_names) {

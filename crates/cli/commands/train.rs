@@ -130,7 +130,9 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let cache = training::cache_bytes(args.cache_gib)?;
     let set = LabelledSet::open(plan.train.clone(), &plan.preprocessing, plan.task, cache)?;
     describe(&args, &plan, &set, console);
-    let warnings = selection::warn_of_headers(&plan.train, console);
+    let mut warnings = selection::warn_of_headers(&plan.train, console);
+    let orientations = stored_orientations(&plan);
+    warnings.extend(warn_of_mixture(&orientations, console));
     if dry_run {
         return settings::show(&args, console);
     }
@@ -161,6 +163,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
         ..Provenance::default()
     };
     let mut info = ModelInfo::new(architecture, plan.preprocessing.clone(), provenance);
+    info.orientations = orientations;
     info.class_ratio = set.class_ratio()?;
     info.source_histogram = Some(intensity::histogram(&plan.train, &plan.preprocessing)?);
     let state = objective.unet().parameters().state()?;
@@ -168,6 +171,26 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     folder.finish(training::stop_record(Phase::Source, &summary))?;
     let path = folder.model();
     console.result(path.display().to_string(), &serde_json::json!({ "model": path }))
+}
+
+/// Axis codes of the volumes trained on, where slices are taken as they are stored.
+fn stored_orientations(plan: &Plan) -> Vec<String> {
+    match plan.preprocessing.plane {
+        Plane::Stored => selection::orientations(&plan.train).into_keys().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn warn_of_mixture(orientations: &[String], console: &Console) -> Option<String> {
+    let text = format!(
+        "slices are taken as they are stored, of volumes with axes {}: the same anatomy lies in several ways; give \
+         --plane axial, sagittal or coronal, unless that is meant",
+        orientations.join(", ")
+    );
+    (orientations.len() > 1).then(|| {
+        console.warn(&text);
+        text
+    })
 }
 
 /// Refuses values out of range.

@@ -24,7 +24,8 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Image files directly in a folder, in order of their names. A .hdr/.img pair is listed once.
 pub(crate) fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = entries(folder)?;
-    files.retain(|path| is_supported(path) && path.is_file() && !is_second_of_pair(path));
+    // A link that leads nowhere is listed, so that whoever reads it says so.
+    files.retain(|path| is_supported(path) && !path.is_dir() && !is_second_of_pair(path));
     Ok(files)
 }
 

@@ -99,18 +99,23 @@ struct Element {
     area_mm2: f64,
 }
 
+/// A sum that is 0 and not -0 of nothing.
+fn total(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |sum, value| sum + value)
+}
+
 impl Directed {
     fn area(&self) -> f64 {
-        self.elements.iter().map(|e| e.area_mm2).sum()
+        total(self.elements.iter().map(|e| e.area_mm2))
     }
 
     fn area_within(&self, tolerance_mm: f64) -> f64 {
         let within = self.elements.partition_point(|e| e.distance_mm <= tolerance_mm);
-        self.elements[..within].iter().map(|e| e.area_mm2).sum()
+        total(self.elements[..within].iter().map(|e| e.area_mm2))
     }
 
     fn distance_integral(&self) -> f64 {
-        self.elements.iter().map(|e| e.distance_mm * e.area_mm2).sum()
+        total(self.elements.iter().map(|e| e.distance_mm * e.area_mm2))
     }
 
     /// `None` for an empty surface.

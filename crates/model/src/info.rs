@@ -22,6 +22,9 @@ pub struct ModelInfo {
     /// The source's histogram after preprocessing, so that a new scanner's volumes can be matched to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_histogram: Option<Landmarks>,
+    /// Axis codes of the volumes that it learned from, such as `RAS`, where it takes slices as they are stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orientations: Vec<String>,
     /// Where it comes from.
     pub provenance: Provenance,
     /// Whether the file said all this, or its reader.
@@ -92,6 +95,7 @@ impl ModelInfo {
             preprocessing,
             class_ratio: Vec::new(),
             source_histogram: None,
+            orientations: Vec::new(),
             description: Description::Own,
             provenance,
         }

@@ -41,8 +41,11 @@ pub(crate) fn tell_apart(outcomes: &mut [Outcome], settings: &[Option<Table>]) {
     for ([_, _, method], tables) in &groups {
         let names: BTreeSet<&str> =
             tables.iter().flat_map(|t| t.keys()).map(String::as_str).collect();
-        let differs =
-            |name: &&str| tables.windows(2).any(|two| two[0].get(*name) != two[1].get(*name));
+        let differs = |name: &&str| {
+            let mut values = tables.iter().map(|table| table.get(*name));
+            let first = values.next();
+            values.any(|value| Some(value) != first)
+        };
         telling.entry(method).or_default().extend(names.into_iter().filter(differs));
     }
     for (outcome, table) in outcomes.iter_mut().zip(&settings) {

@@ -35,6 +35,9 @@ pub enum Error {
         /// Batch size asked for.
         batch_size: usize,
     },
+    /// The best score is asked for where none is measured.
+    #[error("Keep::BestScore needs batches to measure a score on; give `check`")]
+    NoScore,
     /// A snapshot is not of this training.
     #[error("the saved state does not belong to this training: {0}")]
     Snapshot(String),

@@ -106,6 +106,9 @@ pub fn fit<O: Objective>(objective: &mut O, mut fit: Fit<O::Batch>) -> Result<Fi
     if train.steps() == 0 {
         return Err(Error::NoBatches { slices: train.slices(), batch_size: train.batch_size() });
     }
+    if config.keep == Keep::BestScore && check.is_none() {
+        return Err(Error::NoScore);
+    }
     let mut adam = Adam::new(objective.trainable(), config.adam);
     let mut best = Best::new(config.keep);
     let mut history = begin(objective, &mut adam, &mut best, &mut fit)?;
@@ -251,7 +254,11 @@ fn run_step<O: Objective>(
     Ok(Ok(value))
 }
 
-fn mean_score<O: Objective>(objective: &O, check: &dyn Batches<O::Batch>) -> Result<Score> {
+/// The score of an objective as it is, a mean over batches.
+///
+/// # Errors
+/// When data cannot be read, there are none, or a tensor operation fails.
+pub fn mean_score<O: Objective>(objective: &O, check: &dyn Batches<O::Batch>) -> Result<Score> {
     let mut total = Score::default();
     let mut count = 0.0;
     for batch in check.epoch(0)? {

@@ -20,7 +20,7 @@ mod task;
 pub use batch::{Batches, LabelledBatch};
 pub use collapse::Collapse;
 pub use error::{Error, Result};
-pub use fit::{Fit, FitConfig, FitSummary, Observer, Silent, StopRule, fit};
+pub use fit::{Fit, FitConfig, FitSummary, Observer, Silent, StopRule, fit, mean_score};
 pub use from_data::{SourceBatches, images};
 pub use keep::Keep;
 pub use objective::{Objective, Score};

@@ -51,6 +51,15 @@ fn too_few_slices_are_refused() {
     assert!(matches!(error, Error::NoBatches { slices: 0, batch_size: 2 }), "{error}");
 }
 
+#[test]
+fn the_best_score_needs_a_score() {
+    let (batches, config) = (Turning::discs(), config(1, Keep::BestScore));
+    let (train, observer, interrupt) = (&batches as _, &mut Silent as _, &GO_ON);
+    let fit_without =
+        Fit { train, check: None, config: &config, observer, interrupt, resume: None };
+    assert!(matches!(fit(&mut training(1), fit_without), Err(Error::NoScore)));
+}
+
 /// What goes wrong in the second batch of the second epoch.
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {

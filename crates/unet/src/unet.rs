@@ -52,8 +52,12 @@ impl UNet {
     /// A network with random weights.
     ///
     /// # Errors
-    /// When memory for the weights cannot be had on `device`.
+    /// When the architecture has no filters or no outputs, or memory for the weights cannot be had on `device`.
     pub fn random(architecture: Architecture, seed: u64, device: &Device) -> Result<Self> {
+        if architecture.filters == 0 || architecture.outputs == 0 {
+            let text = format!("{architecture:?}: a network has filters and outputs");
+            return Err(candle_core::Error::Msg(text).into());
+        }
         Self::from_state(&initial::state(&architecture.layers().entries(), seed)?, device)
     }
 

@@ -180,6 +180,15 @@ fn pth_files_hold_the_same_entries() {
 }
 
 #[test]
+fn a_network_of_nothing_is_refused() {
+    for (filters, outputs) in [(0, 1), (4, 0)] {
+        let architecture = udas_unet::Architecture { filters, outputs };
+        let error = UNet::random(architecture, 0, &Device::Cpu).err().unwrap();
+        assert!(error.to_string().contains("has filters and outputs"), "{error}");
+    }
+}
+
+#[test]
 fn the_paper_s_network_has_the_published_number_of_parameters() {
     let architecture = udas_unet::Architecture { filters: 16, outputs: 1 };
     let mut unet = UNet::random(architecture, 0, &Device::Cpu).unwrap();

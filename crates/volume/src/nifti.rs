@@ -216,7 +216,7 @@ fn read_exact(reader: &mut impl Read, buffer: &mut [u8], path: &Path) -> Result<
 /// An end too early or bytes that do not inflate are the file's fault, anything else the system's.
 fn read_error(source: io::Error, path: &Path) -> Error {
     match source.kind() {
-        io::ErrorKind::UnexpectedEof => Error::damaged(path, "is cut short"),
+        io::ErrorKind::UnexpectedEof => Error::damaged(path, "is cut short, or no NIfTI file"),
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
             Error::damaged(path, format!("its gzip stream is corrupt ({source})"))
         }

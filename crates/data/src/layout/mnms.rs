@@ -113,7 +113,11 @@ pub(crate) fn find(root: &Path) -> Result<Found> {
                 subjects.push(Subject { id, domain: vendor, image, labels, frames, part });
             }
             Some(_) => {
-                notes.push(format!("{}: its vendor, ED or ES is not in the CSV", image.display()))
+                notes.push(format!(
+                    "{}: left out, since its vendor, ED or ES is not in the CSV; fill them in, or give frames as files \
+                     of their own",
+                    image.display()
+                ));
             }
             None => notes.push(format!("{}: the CSV has no such subject", image.display())),
         }
