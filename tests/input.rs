@@ -264,6 +264,25 @@ fn bad_input_is_named_with_its_remedy() {
     );
 }
 
+#[test]
+fn masks_of_two_models_do_not_mix_when_some_are_made_anew() {
+    let bench = Bench::trained();
+    bench.succeed(&format!("train --data ph --domain GE_3 {TINY} --seed 9 --out other"));
+    let on = "--data ph --domain Siemens_15";
+    bench.succeed(&format!("predict --model src {on} --probabilities --out out"));
+    bench.fail(
+        &format!("predict --model other {on} --subjects 1 --overwrite --out out"),
+        2,
+        &["is of another model", "choose another --out"],
+    );
+    let text = bench.succeed(&format!("predict --model other {on} --overwrite --out out"));
+    assert!(text.contains("2 masks written"), "{text}");
+    let left = std::fs::read_dir(bench.path("out")).unwrap();
+    let left =
+        left.filter(|entry| entry.as_ref().unwrap().path().ends_with("_prob.nii.gz")).count();
+    assert_eq!(left, 0, "probabilities of the earlier model are gone");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_that_leads_nowhere_is_said() {

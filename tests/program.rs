@@ -45,6 +45,41 @@ fn from_a_phantom_to_a_report() {
     assert_eq!(kinds, expected);
 }
 
+/// Histogram matching moves no weight: what it changes is how volumes are seen.
+#[test]
+fn another_sight_of_volumes_is_not_the_same_run() {
+    let bench = Bench::trained();
+    bench.succeed("adapt --model src --data ph --domain Siemens_15 --on-harm keep --out ad");
+    assert!(bench.succeed("verify ad").contains("the same, to the bit"));
+    let path = bench.path("ad/model.safetensors");
+    let mut model = udas_model::ModelFile::load(&path, None).unwrap();
+    model.info.preprocessing.intensity = udas_data::Intensity::MinMax;
+    model.save(&path).unwrap();
+    let output = bench.run("verify ad");
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("not the same") && text.contains("done to volumes"), "{text}");
+}
+
+/// Re-estimated statistics are of all slices, fewer than a batch or not.
+#[test]
+fn adabn_sees_every_slice() {
+    let bench = Bench::trained();
+    for size in [8, 1000] {
+        bench.succeed(&format!(
+            "adapt --model src --data ph --domain Siemens_15 --method adabn --on-harm keep --batch-size {size} --out b{size}"
+        ));
+    }
+    let mean = |run: &str| {
+        let model = udas_model::ModelFile::load(&bench.path(run), None).unwrap();
+        model.state["init_path.2.conv_path.0.bn.running_mean"].to_vec1::<f32>().unwrap()
+    };
+    // The first layer's input does not depend on the batch: nor do its statistics.
+    for (a, b) in mean("b8").into_iter().zip(mean("b1000")) {
+        assert!((a - b).abs() <= 1e-5 * b.abs().max(1e-3), "{a} {b}");
+    }
+}
+
 /// Paths as they were given lead nowhere from another folder.
 #[test]
 fn a_run_is_understood_from_another_folder() {

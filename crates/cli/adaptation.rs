@@ -13,12 +13,14 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use udas_adapt::{
-    Adapted, Method, Model, Options, OracleBatches, Requirement, Run, TargetBatch, TargetBatches,
+    Adaptation, Adapted, Given, Method, Model, NormChoice, Options, OracleBatches, Requirement,
+    Run, TargetBatch, TargetBatches,
 };
-use udas_data::{Augment, Plane, Subject, Unlabelled};
+use udas_data::{Augment, LastBatch, Plane, Subject, Unlabelled};
 use udas_model::{HeadFile, ModelFile, Provenance};
 use udas_record::Phase;
-use udas_train::{Batches, LabelledBatch, Snapshot, Task};
+use udas_train::{Batches, LabelledBatch, Objective, Snapshot, Task};
+use udas_unet::UNet;
 
 /// What is run where nothing is asked for.
 const DEFAULT_METHOD: &str = "match-source";
@@ -239,7 +241,11 @@ impl Job {
         let device = console.device();
         let needs = self.method.about().needs;
         let plan = args.order.plan(args.seed, self.options.batch_size);
-        let in_order = OrderName::Sequential.plan(args.seed, self.options.batch_size);
+        let mut in_order = OrderName::Sequential.plan(args.seed, self.options.batch_size);
+        if self.options.norm == NormChoice::ReEstimated {
+            // Statistics are of all slices, whatever the batch size.
+            in_order.last = LastBatch::Keep;
+        }
         let check = TargetBatches::new(
             training::unlabelled_batches(&self.target, in_order)?,
             device.clone(),
@@ -276,6 +282,15 @@ impl Job {
             resume,
         };
         Ok(self.method.adapt(&model, &self.options, run)?)
+    }
+
+    /// The network that a saved state stands for: with its adapters added in, or its averaged teacher.
+    pub fn result_of(&self, state: &Snapshot, console: &Console) -> Result<udas_nn::StateDict> {
+        let unet = UNet::from_state(&self.model.state, console.device())?;
+        let (recipe, options) = (self.method.recipe(), self.options.clone());
+        let mut adaptation = Adaptation::new(unet, Given::default(), recipe, options)?;
+        adaptation.restore(&state.objective)?;
+        Ok(adaptation.adapted()?)
     }
 
     /// The subjects as the method sees them: with labels for oracles alone.

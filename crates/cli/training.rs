@@ -88,7 +88,7 @@ impl LabelledSet {
         Ok(SourceBatches::new(batches, self.task, console.device().clone()))
     }
 
-    /// Mean of each output channel's target over all pixels within the slices' windows.
+    /// Mean of each output channel's target over all pixels of the slices, padding included.
     pub fn class_ratio(&self) -> Result<Vec<f64>> {
         let mut counts = [0u64; 256];
         for index in 0..self.slices.len() {

@@ -91,15 +91,10 @@ const REJECTED_PATCH: &str = "rejected-patch.safetensors";
 /// A training that diverged leaves the weights of its last good epoch behind.
 fn keep_last_good(job: &Job, args: &AdaptArgs, folder: &RunFolder, console: &Console) {
     let Some(state) = folder.last_state() else { return };
-    let names = job.model.state.keys();
-    let network: udas_nn::StateDict =
-        names.filter_map(|name| Some((name.clone(), state.objective.get(name)?.clone()))).collect();
-    if network.len() != job.model.state.len() {
-        return;
-    }
     let path = folder.path().join("last-good.safetensors");
     let saved = job
-        .model_file(network, state.history.epochs.len(), args)
+        .result_of(&state, console)
+        .and_then(|network| job.model_file(network, state.history.epochs.len(), args))
         .and_then(|model| Ok(model.save(&path)?));
     match saved {
         Ok(()) => console.say(format!("the last good epoch is kept in {}", path.display())),

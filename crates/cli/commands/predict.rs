@@ -202,16 +202,37 @@ fn mark_folder(args: &PredictArgs, model: &ModelFile, subjects: &[Subject]) -> R
                 format!("{shown} holds predictions {other}; choose another --out, or --overwrite");
             return Err(failure::usage(&text).into());
         }
-        for name in subjects.iter().flat_map(output_names) {
-            match std::fs::remove_file(args.out.join(&name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("{shown}/{name}"));
-                }
-                _ => {}
-            }
-        }
+        remove_earlier(&args.out, subjects)?;
     }
     out_file::write(&path, serde_json::to_string_pretty(&made_by)?.as_bytes())?;
+    Ok(())
+}
+
+/// Removes what an earlier model has left of the subjects that are predicted now; refused where it has left something of
+/// others, which would pass for the new model's.
+fn remove_earlier(folder: &Path, subjects: &[Subject]) -> Result<()> {
+    let masks = subjects.iter().flat_map(output_names).map(|name| stem(&name));
+    let masks: BTreeSet<String> = masks.collect();
+    let is_own = |name: &str| {
+        let beside = ["_overlay", "_prob"].iter().find_map(|end| Some(name.rsplit_once(end)?.0));
+        masks.contains(name) || beside.is_some_and(|mask| masks.contains(mask))
+    };
+    let left = match udas_data::expand(&[folder.to_owned()], "") {
+        Err(udas_data::Error::Empty { .. }) => Vec::new(),
+        found => found?,
+    };
+    let (own, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|file| is_own(&file.id));
+    if let Some(other) = others.first() {
+        let text = format!(
+            "{}: is of another model, and of none of the subjects that are predicted; choose another --out, or predict \
+             all of them anew",
+            other.image.display()
+        );
+        return Err(failure::usage(&text).into());
+    }
+    for file in own {
+        std::fs::remove_file(&file.image).with_context(|| file.image.display().to_string())?;
+    }
     Ok(())
 }
 

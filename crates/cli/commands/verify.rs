@@ -42,6 +42,7 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
     let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
     let mut differences = differences(&start, console)?;
     let inputs_changed = differences.iter().any(|difference| difference.contains("has changed"));
+    let mut same_sight = true;
     let changed = if inputs_changed {
         console.warn("inputs have changed: the adaptation is not repeated");
         Vec::new()
@@ -56,9 +57,16 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
             "interrupted; nothing is said of {}",
             args.run.display()
         );
-        entries_that_differ(&recorded, &again.unet)?
+        let again = job.model_file(again.unet, 0, &settings)?;
+        let of =
+            |model: &ModelFile| (model.info.preprocessing.clone(), model.info.class_ratio.clone());
+        if of(&recorded) != of(&again) {
+            differences.push("what is done to volumes before the network sees them differs".into());
+            same_sight = false;
+        }
+        entries_that_differ(&recorded, &again.state)?
     };
-    let same = !inputs_changed && changed.is_empty();
+    let same = !inputs_changed && same_sight && changed.is_empty();
     if !changed.is_empty() {
         let some = changed.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         differences.push(format!(

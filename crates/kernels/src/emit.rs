@@ -143,7 +143,7 @@ impl Sink<'_> {
                 }
                 Epilogue::Relu { .. } => {
                     for (index, value) in places {
-                        store(index, gathered.moments(L::max(L::add(value, bias), zero)));
+                        store(index, gathered.moments(L::max(zero, L::add(value, bias))));
                     }
                 }
                 Epilogue::Add { skip, .. } => {

@@ -114,7 +114,7 @@ impl Source<'_> {
                 Prologue::AffineRelu { scale, shift } => {
                     let (scale, shift) = (at(scale), at(shift));
                     for p in 0..run.count {
-                        let y = L::max(L::fma(value(p), scale, shift), zero);
+                        let y = L::max(zero, L::fma(value(p), scale, shift));
                         L::store(to.add(p * PANEL), y);
                     }
                 }

@@ -78,8 +78,9 @@ pub(crate) fn combine(partials: &[Partial], channels: usize) -> Moments {
         for c in 0..channels {
             let offset = f64::from(partial.first[c]) / added;
             let mean = f64::from(partial.shift[c]) + offset;
-            let square =
-                (f64::from(partial.second[c]) - offset * f64::from(partial.first[c])).max(0.0);
+            let square = f64::from(partial.second[c]) - offset * f64::from(partial.first[c]);
+            // Rounding can take it below 0; what is no number stays that.
+            let square = if square < 0.0 { 0.0 } else { square };
             let delta = mean - means[c];
             means[c] += delta * added / total;
             squares[c] += square + delta * delta * count as f64 * added / total;

@@ -11,7 +11,7 @@ fn pre_activation(unit: &Unit, x: &[f32]) -> Vec<f32> {
             Some((scale, shift)) => x.mul_add(scale[c], shift[c]),
             None => x,
         };
-        if unit.activation == Activation::Relu { z.max(0.0) } else { z }
+        if unit.activation == Activation::Relu && z < 0.0 { 0.0 } else { z }
     };
     x.iter().enumerate().map(value).collect()
 }
@@ -74,7 +74,8 @@ pub fn unit_forward(unit: &Unit, x: &[f32]) -> Vec<f32> {
     });
     let finish = |(index, y): (usize, f64)| match unit.finish {
         Finish::Plain => y as f32,
-        Finish::Relu => y.max(0.0) as f32,
+        Finish::Relu if y < 0.0 => 0.0,
+        Finish::Relu => y as f32,
         Finish::Add(skip) => (y + f64::from(skip[index])) as f32,
     };
     y.into_iter().enumerate().map(finish).collect()

@@ -149,6 +149,7 @@ pub(crate) trait Lanes: Copy {
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// a * b + c
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger; `b` where one is no number.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// `value` where `condition > 0`, else 0.
     unsafe fn where_positive(condition: Self::V, value: Self::V) -> Self::V;

@@ -246,6 +246,28 @@ fn not_a_number_stays_visible() {
     });
 }
 
+/// Nor behind a rectifier, on the way in or out.
+#[test]
+fn a_rectifier_keeps_what_is_no_number() {
+    let input = MapShape { n: 1, h: 4, w: 4, c: 5 };
+    for around in [
+        Around { activation: Activation::Relu, ..PLAIN },
+        Around { finish: FinishKind::Relu, ..PLAIN },
+    ] {
+        for kind in [ConvKind::K3, ConvKind::K1, ConvKind::Down2, ConvKind::Up2] {
+            let mut case = Case::new(kind, input, 6, around, 1.0, 1);
+            case.x.fill(f32::NAN);
+            each_set(|set| {
+                let (y, moments) = with_instruction_set(set, || {
+                    unit_forward(&case.unit(), &case.x, Gather::Moments)
+                });
+                assert!(y.iter().all(|value| value.is_nan()), "{kind:?}, {around:?}");
+                assert!(moments.unwrap().variance.iter().all(|value| value.is_nan()));
+            });
+        }
+    }
+}
+
 #[test]
 fn moments_keep_their_digits_about_a_large_mean() {
     let input = MapShape { n: 2, h: 33, w: 17, c: 16 };

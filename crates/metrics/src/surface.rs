@@ -99,6 +99,9 @@ struct Element {
     area_mm2: f64,
 }
 
+/// Files hold voxel sizes in f32: a neighbour at 1 mm may lie at 1.00000002, and is within 1 mm all the same.
+const SLACK: f64 = 1e-5;
+
 /// A sum that is 0 and not -0 of nothing.
 fn total(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, |sum, value| sum + value)
@@ -110,7 +113,8 @@ impl Directed {
     }
 
     fn area_within(&self, tolerance_mm: f64) -> f64 {
-        let within = self.elements.partition_point(|e| e.distance_mm <= tolerance_mm);
+        let limit = tolerance_mm * (1.0 + SLACK);
+        let within = self.elements.partition_point(|e| e.distance_mm <= limit);
         total(self.elements[..within].iter().map(|e| e.area_mm2))
     }
 
@@ -199,4 +203,31 @@ fn neighbourhood_codes(below: &[bool], above: &[bool], nx: usize) -> Vec<(usize,
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Voxel sizes as they come out of an oblique affine in f32.
+    #[test]
+    fn a_neighbour_at_the_tolerance_is_within_it_whatever_rounding_made_of_the_voxel_size() {
+        let (size, shift) = ([8, 8, 8], 1);
+        let cube = |from: usize| -> Vec<bool> {
+            let inside = |index: usize| {
+                let at = [index % 8, index / 8 % 8, index / 64];
+                (from..from + 3).contains(&at[0]) && at[1..].iter().all(|i| (2..5).contains(i))
+            };
+            (0..512).map(inside).collect()
+        };
+        let dice = |mm: f64| {
+            let grid = Grid::new(size, [mm; 3]).unwrap();
+            SurfaceDistances::between(&cube(2), &cube(2 + shift), &grid).unwrap().surface_dice(1.0)
+        };
+        let exact = dice(1.0).finite().unwrap();
+        for mm in [1.0 + 3e-8, 1.0 - 3e-8, f64::from(1.0000001f32)] {
+            assert!((dice(mm).finite().unwrap() - exact).abs() < 1e-6, "{mm}");
+        }
+        assert!(dice(1.001).finite().unwrap() < exact);
+    }
 }

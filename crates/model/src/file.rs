@@ -1,6 +1,7 @@
 //! Reading and writing of models and heads; a run folder stands for the model in it.
 use crate::info::{Description, FORMAT};
 use crate::{Error, HeadInfo, ModelInfo, Provenance, Result};
+use candle_core::DType;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use udas_data::Preprocessing;
@@ -40,6 +41,7 @@ impl ModelFile {
         let path = &in_run_folder(path);
         let Checkpoint { tensors, metadata } = Checkpoint::load(path)?;
         check_network(path, &tensors)?;
+        check_numbers(path, &tensors)?;
         let architecture = Architecture::from_state(&tensors)?;
         let info = match metadata {
             Some(text) => {
@@ -112,6 +114,18 @@ impl HeadFile {
 
 fn in_run_folder(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() }
+}
+
+/// Refuses weights that are no numbers: what a network makes of them looks like a prediction.
+fn check_numbers(path: &Path, state: &StateDict) -> Result<()> {
+    for (name, tensor) in state {
+        let sum = tensor.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?;
+        if !sum.is_finite() {
+            let problem = format!("`{name}` holds values that are no numbers; train it again");
+            return Err(Error::file(path, problem));
+        }
+    }
+    Ok(())
 }
 
 fn check_network(path: &Path, state: &StateDict) -> Result<()> {
@@ -203,6 +217,12 @@ mod tests {
         for part in ["broken.safetensors", "1 missing (up2.4.weight)", "1 unexpected (extra)"] {
             assert!(error.contains(part), "{error}");
         }
+        let mut broken = model();
+        let nan = broken.state["up2.4.weight"].affine(f64::NAN, 0.0).unwrap();
+        broken.state.insert("up2.4.weight".into(), nan);
+        broken.save(&path).unwrap();
+        let error = ModelFile::load(&path, None).unwrap_err().to_string();
+        assert!(error.contains("up2.4.weight") && error.contains("no numbers"), "{error}");
         let architecture = Architecture { filters: 2, outputs: 4 };
         let head = EarlyHead::random(architecture, 1, 0, &Device::Cpu).unwrap();
         let info = HeadInfo::new(architecture, 1, String::new(), Provenance::default());

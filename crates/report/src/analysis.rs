@@ -6,23 +6,15 @@ use std::collections::BTreeMap;
 
 use udas_metrics::Score;
 use udas_metrics::statistics::{
-    Alternative, Bootstrap, Description, Interval, IntervalKind, Pairs, bootstrap_mean, holm,
+    Alternative, Bootstrap, Description, Interval, Pairs, bootstrap_mean, holm,
     wilcoxon_signed_rank,
 };
 use udas_record::{Better, Experiment, MethodDescription, MethodKind, MetricDescription, person};
 
-use crate::index::{Index, Selection, mean, mean_score};
+use crate::index::{Index, Selection, mean, paired_means};
 
 /// Below this many pairs no two-sided signed-rank test reaches 0.05.
 pub(crate) const FEWEST_PAIRS: usize = 6;
-/// How every interval is found.
-pub(crate) const BOOTSTRAP: Bootstrap = Bootstrap {
-    kind: IntervalKind::BiasCorrectedAccelerated,
-    level: 0.95,
-    resamples: 2000,
-    seed: 0,
-};
-
 /// What a comparison says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -136,22 +128,23 @@ pub(crate) fn cell<'a>(
     selection: Selection,
 ) -> Option<Cell<'a>> {
     let outcomes = index.seeds(pair, &method.name);
-    let mut gathered: BTreeMap<&str, (Vec<Score>, Vec<Score>)> = BTreeMap::new();
+    let mut gathered: BTreeMap<&str, Vec<(Score, Score)>> = BTreeMap::new();
     let mut seed_means = Vec::new();
     for outcome in outcomes {
         let mut finite = Vec::new();
         for (position, name) in outcome.subjects.iter().enumerate() {
             let (before, after) = index.subject(outcome, position, selection);
-            let scores = gathered.entry(name).or_default();
-            scores.0.push(before);
-            scores.1.push(after);
+            gathered.entry(name).or_default().push((before, after));
             finite.extend(after.finite());
         }
         seed_means.extend(mean(finite));
     }
     let subjects: Vec<_> = gathered
         .into_iter()
-        .map(|(name, (b, a))| SubjectScore { name, before: mean_score(&b), after: mean_score(&a) })
+        .map(|(name, pairs)| {
+            let (before, after) = paired_means(&pairs);
+            SubjectScore { name, before, after }
+        })
         .collect();
     let (before, after) = by_person(&subjects);
     if subjects.iter().all(|s| (s.before, s.after) == (Score::Undefined, Score::Undefined)) {
@@ -174,13 +167,11 @@ pub(crate) fn cell<'a>(
 
 /// Scores before and after, one a person.
 fn by_person(subjects: &[SubjectScore]) -> (Vec<Score>, Vec<Score>) {
-    let mut gathered: BTreeMap<&str, (Vec<Score>, Vec<Score>)> = BTreeMap::new();
-    for subject in subjects {
-        let scores = gathered.entry(person(subject.name)).or_default();
-        scores.0.push(subject.before);
-        scores.1.push(subject.after);
+    let mut gathered: BTreeMap<&str, Vec<(Score, Score)>> = BTreeMap::new();
+    for SubjectScore { name, before, after } in subjects {
+        gathered.entry(person(name)).or_default().push((*before, *after));
     }
-    gathered.into_values().map(|(b, a)| (mean_score(&b), mean_score(&a))).unzip()
+    gathered.into_values().map(|pairs| paired_means(&pairs)).unzip()
 }
 
 /// All targets together; a subject seen from several sources counts once.
@@ -229,7 +220,7 @@ fn change(pairs: Pairs, kind: MethodKind, metric: &MetricDescription) -> Change 
     let reference = kind == MethodKind::Baseline;
     Change {
         mean: mean(differences.iter().copied()),
-        interval: bootstrap_mean(differences, &BOOTSTRAP).ok(),
+        interval: bootstrap_mean(differences, &Bootstrap::REPORTED).ok(),
         p: test.ok().filter(|_| !reference).map(|test| test.p_value),
         better,
         worse,
@@ -313,6 +304,26 @@ mod tests {
         assert!((change.mean.unwrap() - 0.3).abs() < 1e-12);
         assert!((result.cells[0].seed_sd.unwrap() - 0.2 / 2f64.sqrt()).abs() < 1e-12);
         assert_eq!((change.p, change.effect), (Some(0.03125), Effect::Helps));
+    }
+
+    #[test]
+    fn a_class_counts_where_both_sides_have_it() {
+        let mut lost = outcome("tent", 0, &[0.9; 6], &[0.91; 6]);
+        let absent = vec![None; 6];
+        let zero = vec![Some(0.0); 6];
+        let second = |before: &Vec<_>, after: &Vec<_>| ScoreColumn {
+            class: "2".into(),
+            metric: "dice".into(),
+            before: before.clone(),
+            after: after.clone(),
+        };
+        lost.scores.push(second(&absent, &zero));
+        let mut found = lost.clone();
+        found.seed = 1;
+        found.scores[1] = second(&zero, &absent);
+        let experiment = experiment(vec![lost, found]);
+        let change = check(&experiment, 0).pooled;
+        assert!(change.pairs.differences.iter().all(|d| (d - 0.01).abs() < 1e-9), "{change:?}");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The answer in words: did it help, by how much, on which subjects not. Plain text, escaped when shown.
 use std::collections::BTreeSet;
-use udas_metrics::statistics::Interval;
+use udas_metrics::statistics::{Bootstrap, Interval};
 use udas_record::{Decision, MethodKind, person};
 
 use crate::Overview;
-use crate::analysis::{BOOTSTRAP, Cell, Change, Effect, MethodResult, direction};
+use crate::analysis::{Cell, Change, Effect, MethodResult, direction};
 use crate::index::mean;
 use crate::markup::{count, list, number, p_value, signed};
 
@@ -69,7 +69,7 @@ pub(crate) fn change_words(change: &Change, decimals: usize) -> String {
     let mean = signed(mean, decimals);
     match change.interval {
         Some(Interval { low, high }) => {
-            let level = 100.0 * BOOTSTRAP.level;
+            let level = 100.0 * Bootstrap::REPORTED.level;
             format!("{mean} ({level}% CI {} to {})", signed(low, decimals), signed(high, decimals))
         }
         None => mean,

@@ -75,13 +75,24 @@ impl<'a> Index<'a> {
             let after = column.after.get(index).copied().flatten();
             (value(self.before(outcome, column, index)), value(after))
         });
-        let (before, after): (Vec<_>, Vec<_>) = both.unzip();
-        (mean_score(&before), mean_score(&after))
+        paired_means(&both.collect::<Vec<_>>())
     }
 }
 
+/// Means before and after, over the pairs of which both sides are defined where there are such: a class that one of two
+/// masks lacks would otherwise count on one side alone.
+pub(crate) fn paired_means(pairs: &[(Score, Score)]) -> (Score, Score) {
+    let is_whole = |(before, after): &&(Score, Score)| {
+        *before != Score::Undefined && *after != Score::Undefined
+    };
+    let whole: Vec<_> = pairs.iter().filter(is_whole).copied().collect();
+    let counted = if whole.is_empty() { pairs.to_vec() } else { whole };
+    let (before, after): (Vec<_>, Vec<_>) = counted.into_iter().unzip();
+    (mean_score(&before), mean_score(&after))
+}
+
 /// Mean of the defined scores; infinite where one is.
-pub(crate) fn mean_score(scores: &[Score]) -> Score {
+fn mean_score(scores: &[Score]) -> Score {
     if scores.contains(&Score::Infinite) {
         return Score::Infinite;
     }

@@ -83,10 +83,14 @@ impl Batches<TargetBatch> for Slices {
         &self,
         _: u64,
     ) -> udas_train::Result<Box<dyn Iterator<Item = udas_train::Result<TargetBatch>> + '_>> {
-        let batch = |(index, images): (usize, &Tensor)| {
-            Ok(TargetBatch { images: images.clone(), target: None, indices: vec![index] })
+        let mut next = 0;
+        let batch = move |images: &Tensor| {
+            let first = next;
+            next += images.dim(0)?;
+            let indices = (first..next).collect();
+            Ok(TargetBatch { images: images.clone(), target: None, indices })
         };
-        Ok(Box::new(self.batches.iter().enumerate().map(batch)))
+        Ok(Box::new(self.batches.iter().map(batch)))
     }
 
     fn steps(&self) -> usize {
@@ -102,6 +106,6 @@ impl Batches<TargetBatch> for Slices {
     }
 
     fn describe(&self, batch: &TargetBatch) -> String {
-        format!("batch {:?} of the calibration", batch.indices)
+        format!("slices {:?} of the calibration", batch.indices)
     }
 }

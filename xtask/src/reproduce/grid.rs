@@ -175,7 +175,7 @@ impl Grid<'_> {
         let on = [data.path.as_str(), domain];
         let step = commands::head(self.preset, on, &model.path, (level, seed), &path);
         let seconds = self.subjects() * self.trained_part() * self.preset.cost.head;
-        let job = self.job((id, Stage::Head), vec![step], &[data, model], &[], seconds);
+        let job = self.job((id, Stage::Head), vec![step], &[data, model], &[MODEL], seconds);
         let job = plan.add(job, &data.fingerprint);
         Made { path, job: Some(job), fingerprint: String::new() }
     }

@@ -25,6 +25,7 @@ pub struct Finished {
 /// The state files of one plan's folder.
 #[derive(Debug, Clone)]
 pub struct State {
+    out: PathBuf,
     folder: PathBuf,
     logs: PathBuf,
 }
@@ -32,7 +33,7 @@ pub struct State {
 impl State {
     /// The state below a plan's folder.
     pub fn of(out: &Path) -> Self {
-        Self { folder: out.join("state"), logs: out.join("logs") }
+        Self { out: out.to_owned(), folder: out.join("state"), logs: out.join("logs") }
     }
 
     fn file(&self, job: &Job, ending: &str) -> PathBuf {
@@ -44,11 +45,14 @@ impl State {
         self.logs.join(format!("{}.log", flat(&job.id)))
     }
 
-    /// The marker of a job that ended well as it is planned now.
+    /// The marker of a job that ended well as it is planned now, and whose outputs are still there.
     pub fn finished(&self, job: &Job) -> Option<Finished> {
         let text = fs::read_to_string(self.file(job, "done")).ok()?;
         let finished: Finished = serde_json::from_str(&text).ok()?;
-        (finished.hash == job.hash).then_some(finished)
+        let is_there = |output: &String| {
+            Path::new(&output.replace("{out}", &self.out.to_string_lossy())).exists()
+        };
+        (finished.hash == job.hash && job.outputs.iter().all(is_there)).then_some(finished)
     }
 
     /// Whether each job of the plan has ended well.
@@ -125,6 +129,10 @@ mod tests {
         assert_eq!((state.finished(&job), state.was_begun(&job)), (None, true));
         state.finish(&job, 2.0).unwrap();
         assert_eq!(state.finished(&job).map(|finished| finished.seconds), Some(2.0));
+        job.outputs = vec!["{out}/model".into()];
+        assert_eq!(state.finished(&job), None, "its output is not there");
+        fs::write(folder.path().join("model"), "").unwrap();
+        assert!(state.finished(&job).is_some());
         job.hash = "2".into();
         assert_eq!((state.finished(&job), state.was_begun(&job)), (None, false));
         assert_eq!(state.seconds(&job), Some(2.0));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use udas_metrics::statistics::{
-    Alternative, Bootstrap, Description, IntervalKind, bootstrap_mean, holm, wilcoxon_signed_rank,
+    Alternative, Bootstrap, Description, bootstrap_mean, holm, wilcoxon_signed_rank,
 };
 use udas_record::{Class, Experiment, MethodDescription, MethodKind, Origin, Outcome, person};
 
@@ -50,8 +50,8 @@ struct View<'a> {
 /// Source and target.
 type Pair<'a> = (&'a str, &'a str);
 
-/// Scores by source and target, seed, and subject.
-type Scores<'a> = BTreeMap<(Pair<'a>, u64, &'a str), f64>;
+/// Scores by source and target, seed, subject, and class.
+type Scores<'a> = BTreeMap<(Pair<'a>, u64, &'a str, &'a str), f64>;
 
 impl View<'_> {
     /// The outcomes' scores by subject: means over the classes; undefined ones are left out.
@@ -127,17 +127,21 @@ impl View<'_> {
         Some(std::iter::once("  published".to_string()).chain(shown).collect())
     }
 
-    /// All scores of a method.
+    /// All scores of a method; undefined and infinite ones are left out.
     fn scores(&self, method: &str) -> Scores<'_> {
-        let outcomes = self.experiment.outcomes.iter().filter(|outcome| outcome.method == method);
-        outcomes
-            .flat_map(|outcome| {
-                let key = (pair_of(outcome), outcome.seed);
-                self.subjects(outcome)
-                    .into_iter()
-                    .map(move |(subject, score)| ((key.0, key.1, subject), score))
-            })
-            .collect()
+        let mut scores = Scores::new();
+        for outcome in self.experiment.outcomes.iter().filter(|o| o.method == method) {
+            for class in &self.classes {
+                let Some(column) = outcome.column(&class.label, self.metric) else { continue };
+                for (subject, value) in outcome.subjects.iter().zip(&column.after) {
+                    if let Some(value) = value.filter(|value| value.is_finite()) {
+                        let key = (pair_of(outcome), outcome.seed, &**subject, &*class.label);
+                        scores.insert(key, value);
+                    }
+                }
+            }
+        }
+        scores
     }
 
     /// Every method against the source model, and the others against the one in question.
@@ -209,22 +213,20 @@ struct Comparison {
 }
 
 impl Comparison {
-    /// A person counts once, with the mean of the changes over frames, sources and seeds: those are no independent
+    /// A person counts once, with the mean of the changes over frames, classes that both have, sources and seeds: those are no independent
     /// observations.
     fn of(before: &Scores, after: &Scores) -> Option<Self> {
         let mut changes: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
         for (key, old) in before {
             let Some(new) = after.get(key) else { continue };
-            let ((_, target), _, subject) = *key;
+            let ((_, target), _, subject, _) = *key;
             changes.entry((target, person(subject))).or_default().push(new - old);
         }
         let mean = |changes: &Vec<f64>| changes.iter().sum::<f64>() / changes.len() as f64;
         let differences: Vec<f64> = changes.values().map(mean).collect();
         let mean = Description::of(&differences).ok()?.mean;
         let test = wilcoxon_signed_rank(&differences, Alternative::TwoSided, None).ok()?;
-        let settings =
-            Bootstrap { resamples: 10_000, level: 0.95, kind: IntervalKind::Percentile, seed: 0 };
-        let interval = bootstrap_mean(&differences, &settings).ok();
+        let interval = bootstrap_mean(&differences, &Bootstrap::REPORTED).ok();
         Some(Self {
             people: differences.len(),
             mean,
@@ -387,6 +389,23 @@ mod tests {
         assert!(text.contains("+0.1750") && text.contains("2 / 0"), "{text}");
         // Exact two-sided p of two positive differences.
         assert!(text.contains("0.5000"), "{text}");
+    }
+
+    #[test]
+    fn a_class_counts_where_both_have_it() {
+        let mut experiment = experiment();
+        let label = experiment.data.classes[0].label.clone();
+        experiment.data.classes.push(Class { label: "9".into(), name: "rare".into() });
+        let method = experiment.methods[1].name.clone();
+        for outcome in &mut experiment.outcomes {
+            let mut column = outcome.column(&label, "dice").unwrap().clone();
+            column.class = "9".into();
+            // Undefined for the source model, 0 for the method: a false positive where there is nothing.
+            let value = (outcome.method == method).then_some(0.0);
+            column.after.iter_mut().for_each(|score| *score = value);
+            outcome.scores.push(column);
+        }
+        assert!(text(&experiment).contains("+0.1750"), "{}", text(&experiment));
     }
 
     #[test]

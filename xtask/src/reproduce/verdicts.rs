@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use udas_metrics::statistics::{Description, auroc, correlation};
-use udas_record::{Decision, Experiment, Outcome, PredictedScore, Verdict};
+use udas_record::{Decision, Experiment, Outcome, PredictedScore, Verdict, person};
 
 use super::grid::{Cell, JUDGEMENT, JUDGEMENT_ASKED};
 use super::plan::Plan;
@@ -160,7 +160,9 @@ pub fn gather(cells: &[Cell], plan: &Plan, experiment: &Experiment) -> Result<Op
             let asked = planned.iter().any(|output| output.ends_with(JUDGEMENT_ASKED));
             let asked = asked.then(|| read(&folder.join(JUDGEMENT_ASKED))).transpose()?;
             let judgements = (read(&folder.join(JUDGEMENT))?, asked);
-            cases.push(Case::new(outcome, judgements, experiment));
+            let case = Case::new(outcome, judgements, experiment);
+            // Where nobody that was judged was scored, there is no truth to hold it against.
+            cases.extend((!case.subjects.is_empty()).then_some(case));
         }
     }
     Ok((!cases.is_empty()).then_some(Study { cases }))
@@ -181,12 +183,18 @@ impl Case {
         let columns: Vec<_> =
             classes.iter().filter_map(|class| outcome.column(&class.label, METRIC)).collect();
         let mean = |values: Vec<f64>| Description::of(&values).ok().map(|found| found.mean);
+        // Frames of a person are judged together; a class counts where both sides have it.
         let truth = |subject: &str| {
-            let index = outcome.subjects.iter().position(|name| name == subject)?;
-            let of = |side: &Vec<Option<f64>>| side.get(index).copied().flatten();
-            let before = mean(columns.iter().filter_map(|column| of(&column.before)).collect())?;
-            let after = mean(columns.iter().filter_map(|column| of(&column.after)).collect())?;
-            Some([before, after])
+            let own = outcome.subjects.iter().enumerate();
+            let own = own.filter(|(_, name)| *name == subject || person(name) == subject);
+            let scores = |(index, _)| {
+                columns.iter().filter_map(move |column| {
+                    let of = |side: &Vec<Option<f64>>| side.get(index).copied().flatten();
+                    of(&column.before).zip(of(&column.after))
+                })
+            };
+            let (before, after): (Vec<_>, Vec<_>) = own.flat_map(scores).unzip();
+            Some([mean(before)?, mean(after)?])
         };
         let subject = |(alone, asked): (Judged, Option<Judged>)| {
             let (predicted_alone, predicted_asked) =

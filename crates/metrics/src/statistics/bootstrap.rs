@@ -27,6 +27,12 @@ pub struct Bootstrap {
     pub seed: u64,
 }
 
+impl Bootstrap {
+    /// What tables and pages report: percentiles, 95 %, 10000 resamples.
+    pub const REPORTED: Self =
+        Self { kind: IntervalKind::Percentile, level: 0.95, resamples: 10_000, seed: 0 };
+}
+
 /// A confidence interval, in the unit of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {

@@ -1,9 +1,10 @@
 //! Every comparison with its numbers: by target, method, class and metric.
+use udas_metrics::statistics::Bootstrap;
 use udas_record::MetricDescription;
 
 use super::{Section, effect_class, scrolling};
 use crate::Overview;
-use crate::analysis::{BOOTSTRAP, Cell, FEWEST_PAIRS, MethodResult, compare};
+use crate::analysis::{Cell, FEWEST_PAIRS, MethodResult, compare};
 use crate::index::Selection;
 use crate::markup::{Text, count, optional, p_value, signed};
 use crate::overview::decimals;
@@ -40,14 +41,14 @@ pub(super) fn section(overview: &Overview) -> Option<Section> {
 fn method_words() -> String {
     format!(
         "<p>The unit is the subject, its scores averaged over seeds (and over classes where it says so) \
-         before anything else. Intervals are {}% bootstrap intervals of the mean change, bias-corrected and \
-         accelerated, {} resamples over subjects. p is from Wilcoxon's signed-rank test, two-sided, \
+         before anything else. Intervals are {}% bootstrap intervals of the mean change, by percentiles of \
+         {} resamples over subjects. p is from Wilcoxon's signed-rank test, two-sided, \
          corrected by Holm over a method's targets (over methods for all targets together). A change is \
          beyond chance where the interval leaves out zero and the corrected p is below 0.05; with fewer \
          than {FEWEST_PAIRS} subjects no test can say so. Undefined and infinite scores are left out and \
          counted.</p>\n",
-        100.0 * BOOTSTRAP.level,
-        BOOTSTRAP.resamples
+        100.0 * Bootstrap::REPORTED.level,
+        Bootstrap::REPORTED.resamples
     )
 }
 
