@@ -66,7 +66,9 @@ fn remove_left(folder: &Path, prefix: &str) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(prefix) && name.ends_with(PART) {
+        // Between the two are letters; a dot would be another file's, whose name begins with this one's.
+        let drawn = name.strip_prefix(prefix).and_then(|name| name.strip_suffix(PART));
+        if drawn.is_some_and(|drawn| !drawn.contains('.')) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -112,7 +114,8 @@ mod tests {
     fn what_a_killed_writer_left_goes_with_the_next_write_and_nothing_else_does() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        for name in [".a.json.x1y2z3.part", ".b.json.x1y2z3.part", ".a.json.part.txt"] {
+        let others = [".b.json.x1y2z3.part", ".a.json.part.txt", ".a.json.gz.x1y2z3.part"];
+        for name in others.into_iter().chain([".a.json.x1y2z3.part"]) {
             fs::write(at(name), "").unwrap();
         }
         let killed = write_whole_with(&at("a.json"), |_| {
@@ -120,13 +123,12 @@ mod tests {
                 fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
             let ours = names.map(|name| name.into_string().unwrap());
             let ours: Vec<_> = ours.filter(|name| name.starts_with(".a.json.")).collect();
-            assert_eq!(ours.len(), 2, "{ours:?}");
+            assert_eq!(ours.len(), 3, "{ours:?}");
             Ok(())
         });
         killed.unwrap();
-        let left =
-            [".b.json.x1y2z3.part", ".a.json.part.txt", "a.json"].map(|name| at(name).exists());
-        assert_eq!((left, fs::read_dir(folder.path()).unwrap().count()), ([true; 3], 3));
+        assert_eq!(others.map(|name| at(name).exists()), [true; 3]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
     }
 
     #[test]
