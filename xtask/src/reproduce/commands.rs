@@ -1,5 +1,7 @@
 //! The command lines of the program `udas` that jobs consist of: the only place that knows its options.
 
+use udas_record::MethodKind;
+
 use super::definition::{Definition, Method, Phantom, Preset};
 use super::plan::{Resume, Step};
 
@@ -38,12 +40,13 @@ pub fn phantom(definition: &Definition, size: &Phantom, out: &str) -> Step {
     step(Resume::StartOver, &words, &[])
 }
 
-/// Trains a source model on a domain of a data set.
-pub fn train(preset: &Preset, on: [&str; 2], seed: u64, out: &str) -> Step {
+/// Trains a source model on a domain of a data set, with `own` options in place of the preset's.
+pub fn train(preset: &Preset, own: &[String], on: [&str; 2], seed: u64, out: &str) -> Step {
     let [data, domain] = on;
     let seed_text = seed.to_string();
     let words = ["train", "--data", data, "--domain", domain, "--out", out, "--seed", &seed_text];
-    step(Resume::Continue, &words, &[&fold(preset, seed), &preset.options.train])
+    let common = without(&preset.options.train, own);
+    step(Resume::Continue, &words, &[&fold(preset, seed), &common, own])
 }
 
 /// Trains an early head for a source model, on the subjects it was trained on.
@@ -137,6 +140,14 @@ pub fn adapt(preset: &Preset, from: &Adaptation, out: &str) -> Step {
     if from.method.source_data {
         let source = ["--source-data", from.data, "--source-domain", from.source];
         own.extend(source.map(String::from));
+        // The subjects that the source model was trained on.
+        let trained = preset.options.train.windows(2).find(|pair| pair[0] == "--subjects");
+        own.extend(
+            trained.map(|pair| ["--source-subjects".into(), pair[1].clone()]).into_iter().flatten(),
+        );
+    }
+    if from.method.kind == MethodKind::Oracle {
+        own.extend(without(&preset.options.oracle, &own));
     }
     if let Scope::OneSubject(place) = from.scope {
         let one = ["--subjects".to_string(), place.to_string()];
@@ -190,6 +201,7 @@ fn scored(preset: &Preset, words: &[&str], [data, domain]: [&str; 2], out: &str)
 
 #[cfg(test)]
 mod tests {
+    use super::super::definition;
     use super::*;
 
     #[test]
@@ -199,5 +211,22 @@ mod tests {
         let own = words("--method tent --subjects 1");
         assert_eq!(without(&common, &own), words("--epochs 2 --batch-size 20"));
         assert_eq!(without(&common, &[]), common);
+    }
+
+    #[test]
+    fn labels_and_source_data_bring_their_own_subjects() {
+        let definition = definition::load(&definition::folder(), "cc359").unwrap();
+        let words = |name: &str, preset: &str| {
+            let method = definition.methods.iter().find(|method| method.name == name).unwrap();
+            let (model, data, scope) = ("m", "d", Scope::Domain);
+            let (source, target, head, seed) = ("GE_3", "GE_15", None, 0);
+            let from = Adaptation { method, model, head, data, source, target, scope, seed };
+            adapt(definition.preset(preset).unwrap(), &from, "o").arguments.join(" ")
+        };
+        let teacher = words("mean-teacher", "ablation");
+        assert!(teacher.contains("--source-domain GE_3 --source-subjects 1-4"), "{teacher}");
+        assert!(!words("mean-teacher", "paper").contains("--source-subjects"));
+        assert!(words("fine-tune-all", "paper").ends_with("--method fine-tune-all --subjects 1-3"));
+        assert!(!words("tent", "paper").contains("--subjects"));
     }
 }

@@ -33,7 +33,11 @@ pub struct Definition {
     pub targets: Vec<String>,
     /// The method the question is about.
     pub focus: String,
-    /// Everything that can be compared, in the order of the tables.
+    /// Names of methods of `xtask/methods.toml`, in the order of the tables.
+    #[serde(default)]
+    common: Vec<String>,
+    /// Everything that can be compared: those, and after them the experiment's own.
+    #[serde(default)]
     pub methods: Vec<Method>,
     /// Sizes of the experiment by name, `quick` and `paper` among them.
     pub presets: BTreeMap<String, Preset>,
@@ -76,6 +80,10 @@ pub struct Method {
     pub idea: String,
     /// The stage whose output its early head reads; none: it has no early head.
     pub head: Option<usize>,
+    /// Options of `udas train`, in place of the preset's: it is a source model of its own, which is not adapted; empty:
+    /// it starts from the experiment's source model.
+    #[serde(default)]
+    pub train: Vec<String>,
     /// Options of `udas adapt`, before those of the preset; empty: the source model as it is.
     #[serde(default)]
     pub options: Vec<String>,
@@ -134,6 +142,8 @@ pub struct Options {
     pub calibrate: Vec<String>,
     /// For `udas adapt`, whatever the method; an option that the method has is not taken from here.
     pub adapt: Vec<String>,
+    /// For `udas adapt` of methods that use labels, in place of options above.
+    pub oracle: Vec<String>,
     /// Which subjects of a target are scored and judged.
     pub score: Vec<String>,
 }
@@ -208,6 +218,7 @@ pub fn load(folder: &Path, name: &str) -> Result<Definition> {
     let mut definition: Definition =
         toml::from_str(&text).with_context(|| format!("{} is wrong", path.display()))?;
     definition.name = name.to_string();
+    definition.add_common().with_context(|| format!("{} is wrong", path.display()))?;
     ensure!(
         text.starts_with("# Gives: "),
         "{} is wrong: its first line says what the experiment gives, after `# Gives: `",
@@ -217,12 +228,49 @@ pub fn load(folder: &Path, name: &str) -> Result<Definition> {
     Ok(definition)
 }
 
+/// The methods that every experiment can name.
+fn common_methods() -> Result<Vec<Method>> {
+    #[derive(Deserialize)]
+    struct Common {
+        methods: Vec<Method>,
+    }
+    let common: Common = toml::from_str(include_str!("../../methods.toml"))
+        .context("xtask/methods.toml is wrong")?;
+    Ok(common.methods)
+}
+
 impl Definition {
+    /// Puts the common methods that it names before its own.
+    fn add_common(&mut self) -> Result<()> {
+        let known = common_methods()?;
+        let find = |name: &String| {
+            let found = known.iter().find(|method| method.name == *name).cloned();
+            found.with_context(|| format!("common: xtask/methods.toml has no method `{name}`"))
+        };
+        let mut methods = self.common.iter().map(find).collect::<Result<Vec<_>>>()?;
+        methods.append(&mut self.methods);
+        self.methods = methods;
+        Ok(())
+    }
+
     fn check(&self) -> Result<()> {
         let method = |name: &String| self.methods.iter().any(|method| method.name == *name);
         ensure!(method(&self.focus), "focus `{}` is no method", self.focus);
         ensure!(!self.metrics.is_empty(), "it has no metric");
         ensure!(!self.targets.contains(&self.source), "source {} is a target too", self.source);
+        for (place, method) in self.methods.iter().enumerate() {
+            let Method { name, train, options, head, .. } = method;
+            let earlier = &self.methods[..place];
+            ensure!(
+                earlier.iter().all(|other| other.name != *name),
+                "method `{name}` stands twice"
+            );
+            ensure!(
+                train.is_empty() || options.is_empty() && head.is_none(),
+                "method `{name}` has a source model of its own (train), which is not adapted: it has no options \
+                 and no head"
+            );
+        }
         for (name, preset) in &self.presets {
             ensure!(!preset.seeds.is_empty(), "preset {name} has no seeds");
             ensure!(preset.folds != Some(0) && preset.folds != Some(1), "preset {name}: folds < 2");
@@ -258,6 +306,30 @@ impl Definition {
     /// The presets' names, for messages.
     pub fn preset_names(&self) -> String {
         self.presets.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Makes a preset compare these methods alone, beside the source model as it is. If the method in question is not
+    /// among them, the first is.
+    pub fn restrict(&mut self, preset: &str, names: &[String]) -> Result<()> {
+        let known = || self.methods.iter().map(|method| method.name.as_str());
+        for name in names {
+            let all = || known().collect::<Vec<_>>().join(", ");
+            ensure!(
+                known().any(|known| known == name),
+                "{} has no method `{name}`; it has {}",
+                self.name,
+                all()
+            );
+        }
+        self.preset(preset)?;
+        let baselines = self.methods.iter().filter(|method| method.kind == MethodKind::Baseline);
+        let wanted = baselines.map(|method| method.name.clone()).chain(names.iter().cloned());
+        let wanted: Vec<String> = wanted.collect();
+        if !wanted.contains(&self.focus) {
+            self.focus.clone_from(&names[0]);
+        }
+        self.presets.entry(preset.into()).and_modify(|preset| preset.methods = wanted);
+        Ok(())
     }
 
     /// The methods that a preset compares, in the order of the tables.
@@ -296,6 +368,20 @@ mod tests {
     }
 
     #[test]
+    fn methods_are_chosen_by_name() {
+        let mut definition = load(&folder(), "cc359").unwrap();
+        let names = ["tent", "fine-tune-all"].map(String::from);
+        definition.restrict("quick", &names).unwrap();
+        let chosen = definition.methods_of(definition.preset("quick").unwrap());
+        let chosen: Vec<&str> = chosen.iter().map(|method| method.name.as_str()).collect();
+        assert_eq!(chosen, ["source-only", "tent", "fine-tune-all"]);
+        assert_eq!(definition.focus, "tent");
+        let error = definition.restrict("quick", &["tnet".into()]).unwrap_err().to_string();
+        assert!(error.contains("no method `tnet`") && error.contains("tent"), "{error}");
+        assert!(definition.restrict("qiuck", &names).unwrap_err().to_string().contains("quick"));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let good = fs::read_to_string(folder().join("cc359.toml")).unwrap();
         let check = |from: &str, to: &str, reason: &str| {
@@ -310,5 +396,9 @@ mod tests {
         check("source = \"GE_3\"", "source = \"../GE_3\"", "not fit for a folder");
         check("source = \"GE_3\"", "source = \"GE_15\"", "is a target too");
         check("seeds = ", "sedes = ", "sedes");
+        check("common = [", "common = [\"tnet\", ", "no method `tnet`");
+        check("common = [", "common = [\"published\", ", "no method `published`");
+        check("name = \"published\"", "name = \"tent\"", "stands twice");
+        check("head = 0\n", "head = 0\ntrain = [\"--augment\", \"none\"]\n", "is not adapted");
     }
 }

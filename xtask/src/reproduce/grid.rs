@@ -107,7 +107,7 @@ impl Grid<'_> {
             .preset
             .seeds
             .iter()
-            .map(|&seed| self.add_source(plan, data, (domain, seed)))
+            .map(|&seed| self.add_source(plan, data, (domain, seed), None))
             .collect();
         let targets = self.definition.domains().into_iter().filter(|target| *target != domain);
         for target in targets {
@@ -156,10 +156,24 @@ impl Grid<'_> {
         self.id(stage, &parts)
     }
 
-    fn add_source(&self, plan: &mut Builder, data: &Made, (domain, seed): (&str, u64)) -> Made {
-        let id = self.id_of(Stage::Source, domain, &[&format!("seed-{seed}")]);
+    /// The experiment's source model, or the one that a method trains in its own way.
+    fn add_source(
+        &self,
+        plan: &mut Builder,
+        data: &Made,
+        (domain, seed): (&str, u64),
+        method: Option<&Method>,
+    ) -> Made {
+        let seed_part = format!("seed-{seed}");
+        let parts: Vec<&str> = method
+            .map(|method| method.name.as_str())
+            .into_iter()
+            .chain([seed_part.as_str()])
+            .collect();
+        let id = self.id_of(Stage::Source, domain, &parts);
         let path = format!("{{out}}/{id}");
-        let step = commands::train(self.preset, [&data.path, domain], seed, &path);
+        let own = method.map_or(&[][..], |method| &method.train);
+        let step = commands::train(self.preset, own, [&data.path, domain], seed, &path);
         let seconds = self.subjects() * self.trained_part() * self.preset.cost.train;
         let job = self.job((id, Stage::Source), vec![step], &[data], &[MODEL], seconds);
         let job = plan.add(job, &data.fingerprint);
@@ -208,7 +222,9 @@ impl Grid<'_> {
         method: &Method,
     ) -> Cell {
         let Source { domain, seed, .. } = source;
-        let model = source.model();
+        let trained = (!method.train.is_empty())
+            .then(|| self.add_source(plan, data, (domain, seed), Some(method)));
+        let model = trained.as_ref().unwrap_or(source.model());
         let place = [method.name.as_str(), target, &format!("seed-{seed}")];
         let adapted = (!method.options.is_empty()).then(|| {
             let head = method.head.map(|level| self.add_head(plan, data, source, level));
@@ -421,11 +437,36 @@ mod tests {
     }
 
     #[test]
+    fn a_method_with_a_source_model_of_its_own_is_scored_as_it_is() {
+        let mut definition = definition("cc359");
+        definition.restrict("verdicts", &["percentile-training".into()]).unwrap();
+        let preset = definition.preset("verdicts").unwrap();
+        let data = Data::Phantom(preset.phantom.unwrap());
+        let mut builder = Builder::new(String::new());
+        let cells = grid(&definition, preset, &data).add_to(&mut builder);
+        let jobs = builder.finish("out".into(), "udas".into()).jobs;
+        let own: Vec<&Cell> = cells.iter().filter(|c| c.method == "percentile-training").collect();
+        assert_eq!(own.len(), definition.targets.len() * preset.seeds.len());
+        for cell in own {
+            assert!(cell.adapt.is_none() && cell.judge.is_none());
+            let model = format!("cc359/source/percentile-training/seed-{}", cell.seed);
+            let needs = &jobs[cell.score].needs;
+            let trained =
+                needs.iter().map(|&need| &jobs[need]).find(|job| job.id == model).unwrap();
+            let words = trained.steps[0].arguments.join(" ");
+            assert!(words.ends_with("--intensity percentile"), "{words}");
+            assert!(words.contains("--augment intensity --filters 8"), "{words}");
+        }
+        let sources = jobs.iter().filter(|job| job.stage == Stage::Source).count();
+        assert_eq!(sources, 2 * preset.seeds.len());
+    }
+
+    #[test]
     fn folds_go_round_with_the_seeds() {
         let definition = definition("cc359");
         let mut preset = definition.preset("paper").unwrap().clone();
         (preset.folds, preset.seeds) = (Some(3), vec![4]);
-        let step = commands::train(&preset, ["d", "GE_3"], 4, "o");
+        let step = commands::train(&preset, &[], ["d", "GE_3"], 4, "o");
         let at = step.arguments.iter().position(|argument| argument == "--fold").unwrap();
         assert_eq!(step.arguments[at + 1], "1/3");
     }

@@ -48,6 +48,10 @@ pub struct Args {
     /// Adapt with a single unlabelled subject of each target.
     #[arg(long)]
     one_shot: bool,
+    /// Only these methods of the experiment, beside the source model as it is, whether the preset has them or not:
+    /// names from `xtask/methods.toml` and the experiment's file, with commas between them.
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    methods: Vec<String>,
     /// Folder of jobs, results and reports [default: runs/PRESET of the workspace].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -107,7 +111,18 @@ pub fn run(args: &Args) -> Result<()> {
     executed
 }
 
+/// The experiments asked for, with the methods asked for.
 fn definitions(args: &Args) -> Result<Vec<Definition>> {
+    let mut definitions = experiments(args)?;
+    if !args.methods.is_empty() {
+        for definition in &mut definitions {
+            definition.restrict(&args.preset, &args.methods)?;
+        }
+    }
+    Ok(definitions)
+}
+
+fn experiments(args: &Args) -> Result<Vec<Definition>> {
     let folder = args.experiments.clone().unwrap_or_else(definition::folder);
     if args.experiment != "all" {
         return Ok(vec![definition::load(&folder, &args.experiment)?]);
