@@ -327,6 +327,9 @@ impl Definition {
         let wanted: Vec<String> = wanted.collect();
         if !wanted.contains(&self.focus) {
             self.focus.clone_from(&names[0]);
+            let focus = self.methods.iter().find(|method| method.name == self.focus);
+            self.question =
+                focus.map(|focus| format!("Does this help: {}?", focus.title)).unwrap_or_default();
         }
         self.presets.entry(preset.into()).and_modify(|preset| preset.methods = wanted);
         Ok(())
