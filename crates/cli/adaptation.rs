@@ -1,6 +1,6 @@
 //! An adaptation as commands have it: its settings, everything they name opened and checked, then the method run.
 use crate::console::Console;
-use crate::judging::JudgingFlags;
+use crate::judging::{self, JudgingFlags};
 use crate::method_flags::{MethodFlags, Preset};
 use crate::observer::Watch;
 use crate::options::word;
@@ -70,6 +70,10 @@ pub struct AdaptArgs {
     #[arg(long, value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_subjects: Option<String>,
+    /// Other trainings of the source model (other seeds), for methods that learn from them
+    #[arg(long, num_args = 1.., value_name = "MODEL")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teachers: Vec<PathBuf>,
     #[command(flatten)]
     #[serde(flatten)]
     pub judging: JudgingFlags,
@@ -121,6 +125,9 @@ pub struct Job {
     /// The same with the target's normalisation: what is adapted.
     pub model: ModelFile,
     pub head: Option<HeadFile>,
+    /// Other trainings of the source model, for methods that learn from them, and their hashes.
+    pub teachers: Vec<ModelFile>,
+    pub teacher_hashes: Vec<String>,
     pub subjects: Vec<Subject>,
     /// Labelled source subjects, for methods that need them.
     pub source_subjects: Vec<Subject>,
@@ -191,6 +198,8 @@ impl Job {
         } else {
             None
         };
+        let teachers = teachers(method, args, &source)?;
+        let teacher_hashes = teachers.iter().map(ModelFile::hash).collect::<Result<_, _>>()?;
         let options = args.options.resolve(base);
         options.check()?;
         if options.epochs == 0 {
@@ -208,6 +217,8 @@ impl Job {
             source,
             model,
             head,
+            teachers,
+            teacher_hashes,
             subjects,
             source_subjects,
             target,
@@ -268,6 +279,7 @@ impl Job {
             head: self.head.as_ref().map(|head| head.state.clone()),
         };
         let class_ratio = self.model.info.class_ratio.clone();
+        let teachers: Vec<_> = self.teachers.iter().map(|teacher| teacher.state.clone()).collect();
         let score = if self.head.is_some() { "agreement" } else { "confidence" };
         let mut watch = Watch::new(folder, console, Phase::Adapt, score, self.options.epochs);
         let run = Run {
@@ -275,6 +287,7 @@ impl Job {
             check: &check,
             source: source.as_ref().map(|source| source as &dyn Batches<LabelledBatch>),
             class_ratio: (!class_ratio.is_empty()).then_some(class_ratio),
+            teachers: &teachers,
             device: device.clone(),
             seed: args.seed,
             observer: &mut watch,
@@ -334,9 +347,37 @@ impl Job {
             epochs,
             method: Some(self.method.name().into()),
             base: Some(self.model.hash()?),
+            teachers: self.teacher_hashes.clone(),
         };
         Ok(ModelFile { state, info })
     }
+}
+
+/// The other trainings that a method learns from: a batch is shown to all of them as the model sees it.
+fn teachers(method: &dyn Method, args: &AdaptArgs, source: &ModelFile) -> Result<Vec<ModelFile>> {
+    if !method.about().needs.contains(&Requirement::OtherTrainings) {
+        if args.teachers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = format!("--method {} learns from no --teachers: leave them out", method.name());
+        return Err(failure::usage(&text).into());
+    }
+    if args.teachers.is_empty() {
+        let what = "other trainings of the source model (other seeds): give --teachers MODEL ...";
+        return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
+    }
+    let teachers = judging::other_trainings("--teachers", &args.teachers, source)?;
+    for (path, teacher) in args.teachers.iter().zip(&teachers) {
+        if teacher.info.preprocessing != source.info.preprocessing {
+            let text = format!(
+                "--teachers {}: sees volumes in another way (plane, intensities or size) than the model; give trainings \
+                 with the settings of the model's",
+                path.display()
+            );
+            return Err(failure::input(text).into());
+        }
+    }
+    Ok(teachers)
 }
 
 /// The labelled source subjects of a method that needs some.

@@ -51,21 +51,57 @@ pub struct JudgingFlags {
 }
 
 /// Other trainings of a model; what a checkpoint does not say of its preprocessing is as the model's. Neither the model
-/// nor what was adapted from it is one.
-pub fn peers(
-    paths: &[PathBuf],
-    model: &ModelFile,
-    adapted: Option<&ModelFile>,
-) -> Result<Vec<ModelFile>> {
-    let load = |path: &PathBuf| -> Result<ModelFile> {
+/// nor what was adapted from it is one, nor what taught an adaptation that is to be judged.
+pub fn peers(paths: &[PathBuf], model: &ModelFile, judged: Judged) -> Result<Vec<ModelFile>> {
+    let peers = other_trainings("--peers", paths, model)?;
+    let teachers = judged.teachers();
+    for (path, peer) in paths.iter().zip(&peers) {
         let refuse = |what: &str| failure::input(format!("--peers {}: {what}", path.display()));
-        let peer = ModelFile::load(path, Some(model.info.preprocessing.clone()))?;
         let hash = peer.hash()?;
-        for judged in [Some(model), adapted].into_iter().flatten() {
-            if judged.hash()? == hash {
-                let what = "is a model that is judged, and no other training; give other seeds";
-                return Err(refuse(what).into());
-            }
+        if let Judged::Model(adapted) = judged
+            && adapted.hash()? == hash
+        {
+            let what = "is a model that is judged, and no other training; give other seeds";
+            return Err(refuse(what).into());
+        }
+        if teachers.contains(&hash) {
+            let what = "has taught the model that is judged, so that their agreement is no evidence; leave it out";
+            return Err(refuse(what).into());
+        }
+    }
+    Ok(peers)
+}
+
+/// What is judged with the help of other trainings.
+#[derive(Clone, Copy)]
+pub enum Judged<'a> {
+    /// Nothing yet.
+    Nothing,
+    /// What will come of an adaptation that learns from the models with these hashes.
+    TaughtBy(&'a [String]),
+    /// An adapted model.
+    Model(&'a ModelFile),
+}
+
+impl<'a> Judged<'a> {
+    fn teachers(self) -> &'a [String] {
+        match self {
+            Self::Nothing => &[],
+            Self::TaughtBy(teachers) => teachers,
+            Self::Model(model) => &model.info.provenance.teachers,
+        }
+    }
+}
+
+/// The models that a flag names as other trainings of `model`.
+pub fn other_trainings(flag: &str, paths: &[PathBuf], model: &ModelFile) -> Result<Vec<ModelFile>> {
+    let load = |path: &PathBuf| -> Result<ModelFile> {
+        let refuse = |what: &str| failure::input(format!("{flag} {}: {what}", path.display()));
+        let peer = ModelFile::load(path, Some(model.info.preprocessing.clone()))?;
+        if peer.hash()? == model.hash()? {
+            return Err(
+                refuse("is the model itself, and no other training; give other seeds").into()
+            );
         }
         if peer.info.architecture.outputs != model.info.architecture.outputs {
             return Err(refuse("segments another number of classes; leave it out").into());
@@ -78,7 +114,8 @@ pub fn peers(
     let peers = paths.iter().map(load).collect::<Result<Vec<_>>>()?;
     let hashes = peers.iter().map(ModelFile::hash).collect::<Result<BTreeSet<_>, _>>()?;
     if hashes.len() < peers.len() {
-        return Err(failure::input("--peers: two of them are the same model; leave one out").into());
+        let text = format!("{flag}: two of them are the same model; leave one out");
+        return Err(failure::input(text).into());
     }
     Ok(peers)
 }
@@ -94,10 +131,10 @@ impl JudgingAids {
     pub fn find(
         (calibration, peers): (Option<&Path>, &[PathBuf]),
         (path, model): (&Path, &ModelFile),
-        adapted: Option<&ModelFile>,
+        judged: Judged,
         console: &Console,
     ) -> Result<Self> {
-        let peers = self::peers(peers, model, adapted)?;
+        let peers = self::peers(peers, model, judged)?;
         let hashes = peers.iter().map(ModelFile::hash).collect::<Result<Vec<_>, _>>()?;
         let Some(found) = find_calibration(calibration, path, model, console)? else {
             return Ok(Self { calibration: None, peers });
@@ -256,8 +293,8 @@ fn fate(
     console: &Console,
 ) -> Result<Fate> {
     folder.record(Event::Verdict(judgement.verdict()))?;
-    let is_first = |s: &&SubjectJudgement| judgement.check_first.contains(&s.subject);
-    let first: Vec<_> = judgement.subjects.iter().filter(is_first).collect();
+    let named = |name: &String| judgement.subjects.iter().find(|s| s.subject == *name);
+    let first: Vec<_> = judgement.check_first.iter().filter_map(named).collect();
     let text =
         verdict_text(judgement) + "check first:\n" + &subjects_text(&first, case.calibration);
     console.say(text.trim_end());

@@ -1,6 +1,6 @@
 //! The folder of a run: locked while it is written, every file whole or absent, a state to go on from.
 use crate::console::Console;
-use crate::{failure, out_file};
+use crate::{failure, out_file, settings};
 use anyhow::{Context, Result};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ const LOG_FILE: &str = "log.txt";
 const LOCK_FILE: &str = ".lock";
 
 /// Settings that say where things are and how much memory there is: folders may have been moved.
-const PLACES: [&str; 7] = ["cache-gib", "out", "model", "head", "data", "images", "source-data"];
+const PLACES: [&str; 8] =
+    ["cache-gib", "out", "model", "head", "teachers", "data", "images", "source-data"];
 /// Settings that decide how long a run goes on, and what becomes of its result.
 const ENDS: [&str; 5] = ["epochs", "stop-change", "on-harm", "calibration", "peers"];
 
@@ -86,7 +87,7 @@ impl RunFolder {
         let mut snapshot = None;
         if self.start == Start::Resume {
             let may_change = [&PLACES[..], &ENDS].concat();
-            self.check_unchanged(settings, &may_change, "leave it out to go on, or ")?;
+            self.check_unchanged((settings, &start), &may_change, "leave it out to go on, or ")?;
             self.check_inputs(&start)?;
             if self.path.join(STATE_FILE).exists() {
                 let state = Snapshot::load(&self.path.join(STATE_FILE))?;
@@ -111,14 +112,24 @@ impl RunFolder {
         Ok(snapshot)
     }
 
-    /// Refuses to go on with other settings than the run began with, but for those that may change; `remedy` says what
-    /// to do instead.
-    fn check_unchanged(&self, settings: &str, may_change: &[&str], remedy: &str) -> Result<()> {
+    /// Refuses to go on with other settings than the run began with, but for those that may change; paths count by where
+    /// they lead. `remedy` says what to do instead.
+    fn check_unchanged(
+        &self,
+        (settings, now): (&str, &StartRecord),
+        may_change: &[&str],
+        remedy: &str,
+    ) -> Result<()> {
         let path = Self::config(&self.path);
         let Ok(begun_with) = std::fs::read_to_string(&path) else { return Ok(()) };
-        let table =
-            |text: &str| text.parse::<toml::Table>().with_context(|| path.display().to_string());
-        let (old, new) = (table(&begun_with)?, table(settings)?);
+        let begun = read_start(&self.path).ok().flatten().unwrap_or_default();
+        let table = |text: &str, start: &StartRecord| {
+            let table = text.parse::<toml::Table>();
+            let mut table = table.with_context(|| path.display().to_string())?;
+            settings::locate(&mut table, start);
+            anyhow::Ok(table)
+        };
+        let (old, new) = (table(&begun_with, &begun)?, table(settings, now)?);
         let changed = old
             .keys()
             .chain(new.keys())
@@ -206,7 +217,7 @@ impl RunFolder {
         });
         if stop.is_some() {
             let remedy = "it is done, and its result is that; for another one ";
-            self.check_unchanged(settings, &PLACES, remedy)?;
+            self.check_unchanged((settings, start), &PLACES, remedy)?;
             self.check_inputs(start)?;
         }
         Ok(stop)

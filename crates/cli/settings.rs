@@ -35,7 +35,8 @@ pub fn of_run<S: Args + Serialize + DeserializeOwned>(
 }
 
 /// Settings that are paths, or lists of them.
-const PATHS: [&str; 7] = ["model", "head", "data", "images", "source-data", "calibration", "peers"];
+const PATHS: [&str; 8] =
+    ["model", "head", "teachers", "data", "images", "source-data", "calibration", "peers"];
 
 /// Lets the paths in a run's own file lead to where they led when it was started.
 pub fn locate(file: &mut Table, begun: &StartRecord) {

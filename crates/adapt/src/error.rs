@@ -36,6 +36,16 @@ pub enum Error {
         /// What to give.
         what: &'static str,
     },
+    /// A teacher segments another number of classes.
+    #[error(
+        "a teacher has {found} output channels, the model {expected}; give other trainings of the same task"
+    )]
+    TeacherOutputs {
+        /// Output channels of the teacher.
+        found: usize,
+        /// Output channels of the model.
+        expected: usize,
+    },
     /// An option is out of its range.
     #[error("option `{option}`: {reason}")]
     Option {

@@ -44,6 +44,7 @@
 //!     check: &check,
 //!     source: None,
 //!     class_ratio: None,
+//!     teachers: &[],
 //!     device: Device::Cpu,
 //!     seed: 0,
 //!     observer: &mut Silent,

@@ -23,6 +23,8 @@ pub enum Requirement {
     /// The histogram of the source's intensities, which a model file carries. Whoever reads the target's volumes
     /// applies it: batches come with it applied.
     SourceHistogram,
+    /// Other trainings of the source model, which see the same slices.
+    OtherTrainings,
     /// Labels of target subjects: the method is an oracle.
     TargetLabels,
 }
@@ -35,6 +37,7 @@ impl Requirement {
             Self::SourceData => "labelled source data",
             Self::ClassRatio => "the source's class ratio",
             Self::SourceHistogram => "the source's histogram",
+            Self::OtherTrainings => "other trainings of the source model",
             Self::TargetLabels => "labels of target subjects (an oracle)",
         }
     }
@@ -144,7 +147,23 @@ fn given(
         }
         (_, ratio) => ratio.clone().unwrap_or_default(),
     };
-    Ok(Given { head, class_ratio, seed: run.seed })
+    let teachers = if recipe.supervision.needs_teachers() {
+        let states = run.teachers.iter();
+        states.map(|state| Ok(UNet::from_state(state, &run.device)?)).collect::<Result<Vec<_>>>()?
+    } else {
+        Vec::new()
+    };
+    if recipe.supervision.needs_teachers() && teachers.is_empty() {
+        return Err(Error::Missing { method, what: "other trainings of the source model" });
+    }
+    let outputs = unet.architecture().outputs;
+    if let Some(other) = teachers.iter().find(|teacher| teacher.architecture().outputs != outputs) {
+        return Err(Error::TeacherOutputs {
+            found: other.architecture().outputs,
+            expected: outputs,
+        });
+    }
+    Ok(Given { head, class_ratio, teachers, seed: run.seed })
 }
 
 fn head_for(

@@ -21,6 +21,8 @@ pub struct Given {
     /// Mean of each class over the source's pixels, one entry an output channel; empty where the recipe
     /// needs none.
     pub class_ratio: Vec<f64>,
+    /// Other trainings of the source model, which teach beside it; empty where the recipe needs none.
+    pub teachers: Vec<UNet>,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -127,20 +129,30 @@ impl Adaptation {
         Ok((last, early))
     }
 
-    /// What the prediction of `last` teaches.
-    fn own_prediction(&self, last: &Tensor) -> Tensor {
-        match self.options.pseudo_label {
+    /// The probabilities that the prediction of `last` teaches.
+    fn own_prediction(&self, last: &Tensor) -> Result<Tensor> {
+        let last = match self.options.pseudo_label {
             PseudoLabel::Attached => last.clone(),
             PseudoLabel::Detached => last.detach(),
-        }
+        };
+        Ok(self.task.probabilities(&last)?)
     }
 
-    /// The teacher's logits for the slices as they are.
+    /// The teacher's probabilities for the slices as they are; where other trainings teach too, the mean of all.
     fn taught(&self, batch: &TargetBatch) -> Result<Tensor> {
-        match &self.teacher {
-            Some(teacher) => Ok(teacher.logits(&batch.images)?.detach()),
-            None => Err(missing("a teacher")),
+        let teacher = self.teacher.as_ref().ok_or_else(|| missing("a teacher"))?;
+        let predict = |unet: &UNet| -> Result<Tensor> {
+            let logits = unet.forward(&batch.images, NormMode::Running)?.detach();
+            Ok(self.task.probabilities(&logits)?)
+        };
+        let mut sum = predict(teacher.unet())?;
+        if self.given.teachers.is_empty() {
+            return Ok(sum);
         }
+        for other in &self.given.teachers {
+            sum = (sum + predict(other)?)?;
+        }
+        Ok((sum / (1 + self.given.teachers.len()) as f64)?)
     }
 
     /// Cross-entropy on labelled source slices. The running statistics stay the target's.
@@ -150,10 +162,9 @@ impl Adaptation {
         Ok(self.task.loss(&logits, &source.target)?)
     }
 
-    /// Mean squared difference of two predictions (Perone et al. 2019, section 2).
+    /// Mean squared difference of a prediction and the probabilities taught (Perone et al. 2019, section 2).
     fn consistency(&self, logits: &Tensor, taught: &Tensor) -> Result<Tensor> {
-        let (own, taught) = (self.task.probabilities(logits)?, self.task.probabilities(taught)?);
-        Ok((own - taught.detach())?.sqr()?.mean_all()?)
+        Ok((self.task.probabilities(logits)? - taught)?.sqr()?.mean_all()?)
     }
 }
 
@@ -182,14 +193,14 @@ impl Objective for Adaptation {
         let weight = self.options.weight;
         Ok(match self.recipe.supervision {
             Supervision::OwnPrediction => {
-                pseudo_label_loss(self.task, logits, &self.own_prediction(&last), &self.options)?
+                pseudo_label_loss(self.task, logits, &self.own_prediction(&last)?, &self.options)?
             }
             Supervision::Entropy => entropy(logits)?,
             Supervision::EntropyWithClassRatio => {
                 let prior = class_ratio_divergence(logits, &self.given.class_ratio)?;
                 (entropy(logits)? + (prior * weight)?)?
             }
-            Supervision::FirstPrediction | Supervision::AveragedTeacher => {
+            Supervision::FirstPrediction | Supervision::Ensemble | Supervision::AveragedTeacher => {
                 let taught = self.taught(&batch.target)?;
                 pseudo_label_loss(self.task, logits, &taught, &self.options)?
             }

@@ -6,18 +6,17 @@ use udas_losses::{
 };
 use udas_train::Task;
 
-/// The loss of `logits` against the prediction whose logits are `teacher`, both `[N, C, H, W]`. Gradient
-/// flows through `teacher` too, unless it is detached or hardened.
+/// The loss of `logits` against a prediction's `probabilities`, both `[N, C, H, W]`. Gradient flows through
+/// `probabilities` too, unless they are detached or hardened.
 ///
 /// Over all pixels the multi-class value is the published one, a mean over classes too. Over the confident
 /// pixels it is the mean over those, scaled alike.
 pub(crate) fn pseudo_label_loss(
     task: Task,
     logits: &Tensor,
-    teacher: &Tensor,
+    probabilities: &Tensor,
     options: &Options,
 ) -> Result<Tensor> {
-    let probabilities = task.probabilities(teacher)?;
     let target = match options.labels {
         Labels::Soft => probabilities.clone(),
         Labels::Hard => harden(task, &probabilities.detach())?,

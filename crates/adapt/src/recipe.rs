@@ -69,6 +69,8 @@ pub enum Supervision {
     OwnPrediction,
     /// The prediction of the network as it was before the first step.
     FirstPrediction,
+    /// The mean prediction of the network as it was before the first step and of other trainings of it.
+    Ensemble,
     /// Low entropy of the prediction.
     Entropy,
     /// Low entropy, and the class ratio of the source.
@@ -87,10 +89,15 @@ impl Supervision {
         self == Self::SourceAndAveragedTeacher
     }
 
+    /// Whether other trainings of the source model teach.
+    pub fn needs_teachers(self) -> bool {
+        self == Self::Ensemble
+    }
+
     /// The teacher that goes along.
     pub fn teacher(self) -> Option<TeacherKind> {
         match self {
-            Self::FirstPrediction => Some(TeacherKind::Fixed),
+            Self::FirstPrediction | Self::Ensemble => Some(TeacherKind::Fixed),
             Self::AveragedTeacher | Self::SourceAndAveragedTeacher => Some(TeacherKind::Averaged),
             Self::OwnPrediction
             | Self::Entropy
@@ -104,6 +111,9 @@ impl Supervision {
         match self {
             Self::OwnPrediction => "its own final prediction",
             Self::FirstPrediction => "the prediction of the model as it was before the first step",
+            Self::Ensemble => {
+                "the mean prediction of the model as it was before the first step and of its other trainings"
+            }
             Self::Entropy => "low entropy",
             Self::EntropyWithClassRatio => "low entropy and the source's class ratio",
             Self::AveragedTeacher => "an average of itself over past steps",

@@ -24,6 +24,8 @@ pub struct Run<'a> {
     pub source: Option<&'a dyn Batches<LabelledBatch>>,
     /// Mean of each class over the source's pixels, one entry an output channel.
     pub class_ratio: Option<Vec<f64>>,
+    /// Other trainings of the source model, for the methods that learn from them.
+    pub teachers: &'a [StateDict],
     /// Where to compute.
     pub device: Device,
     /// Seed of everything random.

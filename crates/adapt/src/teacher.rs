@@ -1,8 +1,8 @@
 //! A second network that teaches the first: as it was at the start, or an average of its student over past
 //! steps (Tarvainen and Valpola 2017, section 2).
 use crate::TeacherKind;
-use candle_core::{Device, Tensor};
-use udas_nn::{NormMode, Parameters, Result, StateDict};
+use candle_core::Device;
+use udas_nn::{Parameters, Result, StateDict};
 use udas_unet::UNet;
 
 /// A fixed copy or an exponential average of a network: weights and batch-norm statistics alike.
@@ -27,11 +27,6 @@ impl Teacher {
     /// The teaching network.
     pub fn unet(&self) -> &UNet {
         &self.unet
-    }
-
-    /// Final logits in evaluation mode; no gradient flows.
-    pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        self.unet.forward(images, NormMode::Running)
     }
 
     /// teacher <- decay * teacher + (1 - decay) * student, counts are copied; a fixed one stays.

@@ -96,6 +96,7 @@ fn each_asks_for_what_it_needs() {
             check: &target,
             source: None,
             class_ratio: None,
+            teachers: &[],
             device: CPU,
             seed: SEED,
             observer: &mut Silent,
@@ -109,7 +110,10 @@ fn each_asks_for_what_it_needs() {
             // Batches come with the source's histogram applied.
             ([] | [Requirement::SourceHistogram], Ok(_)) => {}
             ([Requirement::EarlyHead], Err(Error::NoHead { level: 0, .. })) => {}
-            ([Requirement::SourceData | Requirement::ClassRatio], Err(Error::Missing { .. })) => {}
+            (
+                [Requirement::SourceData | Requirement::ClassRatio | Requirement::OtherTrainings],
+                Err(Error::Missing { .. }),
+            ) => {}
             ([Requirement::TargetLabels], Err(error)) => {
                 assert!(error.to_string().contains("labels of the target"), "{error}");
             }

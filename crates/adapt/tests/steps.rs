@@ -5,7 +5,9 @@ use candle_core::{DType, Tensor, Var};
 use common::small::*;
 use common::*;
 use std::collections::BTreeMap;
-use udas_adapt::methods::{AlphaBn, ConvLora, EntropyPrior, FineTuneFirst, MeanTeacher, Tent};
+use udas_adapt::methods::{
+    AlphaBn, ConvLora, EnsembleDistillation, EntropyPrior, FineTuneFirst, MeanTeacher, Tent,
+};
 use udas_adapt::{
     Adaptation, Given, Method, Moves, Options, Output, Recipe, StepBatch, Supervision,
 };
@@ -23,7 +25,7 @@ fn given(outputs: usize) -> Given {
     let architecture = Architecture::of(outputs);
     let head = EarlyHead::from_state(model.head.as_ref().unwrap(), architecture, 0, &CPU).unwrap();
     let class_ratio = vec![0.2; outputs];
-    Given { head: Some(head), class_ratio, seed: SEED }
+    Given { head: Some(head), class_ratio, seed: SEED, ..Given::default() }
 }
 
 /// The shape of the small network.
@@ -114,6 +116,51 @@ fn probabilities(logits: &[Vec<f64>]) -> Vec<Vec<f64>> {
         exps.iter().map(|e| e / exps.iter().sum::<f64>()).collect()
     };
     (0..logits[0].len()).map(pixel).collect()
+}
+
+/// Loss and gradient against what the three networks' logits say by hand. At the biases of the last batch norm, which
+/// are added to the logits, the gradient is the mean difference of prediction and what is taught.
+#[test]
+fn an_ensemble_teaches_the_mean_of_its_predictions() {
+    for outputs in TASKS {
+        let states = [13, 14].map(|seed| model_of_seed(outputs, seed));
+        let networks = states.each_ref().map(|state| UNet::from_state(state, &CPU).unwrap());
+        let teachers = states.each_ref().map(|state| UNet::from_state(state, &CPU).unwrap()).into();
+        let recipe = Recipe { view: View::Plain, ..EnsembleDistillation.recipe() };
+        let given = Given { teachers, ..given(outputs) };
+        let mut adaptation =
+            Adaptation::new(unet(outputs), given, recipe, EnsembleDistillation.options()).unwrap();
+        let batch = step_batch();
+        let predict = |unet: &UNet| {
+            let logits = unet.forward(&batch.target.images, NormMode::Running).unwrap();
+            let channels = (0..outputs).map(|c| values(&logits.narrow(1, c, 1).unwrap()));
+            probabilities(&channels.collect::<Vec<_>>())
+        };
+        let own = predict(adaptation.unet());
+        let others = networks.each_ref().map(predict);
+        let taught = |pixel: usize, class: usize| {
+            (own[pixel][class] + others[0][pixel][class] + others[1][pixel][class]) / 3.0
+        };
+        let elements = (own.len() * outputs) as f64;
+        let (mut expected, mut slopes) = (0.0, vec![0.0; own[0].len()]);
+        for (pixel, p) in own.iter().enumerate() {
+            for (class, p) in p.iter().enumerate() {
+                expected -= taught(pixel, class) * p.ln() / elements;
+                slopes[class] += (p - taught(pixel, class)) / elements;
+            }
+        }
+        let loss = adaptation.loss(&batch).unwrap();
+        let value = f64::from(loss.to_scalar::<f32>().unwrap());
+        assert!((value - expected).abs() < 1e-5, "{value} and {expected}");
+        let gradients = loss.backward().unwrap();
+        let bias = adaptation.unet().parameters().var("out_path.2.bias").unwrap();
+        let found = values(gradients.get(bias.as_tensor()).unwrap());
+        // A binary network's one output is that of the foreground, the second of the two classes.
+        let slopes = if outputs == 1 { &slopes[1..] } else { &slopes[..] };
+        for (found, slope) in found.iter().zip(slopes) {
+            assert!((found - slope).abs() < 1e-5 && slope.abs() > 1e-4, "{found} and {slope}");
+        }
+    }
 }
 
 fn mean_entropy(logits: &[Vec<f64>]) -> f64 {

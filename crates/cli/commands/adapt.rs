@@ -2,7 +2,7 @@
 use crate::adaptation::{AdaptArgs, Job};
 use crate::commands::head::model_path;
 use crate::console::Console;
-use crate::judging::{self, Fate, JudgingAids};
+use crate::judging::{self, Fate, Judged, JudgingAids};
 use crate::method_flags::MethodFlags;
 use crate::run_folder::{RunFolder, Start};
 use crate::training::{self, What};
@@ -27,13 +27,15 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let asked_epochs = epochs_flag || job.options.epochs != job.method.options().epochs;
     job.describe(&args, console);
     let named = (args.judging.calibration.as_deref(), args.judging.peers.as_slice());
-    let aids = JudgingAids::find(named, (args.model()?, &job.source), None, console)?;
+    let taught = Judged::TaughtBy(&job.teacher_hashes);
+    let aids = JudgingAids::find(named, (args.model()?, &job.source), taught, console)?;
     if dry_run {
         return settings::show(&args, console);
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
     let mut files = vec![("model", model_path(args.model()?))];
     files.extend(args.head.as_deref().map(|head| ("head", model_path(head))));
+    files.extend(args.teachers.iter().map(|teacher| ("teacher", model_path(teacher))));
     let files: Vec<_> = files.iter().map(|(role, path)| (*role, path.as_path())).collect();
     let (source, target) = (job.source_name(), args.target.name());
     let what = What {

@@ -1,9 +1,10 @@
 //! `udas calibrate`: from labelled source data, how signals without labels speak of the true score.
 use crate::console::Console;
+use crate::judging::{self, Judged};
 use crate::options::word;
 use crate::out_file;
 use crate::selection;
-use crate::{failure, judging, training};
+use crate::{failure, training};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -63,7 +64,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         &[args.plane.map(|_| "--plane")],
         console,
     )?;
-    let peers = judging::peers(&args.peers, &model, None)?;
+    let peers = judging::peers(&args.peers, &model, Judged::Nothing)?;
     let subjects = selection::domains(&args.data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref())?;
     if args.slices < 2 || args.shifted == 0 {

@@ -206,7 +206,11 @@ fn write(args: &EvaluateArgs, rows: &[(String, SubjectScores)]) -> Result<()> {
     let labels = args.labels.as_ref().or(args.set.data.as_ref());
     let evaluation = Evaluation {
         predictions: args.predictions.display().to_string(),
-        labels: labels.map(|path| path.display().to_string()).unwrap_or_default(),
+        // From wherever it is read, it leads there.
+        labels: labels
+            .map(std::path::absolute)
+            .transpose()?
+            .map_or_else(String::new, |path| path.display().to_string()),
         tolerances_mm: args.tolerance_mm.clone(),
         subjects: rows.iter().map(|(subject, scores)| record_scores(subject, scores)).collect(),
     };

@@ -1,6 +1,6 @@
 //! `udas judge`: two models on unlabelled volumes, and whether the second should be kept.
 use crate::console::Console;
-use crate::judging::{self, JudgingAids};
+use crate::judging::{self, Judged, JudgingAids};
 use crate::selection::{self, Images};
 use crate::{failure, out_file};
 use anyhow::Result;
@@ -64,7 +64,7 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     let subjects = args.images.subjects(console)?;
     selection::warn_of_orientations(&after.info, &subjects, console);
     let named = (args.calibration.as_deref(), args.peers.as_slice());
-    let aids = JudgingAids::find(named, (&args.before, &before), Some(&after), console)?;
+    let aids = JudgingAids::find(named, (&args.before, &before), Judged::Model(&after), console)?;
     let case = aids.case(&before, &after);
     let judgement = judging::judged(&case, &subjects, console)?;
     if let Some(path) = &args.out {

@@ -53,12 +53,10 @@ impl DataSet {
         }
         if mnms::table(root)?.is_some() {
             Ok(Layout::Mnms)
-        } else if domain_folders::is_here(root)? {
+        } else if domain_folders::is_here(root)? || domain_folders::is_one(root) {
             Ok(Layout::DomainFolders)
         } else if cc359::is_here(root)? {
             Ok(Layout::Cc359)
-        } else if domain_folders::is_one(root) {
-            Ok(Layout::DomainFolders)
         } else {
             Err(Error::Unrecognised { root: root.into() })
         }

@@ -196,7 +196,8 @@ fn ln(x: f32) -> f32 {
     let bits = x.to_bits().wrapping_sub(ROOT);
     let n = ((bits as i32) >> 23) as f32;
     let m = f32::from_bits((bits & 0x007f_ffff) + ROOT);
-    (twice_artanh((m - 1.0) / (m + 1.0)) + n * LOW) + n * HIGH
+    let ln = (twice_artanh((m - 1.0) / (m + 1.0)) + n * LOW) + n * HIGH;
+    if x.is_nan() { x } else { ln }
 }
 
 #[inline(always)]

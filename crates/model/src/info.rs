@@ -80,6 +80,9 @@ pub struct Provenance {
     /// Hash of the tensors of the model that it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// Hashes of the tensors of other trainings that taught it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teachers: Vec<String>,
 }
 
 impl ModelInfo {

@@ -96,8 +96,8 @@ const MOST_SUBJECTS: usize = 999;
 ///
 /// Heads: `Original/<DOMAIN>/<id>_<vendor>_<field>_<age>_<sex>.nii.gz` and the same with `_ss` under
 /// `Silver-standard`. Hearts: `Training/Labeled/<code>/<code>_sa.nii.gz` and `_sa_gt.nii.gz`, and the table
-/// [`MNMS_TABLE`]. A `README.txt` says that the data are synthetic. A folder that holds anything else than a phantom of the
-/// same configuration is refused. Every subject in work takes about 15 bytes a voxel.
+/// [`MNMS_TABLE`]. A `README.txt` says that the data are synthetic. A folder that holds something, but not the
+/// `README.txt` of the same configuration, is refused. Every subject in work takes about 15 bytes a voxel.
 ///
 /// The files depend on the configuration alone, not on the number of threads; a subject also does not depend
 /// on which other domains and subjects are generated.
@@ -133,8 +133,9 @@ pub fn generate(
 /// phantoms in one.
 fn claim(config: &PhantomConfig) -> Result<()> {
     let (path, text) = (config.out.join(README), readme(config));
+    let is_seen = |entry: fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
     let holds_something =
-        fs::read_dir(&config.out).is_ok_and(|mut entries| entries.next().is_some());
+        fs::read_dir(&config.out).is_ok_and(|entries| entries.flatten().any(is_seen));
     if holds_something && fs::read_to_string(&path).ok().as_ref() != Some(&text) {
         return Err(Error::Occupied { path: config.out.clone() });
     }
@@ -263,6 +264,9 @@ fn heart_row(code: &str, scanner: &HeartScanner, subject: &HeartSubject, cine: &
 }
 
 fn readme(config: &PhantomConfig) -> String {
+    let mut domains = config.domains.clone();
+    domains.sort();
+    domains.dedup();
     format!(
         "Synthetic images, made by udas-phantom from tissue constants and scanner protocols: no person was imaged.\n\
          They show whether a method copes with shifts of contrast, shading, noise, sharpness and voxel size between\n\
@@ -272,11 +276,7 @@ fn readme(config: &PhantomConfig) -> String {
         config.matrix,
         config.seed,
         config.subjects_per_domain,
-        if config.domains.is_empty() {
-            "all domains".to_owned()
-        } else {
-            config.domains.join(", ")
-        }
+        if domains.is_empty() { "all domains".to_owned() } else { domains.join(", ") }
     )
 }
 

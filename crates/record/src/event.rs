@@ -79,11 +79,11 @@ pub struct StartRecord {
 }
 
 impl StartRecord {
-    /// A path of the run's, perhaps a pattern, as it is found from here: as it was given, or from the folder that the
-    /// run was started in where it is there alone.
+    /// A path of the run's, perhaps a pattern, as it is found from here: from the folder that the run was started in
+    /// or, where it is not there, as it was given. What lies here under the same name may be something else.
     pub fn locate(&self, path: &Path) -> PathBuf {
         let from_there = Path::new(&self.directory).join(path);
-        if !is_there(path) && is_there(&from_there) { from_there } else { path.to_owned() }
+        if is_there(&from_there) { from_there } else { path.to_owned() }
     }
 }
 

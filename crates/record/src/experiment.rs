@@ -221,7 +221,9 @@ impl Experiment {
             let key = (&outcome.source, &outcome.target, &outcome.method, outcome.seed);
             if !seen.insert(key) {
                 return refuse(
-                    "it is there twice, with the same settings and seed; leave one out".into(),
+                    "it is there twice, with one seed and settings that do not tell its runs apart; leave one out, or \
+                     adapt with another --seed"
+                        .into(),
                 );
             }
         }
@@ -234,7 +236,7 @@ impl MethodDescription {
         // What follows the name are settings that set it apart.
         let (base, rest) = name.split_at(name.find(", ").unwrap_or(name.len()));
         let kind =
-            if name == "source-only" { MethodKind::Baseline } else { MethodKind::Adaptation };
+            if base == "source-only" { MethodKind::Baseline } else { MethodKind::Adaptation };
         let title = base.replace('-', " ") + rest;
         Self { name: name.into(), title, kind, idea: String::new() }
     }

@@ -5,9 +5,10 @@ use toml::Table;
 
 /// Settings that are no part of the method: where things are, what becomes of the result, and what every seed has of its
 /// own.
-const ASIDE: [&str; 15] = [
+const ASIDE: [&str; 16] = [
     "model",
     "head",
+    "teachers",
     "images",
     "data",
     "domain",

@@ -73,7 +73,10 @@ pub(crate) struct Cell<'a> {
     pub source: &'a str,
     pub target: &'a str,
     pub seeds: usize,
+    /// One a volume, in order of their names: frames of a person each on their own.
     pub subjects: Vec<SubjectScore<'a>>,
+    /// One a person, in order of their names.
+    pub people: Vec<SubjectScore<'a>>,
     pub before: Option<Description>,
     pub after: Option<Description>,
     /// Spread of the seeds' means.
@@ -139,14 +142,9 @@ pub(crate) fn cell<'a>(
         }
         seed_means.extend(mean(finite));
     }
-    let subjects: Vec<_> = gathered
-        .into_iter()
-        .map(|(name, pairs)| {
-            let (before, after) = paired_means(&pairs);
-            SubjectScore { name, before, after }
-        })
-        .collect();
-    let (before, after) = by_person(&subjects);
+    let subjects = averaged(gathered);
+    let people = by_person(&subjects);
+    let (before, after): (Vec<_>, Vec<_>) = people.iter().map(|p| (p.before, p.after)).unzip();
     if subjects.iter().all(|s| (s.before, s.after) == (Score::Undefined, Score::Undefined)) {
         return None;
     }
@@ -162,16 +160,25 @@ pub(crate) fn cell<'a>(
         seed_sd: Description::of(&seed_means).ok().and_then(|d| d.sd),
         change: change(Pairs::new(&before, &after).ok()?, method.kind, selection.metric),
         subjects,
+        people,
     })
 }
 
 /// Scores before and after, one a person.
-fn by_person(subjects: &[SubjectScore]) -> (Vec<Score>, Vec<Score>) {
+fn by_person<'a>(subjects: &[SubjectScore<'a>]) -> Vec<SubjectScore<'a>> {
     let mut gathered: BTreeMap<&str, Vec<(Score, Score)>> = BTreeMap::new();
     for SubjectScore { name, before, after } in subjects {
         gathered.entry(person(name)).or_default().push((*before, *after));
     }
-    gathered.into_values().map(|pairs| paired_means(&pairs)).unzip()
+    averaged(gathered)
+}
+
+fn averaged<'a>(gathered: BTreeMap<&'a str, Vec<(Score, Score)>>) -> Vec<SubjectScore<'a>> {
+    let average = |(name, pairs): (&'a str, Vec<_>)| {
+        let (before, after) = paired_means(&pairs);
+        SubjectScore { name, before, after }
+    };
+    gathered.into_iter().map(average).collect()
 }
 
 /// All targets together; a subject seen from several sources counts once.
@@ -184,12 +191,9 @@ fn pool<'a>(
     let mut left_out = 0;
     for cell in &cells {
         left_out += cell.change.pairs.left_out;
-        for subject in &cell.subjects {
-            if let (Some(before), Some(after)) = (subject.before.finite(), subject.after.finite()) {
-                gathered
-                    .entry((cell.target, person(subject.name)))
-                    .or_default()
-                    .push((before, after));
+        for SubjectScore { name, before, after } in &cell.people {
+            if let (Some(before), Some(after)) = (before.finite(), after.finite()) {
+                gathered.entry((cell.target, *name)).or_default().push((before, after));
             }
         }
     }
@@ -337,6 +341,19 @@ mod tests {
         for differences in [&result.pooled, &result.cells[0].change].map(|c| &c.pairs.differences) {
             assert_eq!(differences.len(), 2);
             assert!((differences[0] - 0.2).abs() < 1e-12 && (differences[1] - 0.4).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_person_with_an_infinite_frame_is_left_out_of_every_figure() {
+        let lost = [f64::INFINITY, 9.0, 9.0, 9.0];
+        let mut frames = outcome("tent", 0, &[10.0; 4], &lost);
+        frames.subjects =
+            ["a_frame00", "a_frame12", "b_frame00", "b_frame09"].map(String::from).to_vec();
+        let experiment = experiment(vec![frames]);
+        let result = check(&experiment, 0);
+        for change in [&result.pooled, &result.cells[0].change] {
+            assert_eq!((&change.pairs.differences, change.pairs.left_out), (&vec![-1.0], 1));
         }
     }
 

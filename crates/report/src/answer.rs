@@ -1,10 +1,10 @@
 //! The answer in words: did it help, by how much, on which subjects not. Plain text, escaped when shown.
 use std::collections::BTreeSet;
 use udas_metrics::statistics::{Bootstrap, Interval};
-use udas_record::{Decision, MethodKind, person};
+use udas_record::{Decision, MethodKind};
 
 use crate::Overview;
-use crate::analysis::{Cell, Change, Effect, MethodResult, direction};
+use crate::analysis::{Change, Effect, MethodResult, direction};
 use crate::index::mean;
 use crate::markup::{count, list, number, p_value, signed};
 
@@ -117,9 +117,7 @@ fn mean_after(result: &MethodResult) -> Option<f64> {
 }
 
 fn after_alone(overview: &Overview, result: &MethodResult, after: f64) -> String {
-    let people =
-        |cell: &Cell| cell.subjects.iter().map(|s| person(s.name)).collect::<BTreeSet<_>>().len();
-    let subjects = result.cells.iter().map(people).sum();
+    let subjects = result.cells.iter().map(|cell| cell.people.len()).sum();
     format!(
         "{} reaches a mean {} of {} ({} in {}).",
         result.method.title,
@@ -172,7 +170,7 @@ fn losses(overview: &Overview, result: &MethodResult) -> Option<String> {
     let mut lost: Vec<_> = result
         .cells
         .iter()
-        .flat_map(|cell| cell.subjects.iter().map(move |subject| (cell.target, subject)))
+        .flat_map(|cell| cell.people.iter().map(move |person| (cell.target, person)))
         .filter_map(|(target, s)| Some((target, s.name, s.before.finite()?, s.after.finite()?)))
         .filter(|(_, _, before, after)| {
             direction(metric) * (before - after) > metric.smallest_change

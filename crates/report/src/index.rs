@@ -79,16 +79,23 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Means before and after, over the pairs of which both sides are defined where there are such: a class that one of two
-/// masks lacks would otherwise count on one side alone.
+/// Means before and after, over the pairs of which both sides are defined: a class that one of two masks lacks would
+/// otherwise count on one side alone. Where one side has nothing at all, the other's mean; where no pair is whole though
+/// both have something, nothing.
 pub(crate) fn paired_means(pairs: &[(Score, Score)]) -> (Score, Score) {
     let is_whole = |(before, after): &&(Score, Score)| {
         *before != Score::Undefined && *after != Score::Undefined
     };
+    let means = |pairs: Vec<(Score, Score)>| {
+        let (before, after): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        (mean_score(&before), mean_score(&after))
+    };
     let whole: Vec<_> = pairs.iter().filter(is_whole).copied().collect();
-    let counted = if whole.is_empty() { pairs.to_vec() } else { whole };
-    let (before, after): (Vec<_>, Vec<_>) = counted.into_iter().unzip();
-    (mean_score(&before), mean_score(&after))
+    if !whole.is_empty() {
+        return means(whole);
+    }
+    let all = means(pairs.to_vec());
+    if is_whole(&&all) { (Score::Undefined, Score::Undefined) } else { all }
 }
 
 /// Mean of the defined scores; infinite where one is.

@@ -49,6 +49,7 @@ pub fn adapted(
         check: &check,
         source: None,
         class_ratio: Some(model.info.class_ratio.clone()),
+        teachers: &[],
         device: device.clone(),
         seed,
         observer: &mut Silent,

@@ -7,7 +7,9 @@ use std::fmt::Write;
 use udas_metrics::statistics::{
     Alternative, Bootstrap, Description, bootstrap_mean, holm, wilcoxon_signed_rank,
 };
-use udas_record::{Class, Experiment, MethodDescription, MethodKind, Origin, Outcome, person};
+use udas_record::{
+    Class, Experiment, MethodDescription, MethodKind, Origin, Outcome, ScoreColumn, person,
+};
 
 /// The whole text.
 pub fn text(experiment: &Experiment) -> String {
@@ -54,7 +56,8 @@ type Pair<'a> = (&'a str, &'a str);
 type Scores<'a> = BTreeMap<(Pair<'a>, u64, &'a str, &'a str), f64>;
 
 impl View<'_> {
-    /// The outcomes' scores by subject: means over the classes; undefined ones are left out.
+    /// The outcomes' scores by subject: means over the classes that the source model's masks have a score of too;
+    /// undefined ones are left out, and so is a subject of which one is infinite.
     fn subjects<'o>(&self, outcome: &'o Outcome) -> Vec<(&'o str, f64)> {
         let columns: Vec<_> = self
             .classes
@@ -62,11 +65,12 @@ impl View<'_> {
             .filter_map(|class| outcome.column(&class.label, self.metric))
             .collect();
         let score = |index: usize| {
-            let values: Vec<f64> = columns
-                .iter()
-                .filter_map(|column| column.after[index].filter(|value| value.is_finite()))
-                .collect();
-            Description::of(&values).ok().map(|description| description.mean)
+            let counts = |column: &&&ScoreColumn| {
+                column.before.is_empty() || defined(&column.before, index).is_some()
+            };
+            let values = columns.iter().filter(counts);
+            mean(values.filter_map(|column| defined(&column.after, index)))
+                .filter(|m| m.is_finite())
         };
         let subjects = outcome.subjects.iter().enumerate();
         subjects
@@ -81,11 +85,7 @@ impl View<'_> {
             .outcomes
             .iter()
             .filter(|outcome| pair_of(outcome) == pair && outcome.method == method)
-            .filter_map(|outcome| {
-                let scores: Vec<f64> =
-                    self.subjects(outcome).into_iter().map(|(_, score)| score).collect();
-                Description::of(&scores).ok().map(|description| description.mean)
-            })
+            .filter_map(|outcome| mean(self.subjects(outcome).into_iter().map(|(_, score)| score)))
             .collect();
         Description::of(&means).ok()
     }
@@ -127,14 +127,14 @@ impl View<'_> {
         Some(std::iter::once("  published".to_string()).chain(shown).collect())
     }
 
-    /// All scores of a method; undefined and infinite ones are left out.
+    /// All scores of a method; undefined ones are left out.
     fn scores(&self, method: &str) -> Scores<'_> {
         let mut scores = Scores::new();
         for outcome in self.experiment.outcomes.iter().filter(|o| o.method == method) {
             for class in &self.classes {
                 let Some(column) = outcome.column(&class.label, self.metric) else { continue };
-                for (subject, value) in outcome.subjects.iter().zip(&column.after) {
-                    if let Some(value) = value.filter(|value| value.is_finite()) {
+                for (index, subject) in outcome.subjects.iter().enumerate() {
+                    if let Some(value) = defined(&column.after, index) {
                         let key = (pair_of(outcome), outcome.seed, &**subject, &*class.label);
                         scores.insert(key, value);
                     }
@@ -213,17 +213,17 @@ struct Comparison {
 }
 
 impl Comparison {
-    /// A person counts once, with the mean of the changes over frames, classes that both have, sources and seeds: those are no independent
-    /// observations.
+    /// A person counts once, with the mean of the changes over the classes that both have, then over seeds, frames and
+    /// sources: those are no independent observations. Who has an infinite score is left out.
     fn of(before: &Scores, after: &Scores) -> Option<Self> {
-        let mut changes: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
-        for (key, old) in before {
-            let Some(new) = after.get(key) else { continue };
-            let ((_, target), _, subject, _) = *key;
-            changes.entry((target, person(subject))).or_default().push(new - old);
-        }
-        let mean = |changes: &Vec<f64>| changes.iter().sum::<f64>() / changes.len() as f64;
-        let differences: Vec<f64> = changes.values().map(mean).collect();
+        let change = |(key, old): (&_, &f64)| Some((*key, after.get(key)? - old));
+        let classes = before.iter().filter_map(change);
+        let seeds = averaged(classes, |(pair, seed, subject, _)| (pair, seed, subject));
+        let subjects = averaged(seeds, |(pair, _, subject)| (pair, subject));
+        let people = averaged(subjects, |(pair, subject)| (pair, person(subject)));
+        let changes = averaged(people, |((_, target), person)| (target, person));
+        let differences: Vec<f64> =
+            changes.into_values().filter(|change| change.is_finite()).collect();
         let mean = Description::of(&differences).ok()?.mean;
         let test = wilcoxon_signed_rank(&differences, Alternative::TwoSided, None).ok()?;
         let interval = bootstrap_mean(&differences, &Bootstrap::REPORTED).ok();
@@ -243,6 +243,30 @@ impl Comparison {
         let sides = format!("{} / {}", self.higher, self.lower);
         vec![title.into(), format!("{:+.4}", self.mean), interval, sides, format!("{p:.4}")]
     }
+}
+
+/// Means over what keys have in common.
+fn averaged<K, L: Ord>(
+    values: impl IntoIterator<Item = (K, f64)>,
+    common: impl Fn(K) -> L,
+) -> BTreeMap<L, f64> {
+    let mut gathered: BTreeMap<L, Vec<f64>> = BTreeMap::new();
+    for (key, value) in values {
+        gathered.entry(common(key)).or_default().push(value);
+    }
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+    gathered.into_iter().map(|(key, values)| (key, mean(values))).collect()
+}
+
+/// The mean, if there is anything.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// A score, unless it is undefined.
+fn defined(scores: &[Option<f64>], index: usize) -> Option<f64> {
+    scores.get(index).copied().flatten().filter(|score| !score.is_nan())
 }
 
 fn pair_of(outcome: &Outcome) -> Pair<'_> {
@@ -296,7 +320,7 @@ pub fn align(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use udas_record::{Better, DataSet, MetricDescription, Published, ScoreColumn};
+    use udas_record::{Better, DataSet, MetricDescription, Published};
 
     fn outcome(target: &str, method: &str, seed: u64, scores: &[Option<f64>]) -> Outcome {
         Outcome {
@@ -406,6 +430,30 @@ mod tests {
             outcome.scores.push(column);
         }
         assert!(text(&experiment).contains("+0.1750"), "{}", text(&experiment));
+    }
+
+    #[test]
+    fn frames_weigh_alike_whatever_classes_they_show() {
+        let mut experiment = experiment();
+        experiment.outcomes.truncate(1);
+        let mut before = experiment.outcomes.remove(0);
+        let label = experiment.data.classes[0].label.clone();
+        experiment.data.classes.push(Class { label: "9".into(), name: "rare".into() });
+        before.subjects = ["a_frame00", "a_frame09"].map(String::from).to_vec();
+        let column = |class: &str, after: [Option<f64>; 2]| ScoreColumn {
+            class: class.into(),
+            metric: "dice".into(),
+            before: Vec::new(),
+            after: after.to_vec(),
+        };
+        let mut after = before.clone();
+        after.method.clone_from(&experiment.methods[1].name);
+        // The second frame shows one class alone.
+        before.scores = vec![column(&label, [Some(0.5); 2]), column("9", [Some(0.5), None])];
+        after.scores = vec![column(&label, [Some(0.8), Some(0.4)]), column("9", [Some(0.8), None])];
+        experiment.outcomes = vec![before, after];
+        let text = text(&experiment);
+        assert!(text.contains("over 1 subjects") && text.contains("+0.1000"), "{text}");
     }
 
     #[test]

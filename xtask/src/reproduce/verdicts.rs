@@ -182,19 +182,25 @@ impl Case {
         let classes = &experiment.data.classes;
         let columns: Vec<_> =
             classes.iter().filter_map(|class| outcome.column(&class.label, METRIC)).collect();
-        let mean = |values: Vec<f64>| Description::of(&values).ok().map(|found| found.mean);
-        // Frames of a person are judged together; a class counts where both sides have it.
+        let means = |pairs: Vec<[f64; 2]>| {
+            let mean = |side: usize| {
+                let values: Vec<f64> = pairs.iter().map(|pair| pair[side]).collect();
+                Description::of(&values).ok().map(|found| found.mean)
+            };
+            Some([mean(0)?, mean(1)?])
+        };
+        // Frames of a person are judged together, and weigh alike; a class counts where both sides have it.
         let truth = |subject: &str| {
             let own = outcome.subjects.iter().enumerate();
             let own = own.filter(|(_, name)| *name == subject || person(name) == subject);
-            let scores = |(index, _)| {
-                columns.iter().filter_map(move |column| {
+            let frame = |(index, _)| {
+                let scores = columns.iter().filter_map(|column| {
                     let of = |side: &Vec<Option<f64>>| side.get(index).copied().flatten();
-                    of(&column.before).zip(of(&column.after))
-                })
+                    Some([of(&column.before)?, of(&column.after)?])
+                });
+                means(scores.collect())
             };
-            let (before, after): (Vec<_>, Vec<_>) = own.flat_map(scores).unzip();
-            Some([mean(before)?, mean(after)?])
+            means(own.filter_map(frame).collect())
         };
         let subject = |(alone, asked): (Judged, Option<Judged>)| {
             let (predicted_alone, predicted_asked) =

@@ -7,6 +7,7 @@ mod augmented_consistency;
 mod conv_lora;
 mod early_consistency;
 mod early_features;
+mod ensemble_distillation;
 mod entropy_prior;
 mod fine_tune_all;
 mod fine_tune_first;
@@ -23,6 +24,7 @@ pub use augmented_consistency::AugmentedConsistency;
 pub use conv_lora::ConvLora;
 pub use early_consistency::EarlyConsistency;
 pub use early_features::EarlyFeatures;
+pub use ensemble_distillation::EnsembleDistillation;
 pub use entropy_prior::EntropyPrior;
 pub use fine_tune_all::FineTuneAll;
 pub use fine_tune_first::FineTuneFirst;
@@ -44,6 +46,7 @@ pub const METHODS: &[&dyn Method] = &[
     &SelfTraining,
     &AugmentedConsistency,
     &EarlyConsistency,
+    &EnsembleDistillation,
     &Tent,
     &EntropyPrior,
     &MeanTeacher,

@@ -15,12 +15,19 @@ pub const TASKS: [usize; 2] = [1, 3];
 /// head at `level`.
 pub fn model(outputs: usize, level: usize) -> Model {
     let architecture = Architecture { filters: 2, outputs };
-    let unet = UNet::random(architecture, 3, &CPU).unwrap();
-    let source = InOrder(target_pairs(&slices(0.2, 1.0)));
-    udas_adapt::re_estimate(&unet, &source).unwrap();
+    let unet = model_of_seed(outputs, 3);
     let head = EarlyHead::random(architecture, level, 4, &CPU).unwrap();
     let head = Some(head.parameters().state().unwrap());
-    Model { unet: unet.parameters().state().unwrap(), head }
+    Model { unet, head }
+}
+
+/// The network of such a model, with other weights.
+pub fn model_of_seed(outputs: usize, seed: u64) -> StateDict {
+    let architecture = Architecture { filters: 2, outputs };
+    let unet = UNet::random(architecture, seed, &CPU).unwrap();
+    let source = InOrder(target_pairs(&slices(0.2, 1.0)));
+    udas_adapt::re_estimate(&unet, &source).unwrap();
+    unet.parameters().state().unwrap()
 }
 
 /// Six slices of 16 by 24 pixels: a disc each, brightness `offset + gain * ...`.
@@ -86,6 +93,7 @@ pub fn adapt_observed(
         target: &target,
         check: &target,
         source: Some(&source),
+        teachers: &[model_of_seed(outputs, 13), model_of_seed(outputs, 14)],
         class_ratio: Some(vec![1.0 / outputs.max(2) as f64; outputs]),
         device: CPU,
         seed: SEED,

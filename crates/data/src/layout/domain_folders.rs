@@ -33,6 +33,12 @@ fn domains(root: &Path) -> Result<Vec<PathBuf>> {
 
 pub(crate) fn find(root: &Path) -> Result<Found> {
     let (mut subjects, mut notes) = (Vec::new(), Vec::new());
+    if is_one(root) && !below(root)?.is_empty() {
+        notes.push(format!(
+            "{}: passed over, because folders beside it are domains with images of their own",
+            root.join("images").display()
+        ));
+    }
     for folder in domains(root)? {
         let domain = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let named = |files: Vec<PathBuf>| {

@@ -11,7 +11,7 @@ use crate::plot::{self, Paired, Svg};
 pub(super) fn section(overview: &Overview) -> Option<Section> {
     let metric = overview.metric?;
     let mut body = format!(
-        "<p>A line is a subject, from its {} by the source model to that after the method, mean over \
+        "<p>A line is a volume, from its {} by the source model to that after the method, mean over \
          seeds. <span class=\"helps\">Blue</span> is better and <span class=\"harms\">orange</span> worse \
          by more than {}; grey is in between.</p>\n",
         Text(&metric.title),
