@@ -1,7 +1,7 @@
 //! The program from synthetic volumes to a report, and what it says to bad input.
 mod common;
 
-use common::Bench;
+use common::{Bench, TINY};
 
 #[test]
 fn from_a_phantom_to_a_report() {
@@ -84,11 +84,17 @@ fn adabn_sees_every_slice() {
 #[test]
 fn a_run_is_understood_from_another_folder() {
     let bench = Bench::trained();
+    bench.succeed(&format!("train --data ph --domain GE_3 {TINY} --seed 5 --out other"));
     bench.succeed(
-        "adapt --model src --data ph --domain Siemens_15 --method tent --batch-size 8 --epochs 1 --out ad",
+        "adapt --model src --data ph --domain Siemens_15 --method tent --batch-size 8 --epochs 1 --peers other --out ad",
     );
     bench.succeed("predict --model ad --data ph --domain Siemens_15 --out ad/after");
     let elsewhere = tempfile::tempdir().unwrap();
+    // What has the same name there is something else.
+    let other = bench.command(
+        "phantom --task head --out ph --domain GE_3 Siemens_15 --subjects 2 --matrix 32 --seed 9",
+    );
+    assert!({ other }.current_dir(elsewhere.path()).status().unwrap().success());
     let run = bench.path("ad").display().to_string();
     let there = |line: &str| {
         let output = bench.command(line).current_dir(elsewhere.path()).output().unwrap();
@@ -255,6 +261,38 @@ fn models_that_are_judged_are_no_peers_and_before_comes_before_after() {
     bench.fail(&line, 3, &["--peers axial", "other slices"]);
     let line = format!("judge --before ad --after src {on}");
     bench.fail(&line, 2, &["was adapted from src", "exchange"]);
+}
+
+#[test]
+fn other_trainings_teach_and_are_no_evidence_afterwards() {
+    let bench = Bench::trained();
+    for (seed, more) in [(1, ""), (2, ""), (3, "--intensity percentile")] {
+        let line =
+            format!("train --data ph --domain GE_3 {TINY} --seed {seed} {more} --out s{seed}");
+        bench.succeed(&line);
+    }
+    let on = "--data ph --domain Siemens_15";
+    let line = format!("adapt --model src {on} --batch-size 8 --epochs 1 --on-harm keep --out ed");
+    let distil = format!("{line} --method ensemble-distillation");
+    bench.fail(&distil, 2, &["--teachers MODEL"]);
+    bench.fail(&format!("{distil} --teachers src s1"), 3, &["--teachers src", "the model itself"]);
+    bench.fail(&format!("{distil} --teachers s1 s3"), 3, &["--teachers s3", "in another way"]);
+    bench.fail(&format!("{line} --method tent --teachers s1"), 2, &["no --teachers"]);
+    let asked = format!("{distil} --teachers s1 s2 --peers s2");
+    bench.fail(&asked, 3, &["--peers s2", "has taught", "no evidence"]);
+    bench.succeed(&format!("{distil} --teachers s1 s2"));
+    assert!(bench.succeed("verify ed").contains("the same, to the bit"));
+    let events = std::fs::read_to_string(bench.path("ed/events.jsonl")).unwrap();
+    assert_eq!(events.matches("\"role\":\"teacher\"").count(), 2, "{events}");
+    let judge = format!("judge --before src --after ed {on} --peers s2");
+    bench.fail(&judge, 3, &["--peers s2", "has taught"]);
+    bench.succeed(&format!("judge --before src --after ed {on}"));
+
+    // Together they predict, and a folder is either theirs or the model's.
+    bench.fail(&format!("predict --model src {on} --ensemble s3 --out m"), 3, &["--ensemble s3"]);
+    bench.succeed(&format!("predict --model src {on} --ensemble s1 s2 --out m"));
+    bench.succeed(&format!("predict --model src {on} --ensemble s2 s1 --out m"));
+    bench.fail(&format!("predict --model src {on} --out m"), 2, &["another model"]);
 }
 
 #[cfg(unix)]

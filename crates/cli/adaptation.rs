@@ -1,13 +1,13 @@
 //! An adaptation as commands have it: its settings, everything they name opened and checked, then the method run.
 use crate::console::Console;
-use crate::judging::{self, JudgingFlags};
+use crate::judging::JudgingFlags;
 use crate::method_flags::{MethodFlags, Preset};
 use crate::observer::Watch;
 use crate::options::word;
 use crate::run_folder::RunFolder;
 use crate::selection::Images;
 use crate::training::{self, LabelledSet, OrderName};
-use crate::{failure, head_search, intensity, interrupt, selection, settings};
+use crate::{failure, head_search, intensity, interrupt, other_trainings, selection, settings};
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -366,18 +366,7 @@ fn teachers(method: &dyn Method, args: &AdaptArgs, source: &ModelFile) -> Result
         let what = "other trainings of the source model (other seeds): give --teachers MODEL ...";
         return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
     }
-    let teachers = judging::other_trainings("--teachers", &args.teachers, source)?;
-    for (path, teacher) in args.teachers.iter().zip(&teachers) {
-        if teacher.info.preprocessing != source.info.preprocessing {
-            let text = format!(
-                "--teachers {}: sees volumes in another way (plane, intensities or size) than the model; give trainings \
-                 with the settings of the model's",
-                path.display()
-            );
-            return Err(failure::input(text).into());
-        }
-    }
-    Ok(teachers)
+    other_trainings::of_one_sight("--teachers", &args.teachers, source)
 }
 
 /// The labelled source subjects of a method that needs some.

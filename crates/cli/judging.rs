@@ -1,11 +1,10 @@
 //! Verdicts without labels: what is printed of them, and what an adaptation does about harm.
 use crate::console::Console;
-use crate::failure;
 use crate::run_folder::RunFolder;
+use crate::{failure, other_trainings};
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use udas_data::Subject;
@@ -53,7 +52,7 @@ pub struct JudgingFlags {
 /// Other trainings of a model; what a checkpoint does not say of its preprocessing is as the model's. Neither the model
 /// nor what was adapted from it is one, nor what taught an adaptation that is to be judged.
 pub fn peers(paths: &[PathBuf], model: &ModelFile, judged: Judged) -> Result<Vec<ModelFile>> {
-    let peers = other_trainings("--peers", paths, model)?;
+    let peers = other_trainings::load("--peers", paths, model)?;
     let teachers = judged.teachers();
     for (path, peer) in paths.iter().zip(&peers) {
         let refuse = |what: &str| failure::input(format!("--peers {}: {what}", path.display()));
@@ -91,33 +90,6 @@ impl<'a> Judged<'a> {
             Self::Model(model) => &model.info.provenance.teachers,
         }
     }
-}
-
-/// The models that a flag names as other trainings of `model`.
-pub fn other_trainings(flag: &str, paths: &[PathBuf], model: &ModelFile) -> Result<Vec<ModelFile>> {
-    let load = |path: &PathBuf| -> Result<ModelFile> {
-        let refuse = |what: &str| failure::input(format!("{flag} {}: {what}", path.display()));
-        let peer = ModelFile::load(path, Some(model.info.preprocessing.clone()))?;
-        if peer.hash()? == model.hash()? {
-            return Err(
-                refuse("is the model itself, and no other training; give other seeds").into()
-            );
-        }
-        if peer.info.architecture.outputs != model.info.architecture.outputs {
-            return Err(refuse("segments another number of classes; leave it out").into());
-        }
-        if !peer.info.preprocessing.has_slices_of(&model.info.preprocessing) {
-            return Err(refuse("cuts volumes into other slices; leave it out").into());
-        }
-        Ok(peer)
-    };
-    let peers = paths.iter().map(load).collect::<Result<Vec<_>>>()?;
-    let hashes = peers.iter().map(ModelFile::hash).collect::<Result<BTreeSet<_>, _>>()?;
-    if hashes.len() < peers.len() {
-        let text = format!("{flag}: two of them are the same model; leave one out");
-        return Err(failure::input(text).into());
-    }
-    Ok(peers)
 }
 
 /// What helps to judge adaptations of a model, found and checked before the work.

@@ -14,6 +14,7 @@ mod judging;
 mod method_flags;
 mod observer;
 mod options;
+mod other_trainings;
 mod out_file;
 mod run_folder;
 mod run_subjects;

@@ -126,7 +126,7 @@ fn an_ensemble_teaches_the_mean_of_its_predictions() {
         let states = [13, 14].map(|seed| model_of_seed(outputs, seed));
         let networks = states.each_ref().map(|state| UNet::from_state(state, &CPU).unwrap());
         let teachers = states.each_ref().map(|state| UNet::from_state(state, &CPU).unwrap()).into();
-        let recipe = Recipe { view: View::Plain, ..EnsembleDistillation.recipe() };
+        let recipe = EnsembleDistillation.recipe();
         let given = Given { teachers, ..given(outputs) };
         let mut adaptation =
             Adaptation::new(unet(outputs), given, recipe, EnsembleDistillation.options()).unwrap();

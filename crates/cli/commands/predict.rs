@@ -2,7 +2,7 @@
 use crate::console::Console;
 use crate::options::word;
 use crate::selection::{self, Images};
-use crate::{failure, intensity, interrupt, out_file};
+use crate::{failure, intensity, interrupt, other_trainings, out_file};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,10 @@ pub struct PredictArgs {
     /// What an adaptation changed (RUN/patch.safetensors), applied to the model it was made from
     #[arg(long, value_name = "FILE")]
     patch: Option<PathBuf>,
+    /// Other trainings of the model (other seeds): probabilities are the mean of all, which is often better and takes as
+    /// many times as long
+    #[arg(long, num_args = 1.., value_name = "MODEL")]
+    ensemble: Vec<PathBuf>,
     /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
     /// percentile:LOW,HIGH or z-score
     #[arg(long)]
@@ -58,6 +62,7 @@ pub struct PredictArgs {
 #[derive(PartialEq, Serialize, Deserialize)]
 struct MadeBy {
     model: String,
+    /// Of the model; of an ensemble the hashes of all, with `+` between them.
     hash: String,
     preprocessing: Preprocessing,
     version: String,
@@ -72,6 +77,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     if let Some(patch) = &args.patch {
         patched(&mut model, patch)?;
     }
+    let ensemble = other_trainings::of_one_sight("--ensemble", &args.ensemble, &model)?;
     intensity::replace(&mut model, args.intensity.as_deref(), &args.model)?;
     if let Some(plane) = args.plane
         && plane != model.info.preprocessing.plane
@@ -83,9 +89,10 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     selection::named_once(&subjects)?;
     selection::warn_of_headers(&subjects, console);
     selection::warn_of_orientations(&model.info, &subjects, console);
-    let predictor = Predictor::new(&model.state, console.device())?;
+    let mut predictor = Predictor::new(&model.state, console.device())?;
+    ensemble.iter().try_for_each(|other| predictor.add(&other.state))?;
     spare_the_images(args, &predictor, &subjects)?;
-    mark_folder(args, &model, &subjects)?;
+    mark_folder(args, &model, &ensemble, &subjects)?;
     interrupt::flag();
     let mut progress = console.progress(subjects.len(), "volumes");
     let (mut written, mut skipped, mut failed) = (Vec::new(), 0, Vec::new());
@@ -176,13 +183,22 @@ pub fn patched(model: &mut ModelFile, path: &Path) -> Result<()> {
 
 /// Refuses to mix the predictions of two models in one folder; those of another model that are to be replaced go
 /// first, so that none is taken for the new model's after an interruption.
-fn mark_folder(args: &PredictArgs, model: &ModelFile, subjects: &[Subject]) -> Result<()> {
+fn mark_folder(
+    args: &PredictArgs,
+    model: &ModelFile,
+    ensemble: &[ModelFile],
+    subjects: &[Subject],
+) -> Result<()> {
     let (shown, path) = (args.out.display(), args.out.join(MADE_BY));
     std::fs::create_dir_all(&args.out)
         .map_err(|error| failure::input(format!("{shown}: {error}; choose another --out")))?;
+    let mut hashes: Vec<String> = ensemble.iter().map(ModelFile::hash).collect::<Result<_, _>>()?;
+    // The mean does not depend on the order, beyond rounding.
+    hashes.sort();
+    hashes.insert(0, model.hash()?);
     let made_by = MadeBy {
         model: args.model.display().to_string(),
-        hash: model.hash()?,
+        hash: hashes.join("+"),
         preprocessing: model.info.preprocessing.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
     };

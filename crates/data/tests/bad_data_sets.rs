@@ -58,6 +58,20 @@ fn an_unknown_site_is_refused_and_not_the_default_one() {
     check(read_all(&golden.join("datasets/mnms"), "E"), is_kind, &["\"E\"", "A, B, C, D"]);
 }
 
+/// Names like those of CC-359 do not make a domain's folder a CC-359 tree.
+#[test]
+fn a_domain_s_own_folder_is_one_whatever_its_files_are_called() {
+    let folder = tempfile::tempdir().unwrap();
+    common::write_subject(folder.path(), "scanner", "CC0001_philips_15_55_M.nii.gz", &ramp());
+    read_all(&folder.path().join("scanner"), "scanner").unwrap();
+    // What lies deeper is taken first, and what is passed over is said.
+    common::write_subject(&folder.path().join("scanner"), "inner", "b.nii.gz", &ramp());
+    let set = DataSet::open(&folder.path().join("scanner")).unwrap();
+    assert_eq!(set.domains(), ["inner"]);
+    let notes = set.notes().join("\n");
+    assert!(notes.contains("scanner/images") && notes.contains("passed over"), "{notes}");
+}
+
 #[test]
 fn two_files_of_one_name_are_both_named() {
     let is_kind = |error: &Error| matches!(error, Error::SameName { .. });

@@ -11,6 +11,16 @@ pub enum Error {
     /// A volume or a data set.
     #[error(transparent)]
     Data(#[from] udas_data::Error),
+    /// Networks of different tasks cannot predict together.
+    #[error(
+        "a network has {found} output channels, the others {expected}; give trainings of one task"
+    )]
+    OtherOutputs {
+        /// Output channels of the network that was added.
+        found: usize,
+        /// Output channels of those before it.
+        expected: usize,
+    },
     /// A file that is no model of this program or does not fit.
     #[error("{path}: {problem}", path = path.display())]
     File {

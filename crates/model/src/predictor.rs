@@ -1,5 +1,5 @@
 //! From the slices of a volume to probabilities and labels on the volume's own grid.
-use crate::Result;
+use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use udas_data::{SliceSource, VolumeSlices};
 use udas_nn::{NormMode, StateDict};
@@ -14,9 +14,11 @@ const PIXELS: usize = 4 * 256 * 256;
 /// stays small.
 const SLICES: usize = 4;
 
-/// A network that predicts.
+/// A network that predicts, or several that predict together.
 pub struct Predictor {
     unet: UNet,
+    /// Other trainings of it.
+    others: Vec<UNet>,
     task: Task,
     device: Device,
 }
@@ -29,7 +31,23 @@ impl Predictor {
     pub fn new(state: &StateDict, device: &Device) -> Result<Self> {
         let unet = UNet::from_state(state, device)?;
         let task = Task::of(unet.architecture().outputs);
-        Ok(Self { unet, task, device: device.clone() })
+        Ok(Self { unet, others: Vec::new(), task, device: device.clone() })
+    }
+
+    /// Adds another training of the network: probabilities are the mean of all (Lakshminarayanan et al. 2017,
+    /// section 2.4).
+    ///
+    /// # Errors
+    /// When the entries are not those of a network with as many output channels.
+    pub fn add(&mut self, state: &StateDict) -> Result<()> {
+        let unet = UNet::from_state(state, &self.device)?;
+        let outputs = unet.architecture().outputs;
+        if outputs != self.task.outputs() {
+            let expected = self.task.outputs();
+            return Err(Error::OtherOutputs { found: outputs, expected });
+        }
+        self.others.push(unet);
+        Ok(())
     }
 
     /// What the output channels mean.
@@ -47,8 +65,17 @@ impl Predictor {
     /// # Errors
     /// When a size is no multiple of 8 or a tensor operation fails.
     pub fn forward(&self, slices: &Tensor) -> Result<Tensor> {
-        let logits = self.unet.forward(slices, NormMode::Running)?;
-        Ok(self.task.probabilities(&logits)?)
+        let predict = |unet: &UNet| -> Result<Tensor> {
+            Ok(self.task.probabilities(&unet.forward(slices, NormMode::Running)?)?)
+        };
+        let mut sum = predict(&self.unet)?;
+        if self.others.is_empty() {
+            return Ok(sum);
+        }
+        for other in &self.others {
+            sum = (sum + predict(other)?)?;
+        }
+        Ok((sum / (1 + self.others.len()) as f64)?)
     }
 
     /// Calls `visit` with the probabilities `[C, H, W]` of each slice of a subject, in order.
@@ -146,4 +173,39 @@ pub fn probability_volumes(
     class: &[f32],
 ) -> Result<Vec<Volume>> {
     Ok(slices.restore_volume(subject, class)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use udas_unet::Architecture;
+
+    #[test]
+    fn several_networks_predict_the_mean_of_their_probabilities() {
+        for outputs in [1, 3] {
+            let device = Device::Cpu;
+            let state = |seed| {
+                let unet = UNet::random(Architecture { filters: 2, outputs }, seed, &device);
+                unet.unwrap().parameters().state().unwrap()
+            };
+            let slices: Vec<f32> = (0..2 * 16 * 8).map(|i| (i % 23) as f32 / 23.0).collect();
+            let slices = Tensor::from_vec(slices, (2, 1, 16, 8), &device).unwrap();
+            let values = |predictor: &Predictor| -> Vec<f32> {
+                let probabilities = predictor.forward(&slices).unwrap();
+                probabilities.flatten_all().unwrap().to_vec1().unwrap()
+            };
+            let alone = [1, 2, 3].map(|seed| Predictor::new(&state(seed), &device).unwrap());
+            let alone = alone.each_ref().map(values);
+            let mut together = Predictor::new(&state(1), &device).unwrap();
+            together.add(&state(2)).unwrap();
+            together.add(&state(3)).unwrap();
+            for (index, value) in values(&together).into_iter().enumerate() {
+                let mean = alone.iter().map(|values| f64::from(values[index])).sum::<f64>() / 3.0;
+                assert!((f64::from(value) - mean).abs() < 1e-6, "{value} and {mean}");
+            }
+            let other = UNet::random(Architecture { filters: 2, outputs: 4 }, 1, &device).unwrap();
+            let error = together.add(&other.parameters().state().unwrap()).unwrap_err();
+            assert!(error.to_string().contains("4 output channels"), "{error}");
+        }
+    }
 }

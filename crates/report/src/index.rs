@@ -110,3 +110,16 @@ pub(crate) fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let (count, sum) = values.into_iter().fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
     (count > 0).then(|| sum / count as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_of_one_side_make_no_pair() {
+        let (none, zero, one) = (Score::Undefined, Score::from(0.0), Score::from(1.0));
+        assert_eq!(paired_means(&[(one, zero), (none, one)]), (one, zero));
+        assert_eq!(paired_means(&[(none, zero), (zero, none)]), (none, none));
+        assert_eq!(paired_means(&[(none, one), (none, zero)]), (none, Score::from(0.5)));
+    }
+}

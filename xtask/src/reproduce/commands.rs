@@ -74,6 +74,8 @@ pub struct Adaptation<'a> {
     pub model: &'a str,
     /// The early head's run, if the method has one.
     pub head: Option<&'a str>,
+    /// The source models of the other seeds, if the method learns from them.
+    pub teachers: &'a [&'a str],
     /// The data set.
     pub data: &'a str,
     /// The domain that the model was trained on.
@@ -108,13 +110,13 @@ pub fn calibrate(
         "--seed",
         &seed,
     ];
-    let words = [&words[..], &naming(peers)].concat();
+    let words = [&words[..], &naming("--peers", peers)].concat();
     step(Resume::StartOver, &words, &[&preset.options.calibrate])
 }
 
 /// The flag that names other trainings, if there are some.
-fn naming<'a>(peers: &[&'a str]) -> Vec<&'a str> {
-    if peers.is_empty() { Vec::new() } else { [&["--peers"], peers].concat() }
+fn naming<'a>(flag: &'a str, models: &[&'a str]) -> Vec<&'a str> {
+    if models.is_empty() { Vec::new() } else { [&[flag], models].concat() }
 }
 
 /// Adapts a model to a target.
@@ -137,6 +139,7 @@ pub fn adapt(preset: &Preset, from: &Adaptation, out: &str) -> Step {
     if let Some(head) = from.head {
         own.splice(0..0, ["--head".to_string(), head.to_string()]);
     }
+    own.extend(naming("--teachers", from.teachers).into_iter().map(String::from));
     if from.method.source_data {
         let source = ["--source-data", from.data, "--source-domain", from.source];
         own.extend(source.map(String::from));
@@ -170,9 +173,15 @@ fn without(options: &[String], own: &[String]) -> Vec<String> {
     options.iter().filter(wanted).cloned().collect()
 }
 
-/// Predicts subjects of a domain.
-pub fn predict(preset: &Preset, model: &str, on: [&str; 2], out: &str) -> Step {
-    scored(preset, &["predict", "--model", model], on, out)
+/// Predicts subjects of a domain, together with other models if there are some.
+pub fn predict(
+    preset: &Preset,
+    (model, ensemble): (&str, &[&str]),
+    on: [&str; 2],
+    out: &str,
+) -> Step {
+    let words = ["predict", "--model", model];
+    scored(preset, &[&words[..], &naming("--ensemble", ensemble)].concat(), on, out)
 }
 
 /// Compares predictions with the labels of a domain.
@@ -190,7 +199,7 @@ pub fn judge(
     out: &str,
 ) -> Step {
     let words = ["judge", "--before", before, "--after", after, "--calibration", calibration];
-    scored(preset, &[&words[..], &naming(peers)].concat(), on, out)
+    scored(preset, &[&words[..], &naming("--peers", peers)].concat(), on, out)
 }
 
 /// A command on the subjects of a domain that are scored.
@@ -218,9 +227,10 @@ mod tests {
         let definition = definition::load(&definition::folder(), "cc359").unwrap();
         let words = |name: &str, preset: &str| {
             let method = definition.methods.iter().find(|method| method.name == name).unwrap();
-            let (model, data, scope) = ("m", "d", Scope::Domain);
+            let (model, teachers, data, scope) = ("m", &["a", "b"][..], "d", Scope::Domain);
             let (source, target, head, seed) = ("GE_3", "GE_15", None, 0);
-            let from = Adaptation { method, model, head, data, source, target, scope, seed };
+            let from =
+                Adaptation { method, model, head, teachers, data, source, target, scope, seed };
             adapt(definition.preset(preset).unwrap(), &from, "o").arguments.join(" ")
         };
         let teacher = words("mean-teacher", "ablation");

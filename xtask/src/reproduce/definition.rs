@@ -90,6 +90,9 @@ pub struct Method {
     /// Whether it goes on training on the source's labelled images.
     #[serde(default)]
     pub source_data: bool,
+    /// Whether it learns from the source models of the other seeds or, without options, predicts together with them.
+    #[serde(default)]
+    pub teachers: bool,
 }
 
 impl Method {
@@ -278,6 +281,7 @@ impl Definition {
             if let Some(unknown) = preset.methods.iter().find(|name| !method(name)) {
                 bail!("preset {name}: `{unknown}` is no method");
             }
+            self.check_teachers(name, preset)?;
         }
         for name in [&self.name, &self.source]
             .into_iter()
@@ -287,6 +291,17 @@ impl Definition {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             let safe = name.chars().all(plain) && !name.starts_with('.') && !name.is_empty();
             ensure!(safe, "`{name}` is not fit for a folder's name");
+        }
+        Ok(())
+    }
+
+    fn check_teachers(&self, name: &str, preset: &Preset) -> Result<()> {
+        let learns = self.methods_of(preset).into_iter().find(|method| method.teachers);
+        if let Some(method) = learns.filter(|_| preset.seeds.len() < 2) {
+            bail!(
+                "preset {name} has one seed, and `{}` learns from the models of others",
+                method.name
+            );
         }
         Ok(())
     }
@@ -332,7 +347,7 @@ impl Definition {
                 focus.map(|focus| format!("Does this help: {}?", focus.title)).unwrap_or_default();
         }
         self.presets.entry(preset.into()).and_modify(|preset| preset.methods = wanted);
-        Ok(())
+        self.check_teachers(preset, self.preset(preset)?)
     }
 
     /// The methods that a preset compares, in the order of the tables.
@@ -381,6 +396,8 @@ mod tests {
         assert_eq!(definition.focus, "tent");
         let error = definition.restrict("quick", &["tnet".into()]).unwrap_err().to_string();
         assert!(error.contains("no method `tnet`") && error.contains("tent"), "{error}");
+        let lone = definition.restrict("quick", &["ensemble-distillation".into()]);
+        assert!(lone.unwrap_err().to_string().contains("one seed"));
         assert!(definition.restrict("qiuck", &names).unwrap_err().to_string().contains("quick"));
     }
 

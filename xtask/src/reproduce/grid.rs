@@ -225,6 +225,8 @@ impl Grid<'_> {
         let trained = (!method.train.is_empty())
             .then(|| self.add_source(plan, data, (domain, seed), Some(method)));
         let model = trained.as_ref().unwrap_or(source.model());
+        let peers = if method.teachers { source.peers() } else { Vec::new() };
+        let peer_paths: Vec<&str> = peers.iter().map(|made| made.path.as_str()).collect();
         let place = [method.name.as_str(), target, &format!("seed-{seed}")];
         let adapted = (!method.options.is_empty()).then(|| {
             let head = method.head.map(|level| self.add_head(plan, data, source, level));
@@ -234,6 +236,7 @@ impl Grid<'_> {
                 method,
                 model: &model.path,
                 head: head.as_ref().map(|head| head.path.as_str()),
+                teachers: &peer_paths,
                 data: &data.path,
                 source: domain,
                 target,
@@ -241,7 +244,8 @@ impl Grid<'_> {
                 seed,
             };
             let step = commands::adapt(self.preset, &from, &path);
-            let needs: Vec<&Made> = [data, model].into_iter().chain(&head).collect();
+            let needs: Vec<&Made> =
+                [data, model].into_iter().chain(&head).chain(peers.iter().copied()).collect();
             let seen = if self.shot == Shot::One { 1.0 } else { self.subjects() };
             let seconds = seen * self.preset.cost.adapt;
             let job = self.job((id, Stage::Adapt), vec![step], &needs, &[MODEL], seconds);
@@ -249,42 +253,47 @@ impl Grid<'_> {
             Made { path, job: Some(job), fingerprint: String::new() }
         });
         let scored = adapted.as_ref().unwrap_or(model);
+        let together: (&[&Made], &[&str]) =
+            if adapted.is_none() { (&peers, &peer_paths) } else { (&[], &[]) };
         let id = self.id_of(Stage::Score, domain, &place);
         let predictions = format!("{{out}}/{id}/{PREDICTIONS}");
         let scores = format!("{{out}}/{id}/{SCORES}");
         let on = [data.path.as_str(), target];
         let steps = vec![
-            commands::predict(self.preset, &scored.path, on, &predictions),
+            commands::predict(self.preset, (&scored.path, together.1), on, &predictions),
             commands::evaluate(self.preset, &predictions, on, &scores),
         ];
         let seconds = self.subjects() * self.preset.cost.score;
-        let job = self.job((id, Stage::Score), steps, &[data, scored], &[SCORES], seconds);
+        let needs = [&[data, scored], together.0].concat();
+        let job = self.job((id, Stage::Score), steps, &needs, &[SCORES], seconds);
         let score = plan.add(job, &data.fingerprint);
         let judge = adapted
             .as_ref()
-            .and_then(|adapted| self.add_judgement(plan, data, source, adapted, &place));
+            .and_then(|adapted| self.add_judgement(plan, data, source, adapted, (method, target)));
         let adapt = adapted.and_then(|made| made.job);
         let (source, target) = (domain.into(), target.into());
         Cell { source, target, method: method.name.clone(), seed, adapt, score, judge }
     }
 
     /// The verdict on an adaptation, where verdicts are studied: a job of its own, because signals change more
-    /// often than models do.
+    /// often than models do. What has taught the model is no evidence, and is not asked.
     fn add_judgement(
         &self,
         plan: &mut Builder,
         data: &Made,
         source: Source,
         adapted: &Made,
-        place: &[&str; 3],
+        (method, target): (&Method, &str),
     ) -> Option<usize> {
-        let (model, peers) = (source.model(), source.peers());
+        let model = source.model();
+        let peers = if method.teachers { Vec::new() } else { source.peers() };
         let calibration = self.add_calibration(plan, data, source)?;
-        let id = self.id_of(Stage::Judge, source.domain, place);
+        let place = [method.name.as_str(), target, &format!("seed-{}", source.seed)];
+        let id = self.id_of(Stage::Judge, source.domain, &place);
         let from = [&model.path, &adapted.path, &calibration.path].map(String::as_str);
         let judged = |peers: &[&str], name: &str| {
             let judgement = format!("{{out}}/{id}/{name}");
-            commands::judge(self.preset, from, peers, [&data.path, place[1]], &judgement)
+            commands::judge(self.preset, from, peers, [&data.path, target], &judgement)
         };
         let names: Vec<&str> = peers.iter().map(|made| made.path.as_str()).collect();
         let (mut steps, mut outputs) = (vec![judged(&[], JUDGEMENT)], vec![JUDGEMENT]);

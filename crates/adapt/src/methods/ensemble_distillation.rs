@@ -5,7 +5,7 @@ use crate::{
 };
 use udas_train::StopRule;
 
-/// All weights move so that altered slices are segmented as an ensemble segments plain ones.
+/// All weights move towards the mean prediction of several trainings.
 pub struct EnsembleDistillation;
 
 impl Method for EnsembleDistillation {
@@ -15,12 +15,11 @@ impl Method for EnsembleDistillation {
 
     fn about(&self) -> About {
         About {
-            idea: "A slice whose contrast, shading, sharpness and noise are altered must be segmented as the \
-                   source model and other trainings of it (--teachers, other seeds) segment it as it is on \
-                   the mean. Errors that each training makes by chance are averaged out, and one network \
-                   remains.",
-            equation: "mean H(q, unet(altered x)), q = mean of the teachers' predictions on x, the model as it \
-                       was before the first step among them",
+            idea: "The source model learns, on the target, to predict what it and other trainings of it \
+                   (--teachers, other seeds) predict on the mean. Errors that each training makes by chance \
+                   are averaged out, and one network remains.",
+            equation: "mean H(q, unet(x)), q = mean of the teachers' predictions, the model as it was before \
+                       the first step among them",
             source: "Hinton et al. 2015 (arXiv 1503.02531, section 2), at temperature 1 and on the target's \
                      images instead of the source's; the mean of probabilities as Lakshminarayanan et al. 2017 \
                      (NIPS, section 2.4)",
@@ -35,7 +34,7 @@ impl Method for EnsembleDistillation {
             moves: Moves::Everything,
             supervision: Supervision::Ensemble,
             output: Output::Final,
-            view: View::Altered,
+            view: View::Plain,
         }
     }
 
