@@ -280,7 +280,8 @@ fn other_trainings_teach_and_are_no_evidence_afterwards() {
     bench.fail(&format!("{line} --method tent --teachers s1"), 2, &["no --teachers"]);
     let asked = format!("{distil} --teachers s1 s2 --peers s2");
     bench.fail(&asked, 3, &["--peers s2", "has taught", "no evidence"]);
-    bench.succeed(&format!("{distil} --teachers s1 s2"));
+    // Named, they say which method is meant.
+    bench.succeed(&format!("{line} --teachers s1 s2"));
     assert!(bench.succeed("verify ed").contains("the same, to the bit"));
     let events = std::fs::read_to_string(bench.path("ed/events.jsonl")).unwrap();
     assert_eq!(events.matches("\"role\":\"teacher\"").count(), 2, "{events}");

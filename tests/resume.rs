@@ -143,3 +143,23 @@ fn bits_do_not_depend_on_threads() {
         assert_eq!(one, hash(threads), "{threads} threads");
     }
 }
+
+#[test]
+fn a_calibration_goes_on_to_the_same_bits() {
+    let bench = Bench::trained();
+    let line = "calibrate --model src --data ph --domain GE_3 --slices 8 --shifted 2 --out";
+    let mut run = bench.command(&format!("{line} cut.json")).spawn().unwrap();
+    while !bench.path("cut.json.unfinished").exists() {
+        assert!(run.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let output = bench.run(&format!("{line} cut.json"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("goes on from"), "{said}");
+    assert!(!bench.path("cut.json.unfinished").exists());
+    bench.succeed(&format!("{line} whole.json"));
+    let bytes = |name: &str| std::fs::read(bench.path(name)).unwrap();
+    assert_eq!(bytes("cut.json"), bytes("whole.json"));
+}

@@ -1,7 +1,7 @@
 //! An adaptation as commands have it: its settings, everything they name opened and checked, then the method run.
 use crate::console::Console;
 use crate::judging::JudgingFlags;
-use crate::method_flags::{MethodFlags, Preset};
+use crate::method_flags::MethodFlags;
 use crate::observer::Watch;
 use crate::options::word;
 use crate::run_folder::RunFolder;
@@ -26,6 +26,8 @@ use udas_unet::UNet;
 const DEFAULT_METHOD: &str = "match-source";
 /// Where the model's file does not keep the histogram that the default needs, or intensities are chosen otherwise.
 const DEFAULT_WITHOUT_HISTOGRAM: &str = "augmented-consistency";
+/// Where other trainings are named.
+const DEFAULT_WITH_TEACHERS: &str = "ensemble-distillation";
 
 /// Adapts a network to unlabelled volumes of a new scanner
 ///
@@ -47,8 +49,8 @@ pub struct AdaptArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub target: Images,
-    /// Method, as `udas methods` lists them [default: the one that --preset is of, else
-    /// match-source, or augmented-consistency for models without a histogram and with --intensity]
+    /// Method, as `udas methods` lists them [default: the one that --preset is of; ensemble-distillation with
+    /// --teachers; else match-source, or augmented-consistency for models without a histogram and with --intensity]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
@@ -144,21 +146,11 @@ impl Job {
         let suggestion = selection::in_plane(args.target.preprocessing()?, args.plane);
         let told = [args.plane.map(|_| "--plane"), args.intensity.as_ref().map(|_| "--intensity")];
         let source = selection::load_model(network, suggestion, &told, console)?;
-        let no_histogram = source.info.source_histogram.is_none();
-        let default = if no_histogram || args.intensity.is_some() {
-            DEFAULT_WITHOUT_HISTOGRAM
-        } else {
-            DEFAULT_METHOD
+        let name = match &args.method {
+            Some(name) => name.clone(),
+            None => default_method(args, &source, console)?.to_owned(),
         };
-        if no_histogram && args.method.is_none() && args.options.preset.is_none() {
-            console.say(format!(
-                "{}: keeps no histogram of its source, so that {DEFAULT_METHOD} is not to be had: {default} is run",
-                network.display()
-            ));
-        }
-        let name = args
-            .method
-            .get_or_insert_with(|| args.options.preset.map_or(default, Preset::method).to_owned());
+        let name = args.method.insert(name);
         let method = udas_adapt::find(name).ok_or_else(|| {
             let names: Vec<_> = udas_adapt::METHODS.iter().map(|method| method.name()).collect();
             let text = format!("there is no method {name:?}; there are {}", names.join(", "));
@@ -351,6 +343,25 @@ impl Job {
         };
         Ok(ModelFile { state, info })
     }
+}
+
+/// The method where none is named.
+fn default_method(args: &AdaptArgs, source: &ModelFile, console: &Console) -> Result<&'static str> {
+    if let Some(preset) = args.options.preset {
+        return Ok(preset.method());
+    }
+    if !args.teachers.is_empty() {
+        return Ok(DEFAULT_WITH_TEACHERS);
+    }
+    if source.info.source_histogram.is_none() {
+        console.say(format!(
+            "{}: keeps no histogram of its source, so that {DEFAULT_METHOD} is not to be had: \
+             {DEFAULT_WITHOUT_HISTOGRAM} is run",
+            args.model()?.display()
+        ));
+        return Ok(DEFAULT_WITHOUT_HISTOGRAM);
+    }
+    Ok(if args.intensity.is_some() { DEFAULT_WITHOUT_HISTOGRAM } else { DEFAULT_METHOD })
 }
 
 /// The other trainings that a method learns from: a batch is shown to all of them as the model sees it.

@@ -4,22 +4,24 @@ use crate::judging::{self, Judged};
 use crate::options::word;
 use crate::out_file;
 use crate::selection;
-use crate::{failure, training};
+use crate::{failure, interrupt, training};
 use anyhow::Result;
 use clap::Args;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Plane, Subject};
 use udas_record::read_start;
-use udas_verdict::{CalibrateConfig, FAMILY, SLICES, calibrate};
+use udas_verdict::{CalibrateConfig, Calibrating, FAMILY, Measurements, SLICES};
 
 /// Learns from labelled source data to predict scores without labels
 ///
 /// Example: udas calibrate --model runs/source --data data --domain GE_3 --subjects 17-30 --out runs/source/calibration.json
 ///
 /// Simulated scanner shifts stand in for targets. Give subjects that the model was not trained on: it is
-/// surer of the others than it will be of a target. `udas adapt` finds calibration.json beside the model.
+/// surer of the others than it will be of a target. `udas adapt` finds calibration.json beside the model. After Ctrl-C the
+/// same command goes on.
 #[derive(Args)]
 pub struct CalibrateArgs {
     /// The source model: a run folder, .safetensors or .pth
@@ -71,8 +73,9 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         let text = "--slices: give at least 2, a pair of neighbours; --shifted: at least 1";
         return Err(failure::usage(text).into());
     }
+    let files = hashes(&subjects)?;
     for model in std::iter::once(&args.model).chain(&args.peers) {
-        warn_of_training(model, &subjects, console)?;
+        warn_of_training(model, &files, console);
     }
     let config = CalibrateConfig {
         slices: args.slices,
@@ -80,12 +83,12 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         seed: args.seed,
         shifts: FAMILY.to_vec(),
     };
-    let total = FAMILY.len() * args.shifted.clamp(1, subjects.len().max(1));
-    let mut progress = console.progress(total, "calibrating");
-    let mut step = |_: usize, _: usize| progress.advance("");
-    let calibration = calibrate(&model, &peers, &subjects, console.device(), &config, &mut step)?;
-    progress.finish();
+    let mut work = Calibrating::new(&model, &peers, &subjects, console.device(), &config)?;
+    measure(&mut work, files, &args.out, console)?;
+    let calibration = work.finish()?;
     calibration.save(&args.out)?;
+    // It has served.
+    let _ = std::fs::remove_file(unfinished(&args.out));
     let quality = calibration.quality;
     let auroc = quality.harm_auroc.map(|auroc| format!(", AUROC for harm {auroc:.3}"));
     let text = format!(
@@ -111,19 +114,84 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     console.result(text, &value)
 }
 
-/// Says which of the subjects the run that made a model has learned from: it is surer of them than of others, and as a
-/// peer it knows their labels.
-fn warn_of_training(model: &Path, subjects: &[Subject], console: &Console) -> Result<()> {
-    let run = if model.is_dir() { model } else { model.parent().unwrap_or(Path::new("")) };
-    let Ok(start) = read_start(run) else { return Ok(()) };
-    let seen: BTreeSet<String> =
-        start.into_iter().flat_map(|start| start.inputs).map(|input| input.sha256).collect();
-    let mut names = Vec::new();
-    for subject in subjects {
-        if seen.contains(&training::hashed("image", &subject.image)?.sha256) {
-            names.push(subject.id.as_str());
+/// What an interrupted calibration leaves beside its file.
+#[derive(Serialize, Deserialize)]
+struct Unfinished {
+    /// Of each subject.
+    files: Vec<FileHashes>,
+    measured: Measurements,
+}
+
+/// SHA-256 of what is read of a subject.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct FileHashes {
+    subject: String,
+    image: String,
+    labels: Option<String>,
+}
+
+fn hashes(subjects: &[Subject]) -> Result<Vec<FileHashes>> {
+    let hash = |role, path: &Path| training::hashed(role, path).map(|input| input.sha256);
+    let of = |subject: &Subject| {
+        Ok(FileHashes {
+            subject: subject.id.clone(),
+            image: hash("image", &subject.image)?,
+            labels: subject.labels.as_deref().map(|path| hash("label", path)).transpose()?,
+        })
+    };
+    subjects.iter().map(of).collect()
+}
+
+fn unfinished(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".unfinished");
+    name.into()
+}
+
+/// Measures shift by shift, from where an interrupted run of the same command has come to. What is done is kept, so that
+/// an interruption costs a shift at most.
+fn measure(
+    work: &mut Calibrating,
+    files: Vec<FileHashes>,
+    out: &Path,
+    console: &Console,
+) -> Result<()> {
+    let path = unfinished(out);
+    let earlier = std::fs::read(&path).ok();
+    let earlier = earlier.and_then(|text| serde_json::from_slice::<Unfinished>(&text).ok());
+    let mut progress = console.progress(work.steps(), "calibrating");
+    if let Some(earlier) = earlier.filter(|earlier| earlier.files == files) {
+        let steps = earlier.measured.steps();
+        if work.go_on_from(earlier.measured) {
+            console.say(format!("goes on from {}", path.display()));
+            (0..steps).for_each(|_| progress.advance(""));
         }
     }
+    let mut kept = Unfinished { files, measured: work.measured().clone() };
+    interrupt::flag();
+    while work.measure_next(&mut || progress.advance(""))? {
+        kept.measured = work.measured().clone();
+        out_file::write(&path, &serde_json::to_vec(&kept)?)?;
+        if interrupt::asked() {
+            anyhow::bail!("interrupted; the same command goes on from {}", path.display());
+        }
+    }
+    progress.finish();
+    Ok(())
+}
+
+/// Says which of the subjects the run that made a model has learned from: it is surer of them than of others, and as a
+/// peer it knows their labels.
+fn warn_of_training(model: &Path, files: &[FileHashes], console: &Console) {
+    let run = if model.is_dir() { model } else { model.parent().unwrap_or(Path::new("")) };
+    let Ok(start) = read_start(run) else { return };
+    let seen: BTreeSet<String> =
+        start.into_iter().flat_map(|start| start.inputs).map(|input| input.sha256).collect();
+    let names: Vec<&str> = files
+        .iter()
+        .filter(|file| seen.contains(&file.image))
+        .map(|file| file.subject.as_str())
+        .collect();
     if !names.is_empty() {
         console.warn(format!(
             "the training of {} read {}: scores will be predicted too high; give subjects that it has not seen",
@@ -131,5 +199,4 @@ fn warn_of_training(model: &Path, subjects: &[Subject], console: &Console) -> Re
             names.join(", ")
         ));
     }
-    Ok(())
 }

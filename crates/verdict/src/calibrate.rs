@@ -15,6 +15,7 @@ use crate::signals::plausibility::{self, Spread};
 use crate::signals::reverse::Pixels;
 use crate::{Error, Result};
 use candle_core::Device;
+use serde::{Deserialize, Serialize};
 use udas_data::{LabelUse, Subject};
 use udas_model::ModelFile;
 
@@ -51,11 +52,104 @@ pub fn calibrate(
     config: &CalibrateConfig,
     on_step: &mut dyn FnMut(usize, usize),
 ) -> Result<Calibration> {
-    let models = Models::new(model, peers, config.seed, device)?;
-    let source = Source::read(&models.plain, model, subjects, config)?;
-    let total = config.shifts.len() * source.samples.len();
-    let mut rows = Vec::new();
-    for (turn, &shift) in config.shifts.iter().enumerate() {
+    let mut work = Calibrating::new(model, peers, subjects, device, config)?;
+    let (mut done, total) = (0, work.steps());
+    let mut step = || {
+        done += 1;
+        on_step(done, total);
+    };
+    while work.measure_next(&mut step)? {}
+    work.finish()
+}
+
+/// What a calibration has measured so far: whole shifts, in their order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Measurements {
+    origin: Origin,
+    /// The subjects that shifts are applied to.
+    shifted: Vec<String>,
+    /// The shifts that are done.
+    shifts: Vec<String>,
+    rows: Vec<Row>,
+}
+
+impl Measurements {
+    /// How many subjects and shifts are done.
+    pub fn steps(&self) -> usize {
+        self.shifts.len() * self.shifted.len()
+    }
+}
+
+/// A calibration in the making, a shift at a time, so that it can be left and gone on with: [`calibrate`] in steps.
+pub struct Calibrating<'a> {
+    model: &'a ModelFile,
+    device: &'a Device,
+    config: &'a CalibrateConfig,
+    models: Models,
+    source: Source,
+    measured: Measurements,
+}
+
+impl<'a> Calibrating<'a> {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// As [`calibrate`].
+    pub fn new(
+        model: &'a ModelFile,
+        peers: &[ModelFile],
+        subjects: &[Subject],
+        device: &'a Device,
+        config: &'a CalibrateConfig,
+    ) -> Result<Self> {
+        let models = Models::new(model, peers, config.seed, device)?;
+        let source = Source::read(&models.plain, model, subjects, config)?;
+        let origin = Origin {
+            model: model.hash()?,
+            preprocessing: model.info.preprocessing.clone(),
+            peers: hashes(peers)?,
+            version: env!("CARGO_PKG_VERSION").into(),
+            domain: domains(subjects),
+            subjects: subjects.iter().map(|subject| subject.id.clone()).collect(),
+            slices: config.slices,
+            seed: config.seed,
+        };
+        let shifted = source.samples.iter().map(|(subject, _)| subject.clone()).collect();
+        let measured = Measurements { origin, shifted, shifts: Vec::new(), rows: Vec::new() };
+        Ok(Self { model, device, config, models, source, measured })
+    }
+
+    /// How many subjects and shifts there are.
+    pub fn steps(&self) -> usize {
+        self.config.shifts.len() * self.source.samples.len()
+    }
+
+    /// What has been measured so far.
+    pub fn measured(&self) -> &Measurements {
+        &self.measured
+    }
+
+    /// Goes on from what was measured earlier, if that belongs to the same calibration; says whether it does.
+    pub fn go_on_from(&mut self, earlier: Measurements) -> bool {
+        let names = self.config.shifts.iter().map(|shift| shift.name());
+        let fits = (&earlier.origin, &earlier.shifted)
+            == (&self.measured.origin, &self.measured.shifted)
+            && names.take(earlier.shifts.len()).eq(earlier.shifts.iter().cloned());
+        if fits {
+            self.measured = earlier;
+        }
+        fits
+    }
+
+    /// Measures the next shift; false when all are done. `on_step` hears of every subject.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn measure_next(&mut self, on_step: &mut dyn FnMut()) -> Result<bool> {
+        let turn = self.measured.shifts.len();
+        let Some(&shift) = self.config.shifts.get(turn) else { return Ok(false) };
+        let Self { model, device, config, models, source, .. } = &*self;
         let apply = |(index, (_, sample)): (usize, &(String, Sample))| {
             shift.apply(sample, config.seed.wrapping_add(index as u64))
         };
@@ -63,7 +157,8 @@ pub fn calibrate(
         let method = adaptations::method(turn, model);
         let adapted = adaptations::adapted(method, model, &samples, device, config.seed)?;
         let adapted = adapted.map(|state| Network::new(&state, device)).transpose()?;
-        for (index, ((subject, _), sample)) in source.samples.iter().zip(&samples).enumerate() {
+        let mut rows = Vec::new();
+        for ((subject, _), sample) in source.samples.iter().zip(&samples) {
             let shifted =
                 ShiftedSubject { shift, subject, sample, opinions: models.opinions(sample)? };
             let plain = Observation::new(&models.plain, sample)?;
@@ -77,20 +172,21 @@ pub fn calibrate(
                 let observation = Observation::new(network, sample)?;
                 rows.extend(shifted.row(name, &observation, &plain, &source.reference));
             }
-            on_step(turn * source.samples.len() + index + 1, total);
+            on_step();
         }
+        self.measured.rows.extend(rows);
+        self.measured.shifts.push(shift.name());
+        Ok(true)
     }
-    let origin = Origin {
-        model: model.hash()?,
-        preprocessing: model.info.preprocessing.clone(),
-        peers: hashes(peers)?,
-        version: env!("CARGO_PKG_VERSION").into(),
-        domain: domains(subjects),
-        subjects: subjects.iter().map(|subject| subject.id.clone()).collect(),
-        slices: config.slices,
-        seed: config.seed,
-    };
-    Calibration::learn(origin, source.reference, rows)
+
+    /// Learns the mapping from what was measured.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] where that is too little.
+    pub fn finish(self) -> Result<Calibration> {
+        let Measurements { origin, rows, .. } = self.measured;
+        Calibration::learn(origin, self.source.reference, rows)
+    }
 }
 
 /// The networks that are the same under every shift.

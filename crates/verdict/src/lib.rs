@@ -55,7 +55,7 @@ mod sample;
 mod shift;
 mod signals;
 
-pub use calibrate::{CalibrateConfig, calibrate};
+pub use calibrate::{CalibrateConfig, Calibrating, Measurements, calibrate};
 pub use calibration::{CALIBRATION_FILE, Calibration, Column, Estimate, Origin, Quality};
 pub use damage::Damage;
 pub use error::{Error, Result};

@@ -12,7 +12,8 @@ use udas_record::Decision;
 use udas_train::{Batches, Objective, SourceBatches, SourceTraining, Task};
 use udas_unet::{Architecture, UNet};
 use udas_verdict::{
-    Basis, CalibrateConfig, Case, Damage, FAMILY, Judgement, Signal, calibrate, judge,
+    Basis, CalibrateConfig, Calibrating, Case, Damage, FAMILY, Judgement, Measurements, Signal,
+    calibrate, judge,
 };
 
 const CPU: Device = Device::Cpu;
@@ -94,6 +95,21 @@ fn harm_is_rolled_back_and_no_change_is_kept() {
         calibrate(&model, &[], &subjects, &CPU, &config, &mut |done, of| steps.push((done, of)))
             .unwrap();
     assert_eq!(steps.len(), 42);
+
+    // Left after a few shifts and gone on with, from a file, it comes to the same.
+    let begin = || Calibrating::new(&model, &[], &subjects, &CPU, &config).unwrap();
+    let mut cut = begin();
+    (0..3).for_each(|_| assert!(cut.measure_next(&mut || ()).unwrap()));
+    let file = serde_json::to_vec(cut.measured()).unwrap();
+    let earlier: Measurements = serde_json::from_slice(&file).unwrap();
+    assert_eq!(earlier.steps(), 6);
+    let other = CalibrateConfig { seed: 6, ..config.clone() };
+    let mut other = Calibrating::new(&model, &[], &subjects, &CPU, &other).unwrap();
+    assert!(!other.go_on_from(earlier.clone()), "another seed is another calibration");
+    let mut whole = begin();
+    assert!(whole.go_on_from(earlier));
+    while whole.measure_next(&mut || ()).unwrap() {}
+    assert_eq!(whole.finish().unwrap(), calibration);
     assert_eq!(steps.last(), Some(&(42, 42)));
     let source: Vec<_> = calibration
         .rows
