@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use udas_record::{
-    DataSet, Evaluation, Experiment, MethodKind, Origin, Outcome, Provenance, Published,
-    RESULTS_FILE, SubjectVolumes,
+    DataSet, Evaluation, Experiment, MethodDescription, MethodKind, Origin, Outcome, Provenance,
+    Published, RESULTS_FILE, SubjectVolumes,
 };
 
+use super::definition::Method;
 use super::files;
 use super::grid::{Cell, Data, Grid, PREDICTIONS, SCORES};
 use super::plan::{Job, Plan};
@@ -50,7 +51,7 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
         focus: Some(definition.focus.clone()),
         data: data_set(grid),
         metrics: definition.metrics.clone(),
-        methods: methods.iter().map(|method| method.description()).collect(),
+        methods: methods.iter().map(|method| describe(method, grid)).collect(),
         outcomes,
         // Counted by `udas report`, which can read images.
         histograms: Vec::new(),
@@ -59,6 +60,15 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
     };
     experiment.check()?;
     Ok(experiment)
+}
+
+/// A method in words. Where the preset does not say who is scored, those are scored too whose labels an oracle was given.
+fn describe(method: &Method, grid: &Grid) -> MethodDescription {
+    let mut description = method.description();
+    if method.kind == MethodKind::Oracle && grid.preset.options.score.is_empty() {
+        description.idea += " They are scored too: no bound for subjects that are not seen.";
+    }
+    description
 }
 
 /// The masks of each subject that was scored, for the pictures of the report: paths below `folder` relative to
