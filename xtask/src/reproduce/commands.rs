@@ -227,7 +227,8 @@ mod tests {
         let definition = definition::load(&definition::folder(), "cc359").unwrap();
         let words = |name: &str, preset: &str| {
             let method = definition.methods.iter().find(|method| method.name == name).unwrap();
-            let (model, teachers, data, scope) = ("m", &["a", "b"][..], "d", Scope::Domain);
+            let teachers: &[&str] = if method.teachers { &["a", "b"] } else { &[] };
+            let (model, data, scope) = ("m", "d", Scope::Domain);
             let (source, target, head, seed) = ("GE_3", "GE_15", None, 0);
             let from =
                 Adaptation { method, model, head, teachers, data, source, target, scope, seed };
@@ -236,6 +237,11 @@ mod tests {
         let teacher = words("mean-teacher", "ablation");
         assert!(teacher.contains("--source-domain GE_3 --source-subjects 1-4"), "{teacher}");
         assert!(!words("mean-teacher", "paper").contains("--source-subjects"));
+        let distilled = words("ensemble-distillation", "paper");
+        assert!(
+            distilled.ends_with("--method ensemble-distillation --teachers a b"),
+            "{distilled}"
+        );
         assert!(words("fine-tune-all", "paper").ends_with("--method fine-tune-all --subjects 1-3"));
         assert!(!words("tent", "paper").contains("--subjects"));
     }
