@@ -283,6 +283,7 @@ fn other_trainings_teach_and_are_no_evidence_afterwards() {
     // Named, they say which method is meant.
     bench.succeed(&format!("{line} --teachers s1 s2"));
     assert!(bench.succeed("verify ed").contains("the same, to the bit"));
+    bench.succeed("adapt --config ed/config.toml --method tent --epochs 1 --out tent");
     let events = std::fs::read_to_string(bench.path("ed/events.jsonl")).unwrap();
     assert_eq!(events.matches("\"role\":\"teacher\"").count(), 2, "{events}");
     let judge = format!("judge --before src --after ed {on} --peers s2");

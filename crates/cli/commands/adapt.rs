@@ -73,7 +73,10 @@ fn give_way(given: &AdaptArgs, file: &mut Table, console: &Console) -> Result<()
     // A run that goes on by its own file has its preset in there, and what was given beside it.
     let preset = given.options.preset.is_some() && given.config.is_some();
     if other_method || preset {
-        let names = MethodFlags::take_out(file)?;
+        let mut names = MethodFlags::take_out(file)?;
+        if other_method && given.teachers.is_empty() && file.remove("teachers").is_some() {
+            names.push("teachers".into());
+        }
         if !names.is_empty() {
             let flag = if other_method { "--method" } else { "--preset" };
             let names = names.join(", ");
