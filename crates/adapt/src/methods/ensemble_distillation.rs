@@ -24,8 +24,9 @@ impl Method for EnsembleDistillation {
                      images instead of the source's; the mean of probabilities as Lakshminarayanan et al. 2017 \
                      (NIPS, section 2.4)",
             needs: &[Requirement::OtherTrainings],
-            failure: "What the shift does to all trainings alike stays. Agreement with the teachers is what it \
-                      trains, so that they are no evidence of its worth.",
+            failure: "What the shift does to all trainings alike stays, and teachers that are worse than the \
+                      model pull it down: of three source models trained without altered intensities the \
+                      best lost. Agreement with the teachers is what it trains, and no evidence.",
         }
     }
 
