@@ -155,6 +155,12 @@ fn a_calibration_goes_on_to_the_same_bits() {
     }
     run.kill().unwrap();
     run.wait().unwrap();
+    // What belongs to another calibration is not gone on with, and that is said.
+    let left = bench.path("cut.json.unfinished");
+    std::fs::copy(&left, bench.path("other.json.unfinished")).unwrap();
+    let output = bench.run(&format!("{line} other.json --seed 7"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("begins anew"), "{said}");
     let output = bench.run(&format!("{line} cut.json"));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.contains("goes on from"), "{said}");

@@ -127,9 +127,8 @@ pub struct Job {
     /// The same with the target's normalisation: what is adapted.
     pub model: ModelFile,
     pub head: Option<HeadFile>,
-    /// Other trainings of the source model, for methods that learn from them, and their hashes.
+    /// Other trainings of the source model, for methods that learn from them.
     pub teachers: Vec<ModelFile>,
-    pub teacher_hashes: Vec<String>,
     pub subjects: Vec<Subject>,
     /// Labelled source subjects, for methods that need them.
     pub source_subjects: Vec<Subject>,
@@ -191,7 +190,6 @@ impl Job {
             None
         };
         let teachers = teachers(method, args, &source)?;
-        let teacher_hashes = teachers.iter().map(ModelFile::hash).collect::<Result<_, _>>()?;
         let options = args.options.resolve(base);
         options.check()?;
         if options.epochs == 0 {
@@ -210,7 +208,6 @@ impl Job {
             model,
             head,
             teachers,
-            teacher_hashes,
             subjects,
             source_subjects,
             target,
@@ -306,6 +303,11 @@ impl Job {
         self.subjects.iter().map(Subject::without_labels).collect()
     }
 
+    /// Hashes of the models that teach.
+    pub fn teacher_hashes(&self) -> Result<Vec<String>> {
+        Ok(self.teachers.iter().map(ModelFile::hash).collect::<Result<_, _>>()?)
+    }
+
     /// The domains that the model was trained on.
     pub fn source_name(&self) -> String {
         match self.model.info.provenance.domains.as_slice() {
@@ -339,7 +341,7 @@ impl Job {
             epochs,
             method: Some(self.method.name().into()),
             base: Some(self.model.hash()?),
-            teachers: self.teacher_hashes.clone(),
+            teachers: self.teacher_hashes()?,
         };
         Ok(ModelFile { state, info })
     }

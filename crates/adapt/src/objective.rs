@@ -141,18 +141,7 @@ impl Adaptation {
     /// The teacher's probabilities for the slices as they are; where other trainings teach too, the mean of all.
     fn taught(&self, batch: &TargetBatch) -> Result<Tensor> {
         let teacher = self.teacher.as_ref().ok_or_else(|| missing("a teacher"))?;
-        let predict = |unet: &UNet| -> Result<Tensor> {
-            let logits = unet.forward(&batch.images, NormMode::Running)?.detach();
-            Ok(self.task.probabilities(&logits)?)
-        };
-        let mut sum = predict(teacher.unet())?;
-        if self.given.teachers.is_empty() {
-            return Ok(sum);
-        }
-        for other in &self.given.teachers {
-            sum = (sum + predict(other)?)?;
-        }
-        Ok((sum / (1 + self.given.teachers.len()) as f64)?)
+        Ok(self.task.mean_probabilities(teacher.unet(), &self.given.teachers, &batch.images)?)
     }
 
     /// Cross-entropy on labelled source slices. The running statistics stay the target's.

@@ -27,7 +27,8 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let asked_epochs = epochs_flag || job.options.epochs != job.method.options().epochs;
     job.describe(&args, console);
     let named = (args.judging.calibration.as_deref(), args.judging.peers.as_slice());
-    let taught = Judged::TaughtBy(&job.teacher_hashes);
+    let teachers = job.teacher_hashes()?;
+    let taught = Judged::TaughtBy(&teachers);
     let aids = JudgingAids::find(named, (args.model()?, &job.source), taught, console)?;
     if dry_run {
         return settings::show(&args, console);

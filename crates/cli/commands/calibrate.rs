@@ -157,14 +157,18 @@ fn measure(
     console: &Console,
 ) -> Result<()> {
     let path = unfinished(out);
-    let earlier = std::fs::read(&path).ok();
-    let earlier = earlier.and_then(|text| serde_json::from_slice::<Unfinished>(&text).ok());
     let mut progress = console.progress(work.steps(), "calibrating");
-    if let Some(earlier) = earlier.filter(|earlier| earlier.files == files) {
-        let steps = earlier.measured.steps();
-        if work.go_on_from(earlier.measured) {
+    if let Ok(text) = std::fs::read(&path) {
+        let earlier = serde_json::from_slice::<Unfinished>(&text).ok();
+        let earlier = earlier.filter(|earlier| earlier.files == files);
+        if earlier.is_some_and(|earlier| work.go_on_from(earlier.measured)) {
             console.say(format!("goes on from {}", path.display()));
-            (0..steps).for_each(|_| progress.advance(""));
+            (0..work.measured().steps()).for_each(|_| progress.advance(""));
+        } else {
+            console.warn(format!(
+                "{}: is of other files, models or settings, and is replaced; this calibration begins anew",
+                path.display()
+            ));
         }
     }
     let mut kept = Unfinished { files, measured: work.measured().clone() };

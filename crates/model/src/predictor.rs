@@ -2,7 +2,7 @@
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use udas_data::{SliceSource, VolumeSlices};
-use udas_nn::{NormMode, StateDict};
+use udas_nn::StateDict;
 use udas_train::Task;
 use udas_unet::UNet;
 use udas_volume::{Labels, Volume};
@@ -34,8 +34,7 @@ impl Predictor {
         Ok(Self { unet, others: Vec::new(), task, device: device.clone() })
     }
 
-    /// Adds another training of the network: probabilities are the mean of all (Lakshminarayanan et al. 2017,
-    /// section 2.4).
+    /// Adds another training of the network: probabilities are the mean of all.
     ///
     /// # Errors
     /// When the entries are not those of a network with as many output channels.
@@ -65,17 +64,7 @@ impl Predictor {
     /// # Errors
     /// When a size is no multiple of 8 or a tensor operation fails.
     pub fn forward(&self, slices: &Tensor) -> Result<Tensor> {
-        let predict = |unet: &UNet| -> Result<Tensor> {
-            Ok(self.task.probabilities(&unet.forward(slices, NormMode::Running)?)?)
-        };
-        let mut sum = predict(&self.unet)?;
-        if self.others.is_empty() {
-            return Ok(sum);
-        }
-        for other in &self.others {
-            sum = (sum + predict(other)?)?;
-        }
-        Ok((sum / (1 + self.others.len()) as f64)?)
+        Ok(self.task.mean_probabilities(&self.unet, &self.others, slices)?)
     }
 
     /// Calls `visit` with the probabilities `[C, H, W]` of each slice of a subject, in order.

@@ -2,6 +2,8 @@
 use candle_core::{DType, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 use udas_losses::{AgreementTask, binary_cross_entropy, cross_entropy, sigmoid, softmax};
+use udas_nn::NormMode;
+use udas_unet::UNet;
 
 /// What the network's output channels mean. Logits are `[N, C, H, W]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +78,31 @@ impl Task {
             Self::Binary => sigmoid(logits),
             Self::MultiClass { .. } => softmax(logits),
         }
+    }
+
+    /// The mean of the probabilities that a network and other trainings of it give slices `[N, 1, H, W]`, with running
+    /// statistics and without a gradient (Lakshminarayanan et al. 2017, section 2.4); of a network alone, its own.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn mean_probabilities(
+        self,
+        unet: &UNet,
+        others: &[UNet],
+        slices: &Tensor,
+    ) -> udas_nn::Result<Tensor> {
+        let predict = |unet: &UNet| -> udas_nn::Result<Tensor> {
+            let logits = unet.forward(slices, NormMode::Running)?.detach();
+            Ok(self.probabilities(&logits)?)
+        };
+        let mut sum = predict(unet)?;
+        if others.is_empty() {
+            return Ok(sum);
+        }
+        for other in others {
+            sum = (sum + predict(other)?)?;
+        }
+        Ok((sum / (1 + others.len()) as f64)?)
     }
 
     /// Share of the pixels whose predicted class is not the background.

@@ -204,7 +204,7 @@ impl Grid<'_> {
         let id = self.id_of(Stage::Calibrate, domain, &[&format!("seed-{seed}")]);
         let path = format!("{{out}}/{id}/{CALIBRATION}");
         let on = [data.path.as_str(), domain];
-        let names: Vec<&str> = peers.iter().map(|made| made.path.as_str()).collect();
+        let names = paths(&peers);
         let step = commands::calibrate(self.preset, on, (&model.path, &names), seed, &path);
         let seconds = self.preset.cost.calibrate;
         let needs = [&[data, model][..], &peers].concat();
@@ -226,7 +226,6 @@ impl Grid<'_> {
             .then(|| self.add_source(plan, data, (domain, seed), Some(method)));
         let model = trained.as_ref().unwrap_or(source.model());
         let peers = if method.teachers { source.peers() } else { Vec::new() };
-        let peer_paths: Vec<&str> = peers.iter().map(|made| made.path.as_str()).collect();
         let place = [method.name.as_str(), target, &format!("seed-{seed}")];
         let adapted = (!method.options.is_empty()).then(|| {
             let head = method.head.map(|level| self.add_head(plan, data, source, level));
@@ -236,7 +235,7 @@ impl Grid<'_> {
                 method,
                 model: &model.path,
                 head: head.as_ref().map(|head| head.path.as_str()),
-                teachers: &peer_paths,
+                teachers: &paths(&peers),
                 data: &data.path,
                 source: domain,
                 target,
@@ -253,18 +252,18 @@ impl Grid<'_> {
             Made { path, job: Some(job), fingerprint: String::new() }
         });
         let scored = adapted.as_ref().unwrap_or(model);
-        let together: (&[&Made], &[&str]) =
-            if adapted.is_none() { (&peers, &peer_paths) } else { (&[], &[]) };
+        // Without an adaptation the models predict together.
+        let beside = if adapted.is_none() { peers.as_slice() } else { &[] };
         let id = self.id_of(Stage::Score, domain, &place);
         let predictions = format!("{{out}}/{id}/{PREDICTIONS}");
         let scores = format!("{{out}}/{id}/{SCORES}");
         let on = [data.path.as_str(), target];
         let steps = vec![
-            commands::predict(self.preset, (&scored.path, together.1), on, &predictions),
+            commands::predict(self.preset, (&scored.path, &paths(beside)), on, &predictions),
             commands::evaluate(self.preset, &predictions, on, &scores),
         ];
         let seconds = self.subjects() * self.preset.cost.score;
-        let needs = [&[data, scored], together.0].concat();
+        let needs = [&[data, scored], beside].concat();
         let job = self.job((id, Stage::Score), steps, &needs, &[SCORES], seconds);
         let score = plan.add(job, &data.fingerprint);
         let judge = adapted
@@ -295,7 +294,7 @@ impl Grid<'_> {
             let judgement = format!("{{out}}/{id}/{name}");
             commands::judge(self.preset, from, peers, [&data.path, target], &judgement)
         };
-        let names: Vec<&str> = peers.iter().map(|made| made.path.as_str()).collect();
+        let names = paths(&peers);
         let (mut steps, mut outputs) = (vec![judged(&[], JUDGEMENT)], vec![JUDGEMENT]);
         if !names.is_empty() {
             steps.push(judged(&names, JUDGEMENT_ASKED));
@@ -378,6 +377,10 @@ struct Made {
     path: String,
     job: Option<usize>,
     fingerprint: String,
+}
+
+fn paths<'a>(made: &[&'a Made]) -> Vec<&'a str> {
+    made.iter().map(|made| made.path.as_str()).collect()
 }
 
 #[cfg(test)]

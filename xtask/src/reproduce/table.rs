@@ -254,13 +254,12 @@ fn averaged<K, L: Ord>(
     for (key, value) in values {
         gathered.entry(common(key)).or_default().push(value);
     }
-    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
-    gathered.into_iter().map(|(key, values)| (key, mean(values))).collect()
+    gathered.into_iter().filter_map(|(key, values)| Some((key, mean(values)?))).collect()
 }
 
 /// The mean, if there is anything.
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let values: Vec<f64> = values.collect();
+fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.into_iter().collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
