@@ -55,7 +55,8 @@ impl TryFrom<NumberOrWord> for Epochs {
     fn try_from(value: NumberOrWord) -> Result<Self, String> {
         match value {
             NumberOrWord::Number(number) => Ok(Self::Number(number)),
-            NumberOrWord::Word(word) => word.parse(),
+            NumberOrWord::Word(word) if word == "auto" => Ok(Self::Auto),
+            NumberOrWord::Word(word) => Err(format!("{word:?} is no number, and not \"auto\"")),
         }
     }
 }

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 /// rate a step. After a few hundred steps such a network is right and unsure: its probabilities lie near the middle, and
 /// whoever learns from them learns the blur.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Convergence {
     /// Optimiser steps done.
     pub steps: usize,

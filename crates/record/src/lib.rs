@@ -41,8 +41,8 @@ pub use evaluation::{ClassScores, Evaluation, SCORES_BEFORE_FILE, SCORES_FILE, S
 pub use event::{EpochRecord, Event, Input, Phase, StartRecord, StopReason, StopRecord};
 pub use event_log::{EventLog, Progress};
 pub use experiment::{
-    Better, Class, DataSet, Experiment, MethodDescription, MethodKind, MetricDescription, Origin,
-    Provenance, Published,
+    Better, Class, DataSet, Experiment, Ingredient, MethodDescription, MethodKind,
+    MetricDescription, Origin, Provenance, Published,
 };
 pub use gather::CONFIG_FILE;
 pub use histogram::Histogram;
