@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Runs a small reproduction on a real Slurm cluster of one node, started for it on this machine: arrays with
+# Runs a small experiment on a real Slurm cluster of one node, started for it on this machine: arrays with
 # dependencies, logs collected, a failed job submitted again by the next call, and the same table as the local
-# executor's. Usage: tests/slurm.sh XTASK UDAS (the two built programs). Needs root and Debian's packages
+# executor's. Usage: tests/slurm.sh UDAS (the built program). Needs root and Debian's packages
 # slurmctld, slurmd, slurm-client, munge.
 set -euo pipefail
-xtask=$(realpath "$1")
-udas=$(realpath "$2")
+udas=$(realpath "$1")
 
 for tool in slurmctld slurmd sbatch squeue munged; do
     command -v "$tool" >/dev/null || { echo "SKIPPED: $tool is not installed"; exit 0; }
@@ -84,9 +83,9 @@ CONF
     exit 1
 }
 
-experiments=$(realpath "$(dirname "$0")/../xtask/tests/experiments")
-reproduce() {
-    "$xtask" reproduce --experiments "$experiments" --experiment tiny --preset tiny --program "$program" "$@"
+experiment=$(realpath "$(dirname "$0")/experiments/tiny.toml")
+compare() {
+    "$udas" compare "$experiment" --preset tiny --program "$program" "$@"
 }
 
 start_munge
@@ -102,7 +101,7 @@ SCRIPT
 chmod +x "$program"
 
 echo "== one job fails"
-if reproduce --executor slurm --out "$work/slurm" >"$work/first.txt" 2>&1; then
+if compare --executor slurm --out "$work/slurm" >"$work/first.txt" 2>&1; then
     cat "$work/first.txt"
     echo "the failure went unnoticed" >&2
     exit 1
@@ -114,7 +113,7 @@ grep -rq "out of luck" "$work/slurm/logs"
 
 echo "== the next call submits it again, and nothing else"
 touch "$work/mended"
-reproduce --executor slurm --out "$work/slurm" 2>&1 | tee "$work/second.txt"
+compare --executor slurm --out "$work/slurm" 2>&1 | tee "$work/second.txt"
 grep -q "submitted .*: 1 adapt jobs" "$work/second.txt"
 if grep -q "source jobs" "$work/second.txt"; then
     echo "finished jobs were submitted again" >&2
@@ -122,6 +121,6 @@ if grep -q "source jobs" "$work/second.txt"; then
 fi
 
 echo "== the local executor comes to the same table"
-reproduce --executor local --out "$work/local" >/dev/null
+compare --executor local --out "$work/local" >/dev/null
 cmp "$work/slurm/tiny/table.txt" "$work/local/tiny/table.txt"
 echo "slurm: passed"

@@ -1,8 +1,8 @@
 //! The command line: the program and its commands.
 use crate::adaptation::AdaptArgs;
 use crate::commands::{
-    calibrate, convert, doctor, evaluate, head, judge, methods, phantom, predict, report, train,
-    verify,
+    calibrate, compare, convert, doctor, evaluate, head, judge, methods, phantom, predict, report,
+    train, verify,
 };
 use crate::options::Common;
 use clap::{Parser, Subcommand};
@@ -35,4 +35,7 @@ pub enum Command {
     Methods(methods::MethodsArgs),
     Verify(verify::VerifyArgs),
     Report(report::ReportArgs),
+    Compare(Box<compare::CompareArgs>),
+    #[command(hide = true)]
+    RunJob(compare::RunJobArgs),
 }

@@ -84,6 +84,9 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<udas_report::Error>() {
         return Some(if matches!(error, udas_report::Error::Write { .. }) { 1 } else { 3 });
     }
+    if let Some(error) = cause.downcast_ref::<udas_study::Error>() {
+        return of_study(error);
+    }
     let is_input = cause.is::<udas_data::Error>()
         || cause.is::<udas_metrics::Error>()
         || cause.is::<udas_record::ResultsError>();
@@ -94,6 +97,21 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         udas_phantom::Error::Write { .. } | udas_phantom::Error::Volume(_) => 1,
         _ => 2,
     })
+}
+
+fn of_study(error: &udas_study::Error) -> Option<u8> {
+    use udas_study::Error;
+    match error {
+        Error::Request(_) => Some(2),
+        Error::Definition { .. }
+        | Error::Data(_)
+        | Error::Unfit { .. }
+        | Error::Read { .. }
+        | Error::Format { .. }
+        | Error::Results(_) => Some(3),
+        // The place, another program or a job is at fault.
+        _ => Some(1),
+    }
 }
 
 fn of_adaptation(error: &udas_adapt::Error) -> Option<u8> {

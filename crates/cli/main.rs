@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let console = Console::new(&cli.common);
     let result = cli.common.apply().and_then(|()| {
         let Some((_, flags)) = matches.subcommand() else { return Ok(()) };
-        run(cli.command, flags, &console)
+        run(cli, flags, &console)
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,8 +54,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, flags: &clap::ArgMatches, console: &Console) -> anyhow::Result<()> {
-    match command {
+fn run(cli: Cli, flags: &clap::ArgMatches, console: &Console) -> anyhow::Result<()> {
+    match cli.command {
         Command::Phantom(args) => commands::phantom::run(&args, console),
         Command::Doctor(args) => commands::doctor::run(&args, console),
         Command::Train(args) => commands::train::run(args, flags, console),
@@ -69,5 +69,7 @@ fn run(command: Command, flags: &clap::ArgMatches, console: &Console) -> anyhow:
         Command::Methods(args) => commands::methods::run(&args, console),
         Command::Verify(args) => commands::verify::run(&args, console),
         Command::Report(args) => commands::report::run(&args, console),
+        Command::Compare(args) => commands::compare::run(&args, cli.common.threads, console),
+        Command::RunJob(args) => commands::compare::run_job(&args, console),
     }
 }

@@ -28,13 +28,12 @@ pub fn run() -> Result<()> {
     step("tests", workspace::cargo().args(["test", "--workspace"]))
 }
 
-/// The Slurm executor on a real cluster of one node, with the programs that the tests run; the script says so
+/// The Slurm executor on a real cluster of one node, with the program that the tests run; the script says so
 /// where Slurm is not installed.
 fn slurm() -> Result<()> {
-    let folder = workspace::metadata()?.target_directory.join("debug");
+    let udas = workspace::metadata()?.target_directory.join("debug/udas");
     let mut script = Command::new("bash");
-    script.current_dir(workspace::root()).arg("tests/slurm.sh");
-    step("slurm", script.args([folder.join("xtask"), folder.join("udas")]))
+    step("slurm", script.current_dir(workspace::root()).arg("tests/slurm.sh").arg(udas))
 }
 
 /// cargo-deny is not part of a Rust installation: without it, this is a visible skip.

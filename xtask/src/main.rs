@@ -19,9 +19,6 @@ use clap::Parser;
 enum Task {
     /// Run the paper's experiments on a phantom, or on real data where they are.
     Reproduce(reproduce::Args),
-    /// Run one job of a plan; `reproduce` and Slurm call this.
-    #[command(hide = true)]
-    RunJob(reproduce::runner::Args),
     /// Measure the network and its kernels, alone or beside PyTorch.
     Bench(bench::Args),
     /// List, fetch, verify and prepare the data sets of `datasets/`.
@@ -37,7 +34,6 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Reproduce(args) => reproduce::run(&args),
-        Task::RunJob(args) => reproduce::runner::main(&args),
         Task::Bench(args) => bench::run(args),
         Task::Data(args) => data::run(&args),
         Task::Tidy => tidy::run(),

@@ -1,17 +1,8 @@
-//! `cargo xtask reproduce` with the real program on the smallest experiments: killed at random moments, on data
-//! of the user's, with one subject, planned only.
-#![cfg(unix)]
+//! `cargo xtask reproduce` hands over to `udas compare`, with its options, folder and exit code.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::OnceLock;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
-use udas_record::Experiment;
 
 /// The program: that of the variable UDAS_PROGRAM, or as `cargo test --workspace` has built it beside this one
 /// (built now where it is not there).
@@ -27,218 +18,38 @@ fn program() -> &'static Path {
         build.args(["build", "--quiet", "--package", "udas", "--bin", "udas", "--target-dir"]);
         let built = build.arg(folder.parent().unwrap()).status().unwrap();
         assert!(built.success(), "udas does not build");
-        folder.join("udas")
+        folder.join("udas").with_extension(std::env::consts::EXE_EXTENSION)
     })
 }
 
-fn reproduce(experiment: &str, out: &Path, more: &[&str]) -> Command {
-    reproduce_in_size("tiny", experiment, out, more)
-}
-
-fn reproduce_in_size(preset: &str, experiment: &str, out: &Path, more: &[&str]) -> Command {
-    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/experiments");
+fn reproduce(more: &[&str]) -> (Output, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(["reproduce", "--experiment", experiment, "--preset", preset, "--experiments"]);
-    command.arg(experiments).arg("--program").arg(program()).arg("--out").arg(out).args(more);
-    command
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
-}
-
-fn run_well(mut command: Command) -> String {
+    command.arg("reproduce").arg("--program").arg(program()).args(more);
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}\n{}", said(&output));
-    said(&output)
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    (output, said)
 }
 
-fn read(out: &Path, experiment: &str, name: &str) -> String {
-    fs::read_to_string(out.join(experiment).join(name)).unwrap()
-}
-
-/// What the report knows, with the files that its pictures are drawn from.
-fn reported(out: &Path, experiment: &str) -> Experiment {
-    Experiment::read(&out.join(experiment).join("report/results.json")).unwrap()
-}
-
-fn pictures(out: &Path, experiment: &str) -> usize {
-    read(out, experiment, "report/index.html").matches("src=\"data:image/png;base64,").count()
-}
-
-/// How many times the program is killed; `UDAS_KILLS` asks for more.
-fn kills_asked() -> u32 {
-    std::env::var("UDAS_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
-}
-
-/// Moments that are random, and the same in every run of the test.
-struct Moments(u64);
-
-impl Moments {
-    /// Uniform below `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound.max(1)
+#[test]
+fn all_experiments_that_have_the_preset_are_planned() {
+    let (output, plan) = reproduce(&["--dry-run"]);
+    assert!(output.status.success(), "{plan}");
+    for planned in ["cc359/source/seed-0", "mnms/source/seed-0", "runs/quick", "plan: "] {
+        assert!(plan.contains(planned), "no {planned} in\n{plan}");
     }
-}
-
-/// Kills one process, or everything that it has started as well.
-fn kill(child: &mut Child, with_children: bool) {
-    let process = child.id().to_string();
-    let target = if with_children { format!("-{process}") } else { process };
-    let killed = Command::new("kill").args(["-KILL", "--", &target]).status().unwrap();
-    assert!(killed.success());
-    child.wait().unwrap();
+    assert!(!plan.contains("brain_t1/"), "{plan}");
 }
 
 #[test]
-fn killed_at_random_moments_it_comes_to_the_same_table() {
-    let folder = tempfile::tempdir().unwrap();
-    let undisturbed = folder.path().join("undisturbed");
-    let start = Instant::now();
-    run_well(reproduce("tiny", &undisturbed, &[]));
-    // The first call may have built the program too, and other tests run beside it.
-    let whole = start.elapsed().min(Duration::from_secs(20));
-
-    let mut moments = Moments(1);
-    let mut kills = 0;
-    let mut round = 0;
-    while kills < kills_asked() {
-        round += 1;
-        let out = folder.path().join(format!("disturbed-{round}"));
-        // Until a call ends before its kill: then the table is there, and the next round begins from nothing.
-        loop {
-            let mut command = reproduce("tiny", &out, &[]);
-            command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut child = command.spawn().unwrap();
-            let wait = 20 + moments.below(whole.as_millis() as u64 * 2 / 3);
-            let moment = Instant::now() + Duration::from_millis(wait);
-            while child.try_wait().unwrap().is_none() && Instant::now() < moment {
-                sleep(Duration::from_millis(5));
-            }
-            if child.try_wait().unwrap().is_some() {
-                break;
-            }
-            kill(&mut child, moments.below(2) == 0);
-            kills += 1;
-            if kills >= kills_asked() {
-                break;
-            }
-        }
-        run_well(reproduce("tiny", &out, &[]));
-        for name in ["table.txt", "results.csv"] {
-            assert_eq!(read(&out, "tiny", name), read(&undisturbed, "tiny", name), "{name}");
-        }
+fn options_and_exit_codes_are_handed_on() {
+    let options = ["--dry-run", "--one-shot", "--all-pairs", "--experiment", "mnms", "--methods"];
+    let (output, plan) = reproduce(&[&options[..], &["tent,adabn"]].concat());
+    assert!(output.status.success(), "{plan}");
+    for planned in ["runs/quick-one-shot", "adapt/from-C/tent/B/seed-0", "score/adabn/A/seed-0"] {
+        assert!(plan.contains(planned), "no {planned} in\n{plan}");
     }
-    println!("{kills} kills in {round} runs of {:.1} s", whole.as_secs_f64());
-}
-
-#[test]
-fn nothing_is_run_twice_and_a_dry_run_runs_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    let plan = run_well(reproduce("tiny", &out, &["--dry-run"]));
-    assert!(plan.contains("to run") && plan.contains("udas train"), "{plan}");
-    assert!(!out.exists(), "a dry run wrote something");
-    let first = run_well(reproduce("tiny", &out, &[]));
-    assert!(first.contains("start  tiny/source/seed-0") && first.contains("± "), "{first}");
-    assert!(out.join("tiny/report/index.html").exists());
-    let again = run_well(reproduce("tiny", &out, &[]));
-    assert!(!again.contains("start "), "{again}");
-    let plan = run_well(reproduce("tiny", &out, &["--dry-run"]));
-    assert!(!plan.contains("to run"), "{plan}");
-}
-
-#[test]
-fn the_user_s_trees_run_through_in_both_layouts() {
-    let folder = tempfile::tempdir().unwrap();
-    for (experiment, task) in [("tiny", "head"), ("tiny-hearts", "heart")] {
-        let data = folder.path().join("data").join(experiment);
-        let mut phantom = Command::new(program());
-        phantom.args(["phantom", "--task", task, "--subjects", "2", "--matrix", "32", "--out"]);
-        phantom.arg(&data);
-        run_well(phantom);
-    }
-    let data = folder.path().join("data");
-    let out = folder.path().join("out");
-    run_well(reproduce("all", &out, &["--data", data.to_str().unwrap()]));
-    for (experiment, shown) in [("tiny", 4), ("tiny-hearts", 6)] {
-        assert_eq!(pictures(&out, experiment), shown, "{experiment}");
-        let reported = reported(&out, experiment);
-        let domains: BTreeSet<&str> =
-            reported.histograms.iter().map(|histogram| histogram.domain.as_str()).collect();
-        assert_eq!((domains.len(), reported.histograms.len()), (3, 3), "{domains:?}");
-        let volumes: Vec<_> = reported.outcomes.iter().flat_map(|o| &o.volumes).collect();
-        assert!(!volumes.is_empty());
-        for files in volumes {
-            let image = files.image.as_ref().unwrap();
-            assert!(Path::new(image).starts_with(&data) && files.truth.is_some(), "{files:?}");
-            let frame = files.subject.split_once("_frame").map(|(_, frame)| frame.parse().unwrap());
-            assert_eq!(files.frame, frame, "{files:?}");
-        }
-    }
-    // One experiment's tree may be named itself; another tree is another plan.
-    let one = data.join("tiny");
-    let plan = run_well(reproduce("tiny", &out, &["--data", one.to_str().unwrap(), "--dry-run"]));
-    assert!(!plan.contains("to run"), "{plan}");
-    fs::write(one.join("note.txt"), "a file more").unwrap();
-    let plan = run_well(reproduce("tiny", &out, &["--data", one.to_str().unwrap(), "--dry-run"]));
-    assert!(plan.contains("to run"), "{plan}");
-}
-
-#[test]
-fn one_subject_is_enough_to_adapt() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    let text = run_well(reproduce("tiny-hearts", &out, &["--one-shot"]));
-    assert!(text.contains("± standard deviation"), "{text}");
-    // All subjects are scored, whatever was seen.
-    let scores = read(&out, "tiny-hearts", "score/early-features-level-0/A/seed-0/scores.json");
-    assert_eq!(scores.matches("\"subject\"").count() % 2, 0, "{scores}");
-}
-
-#[test]
-fn who_is_scored_need_not_be_who_was_seen() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    run_well(reproduce_in_size("parted", "tiny-hearts", &out, &[]));
-    let reported = reported(&out, "tiny-hearts");
-    for outcome in &reported.outcomes {
-        let second = |subject: &String| subject.contains("0002_frame");
-        assert!(outcome.subjects.len() == 2 && outcome.subjects.iter().all(second), "{outcome}");
-    }
-    let drawn: Vec<_> = reported.outcomes.iter().flat_map(|outcome| &outcome.volumes).collect();
-    assert_eq!((drawn.len(), pictures(&out, "tiny-hearts")), (4, 4), "{drawn:?}");
-}
-
-#[test]
-fn a_method_that_fails_takes_nothing_from_the_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    let output = reproduce_in_size("failing", "tiny-hearts", &out, &[]).output().unwrap();
-    let text = said(&output);
-    assert!(!output.status.success() && text.contains("2 jobs failed"), "{text}");
-    let reported = reported(&out, "tiny-hearts");
-    let methods: BTreeSet<&str> = reported.outcomes.iter().map(|o| o.method.as_str()).collect();
-    assert_eq!(methods, BTreeSet::from(["early-features-level-0", "source-only"]));
-    assert!(read(&out, "tiny-hearts", "table.txt").contains("early features"));
-}
-
-#[test]
-fn mistakes_are_told_before_anything_runs() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    for (experiment, more, reason) in [
-        ("none", &[][..], "no experiment `none`"),
-        ("all", &["--data", "."], "name one experiment"),
-        ("tiny", &["--preset", "huge"], "cannot be used multiple times"),
-        ("tiny", &["--data", "no/such/folder"], "no/such/folder"),
-    ] {
-        let output = reproduce(experiment, &out, more).output().unwrap();
-        let text = said(&output);
-        assert!(!output.status.success() && text.contains(reason), "{reason}: {text}");
-    }
-    assert!(!out.exists());
+    let (output, said) = reproduce(&["--experiment", "none"]);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no experiment `none`") && said.contains("cc359"), "{said}");
 }

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 pub mod adapt;
 pub mod calibrate;
+pub mod compare;
 pub mod convert;
 pub mod doctor;
 pub mod evaluate;

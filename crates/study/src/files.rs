@@ -5,15 +5,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
+
+use crate::error::{At, Result};
 
 /// Writes beside the place and renames: a reader, or a killed writer, never sees half of it.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let context = || format!("cannot write {}", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).with_context(context)?;
-    udas_files::write_whole(path, bytes).with_context(context)
+    fs::create_dir_all(folder).writing(folder)?;
+    udas_files::write_whole(path, bytes).writing(path)
 }
 
 /// Lower-case hexadecimal digits.
@@ -23,8 +23,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// SHA-256 of a file's bytes.
 pub fn sha256(path: &Path) -> Result<String> {
-    let context = || format!("cannot read {}", path.display());
-    let mut file = File::open(path).with_context(context)?;
+    let mut file = File::open(path).reading(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     loop {
@@ -32,31 +31,23 @@ pub fn sha256(path: &Path) -> Result<String> {
             Ok(0) => return Ok(hex(&hash.finalize())),
             Ok(count) => hash.update(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).with_context(context),
+            Err(error) => return Err(error).reading(path),
         }
     }
 }
 
-/// A folder of images in short.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tree {
-    /// Changes when a file appears, disappears, or changes its length or time.
-    pub fingerprint: String,
-    /// How many files there are.
-    pub files: usize,
-}
-
-/// Sums up the files below `root` by path, length and time of change; archives beside the tree do not count.
-pub fn tree(root: &Path) -> Result<Tree> {
+/// Sums up the files below `root` by path, length and time of change, so that it changes when a file appears,
+/// disappears or changes; archives beside the tree do not count.
+pub fn tree(root: &Path) -> Result<String> {
     let mut found = Vec::new();
-    list(root, &mut found).with_context(|| format!("cannot list {}", root.display()))?;
+    list(root, &mut found).reading(root)?;
     found.sort_unstable();
     let mut hash = Sha256::new();
     for (path, length, changed) in &found {
         let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
         hash.update(format!("{name}\0{length}\0{changed}\n"));
     }
-    Ok(Tree { fingerprint: hex(&hash.finalize()), files: found.len() })
+    Ok(hex(&hash.finalize()))
 }
 
 fn list(folder: &Path, found: &mut Vec<(PathBuf, u64, u128)>) -> io::Result<()> {
@@ -92,7 +83,7 @@ mod tests {
         write("a/x.nii", "1");
         write("a/y.nii", "2");
         let before = tree(folder.path()).unwrap();
-        assert_eq!((before.files, &before), (2, &tree(folder.path()).unwrap()));
+        assert_eq!(before, tree(folder.path()).unwrap());
         write("archives/z.zip", "3");
         assert_eq!(before, tree(folder.path()).unwrap());
         write("a/x.nii", "11");

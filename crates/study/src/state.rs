@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::files;
-use super::plan::{Job, Plan};
+use crate::error::{At, Result};
+use crate::files;
+use crate::plan::{Job, Plan};
 
 /// Written when a job has ended well, and only then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl State {
         let done = self.file(job, "done");
         match fs::remove_file(&done) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", done.display()));
+                return Err(error).writing(&done);
             }
             _ => {}
         }
@@ -88,23 +88,18 @@ impl State {
         let finished_unix =
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let finished = Finished { hash: job.hash.clone(), seconds, finished_unix };
-        files::write_atomically(&self.file(job, "done"), &serde_json::to_vec(&finished)?)
+        // Text and numbers: infallible.
+        let text = serde_json::to_vec(&finished).unwrap_or_default();
+        files::write_atomically(&self.file(job, "done"), &text)
     }
 
     /// The job's lock file, open. Whoever holds its lock runs the job; the lock goes with the last process
     /// that has the file open, so that it outlives a killed parent for as long as its child goes on.
     pub fn lock_file(&self, job: &Job) -> Result<File> {
         let path = self.file(job, "lock");
-        let context = || format!("cannot write {}", path.display());
-        fs::create_dir_all(&self.folder).with_context(context)?;
+        fs::create_dir_all(&self.folder).writing(&self.folder)?;
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .with_context(context)
+        options.read(true).write(true).create(true).truncate(false).open(&path).writing(&path)
     }
 }
 
@@ -115,8 +110,8 @@ fn flat(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::tests::job;
     use super::*;
+    use crate::plan::tests::job;
 
     #[test]
     fn a_marker_counts_for_its_hash_only() {

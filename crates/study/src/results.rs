@@ -3,20 +3,32 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use udas_record::{
-    DataSet, Evaluation, Experiment, MethodDescription, MethodKind, Origin, Outcome, Provenance,
-    Published, RESULTS_FILE, SubjectVolumes,
+    Class, DataSet, Evaluation, Experiment, MethodDescription, MethodKind, Origin, Outcome,
+    Provenance, Published, RESULTS_FILE, SubjectVolumes,
 };
 
-use super::definition::Method;
-use super::files;
-use super::grid::{Cell, Data, Grid, PREDICTIONS, SCORES};
-use super::plan::{Job, Plan};
-use super::state::State;
+use crate::data::{Data, Folder};
+use crate::definition::Method;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::grid::{Cell, Grid, PREDICTIONS, SCORES};
+use crate::plan::{Job, Plan};
+use crate::state::State;
+
+/// Who made the results, for their provenance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Maker {
+    /// The command that makes them again.
+    pub command: String,
+    /// Version of the program.
+    pub version: String,
+    /// Commit of the program, where known.
+    pub commit: Option<String>,
+}
 
 /// Gathers the outcomes of an experiment's finished cells.
-pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result<Experiment> {
+pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, maker: &Maker) -> Result<Experiment> {
     let definition = grid.definition;
     let folder = plan.out.join(&definition.name);
     let methods = definition.methods_of(grid.preset);
@@ -45,7 +57,7 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
             before.insert(key, (scored, after));
         }
     }
-    let experiment = Experiment {
+    let mut experiment = Experiment {
         title: definition.title.clone(),
         question: definition.question.clone(),
         focus: Some(definition.focus.clone()),
@@ -56,10 +68,22 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, command: &str) -> Result
         // Counted by `udas report`, which can read images.
         histograms: Vec::new(),
         published: published(grid),
-        provenance: provenance(cells, plan, command),
+        provenance: provenance(cells, plan, maker),
     };
+    name_classes(&mut experiment);
     experiment.check()?;
     Ok(experiment)
+}
+
+/// Names the classes that are scored and that the experiment does not name.
+fn name_classes(experiment: &mut Experiment) {
+    let classes = &mut experiment.data.classes;
+    for column in experiment.outcomes.iter().flat_map(|outcome| &outcome.scores) {
+        if classes.iter().all(|class| class.label != column.class) {
+            let name = format!("class {}", column.class);
+            classes.push(Class { label: column.class.clone(), name });
+        }
+    }
 }
 
 /// A method in words. Where the preset does not say who is scored, those are scored too whose labels an oracle was given.
@@ -91,21 +115,23 @@ fn volumes(outcome: &Outcome, [folder, source, adapted]: [&Path; 3]) -> Vec<Subj
     outcome.subjects.iter().filter_map(files).collect()
 }
 
+/// The same as `results.json` for spreadsheets.
+pub const CSV_FILE: &str = "results.csv";
+
 /// Writes `results.json` and `results.csv` below a folder.
 pub fn write(experiment: &Experiment, folder: &Path) -> Result<()> {
     files::write_atomically(&folder.join(RESULTS_FILE), experiment.to_json().as_bytes())?;
     let mut csv = Vec::new();
-    experiment.write_csv(&mut csv)?;
-    files::write_atomically(&folder.join("results.csv"), &csv)
+    let path = folder.join(CSV_FILE);
+    experiment.write_csv(&mut csv).map_err(|source| Error::Write { path: path.clone(), source })?;
+    files::write_atomically(&path, &csv)
 }
 
 /// The course of a cell's adaptation; nothing for the source model as it is.
 fn course(cell: &Cell, plan: &Plan) -> Result<Outcome> {
     let Some(place) = cell.adapt else { return Ok(Outcome::default()) };
     let run = plan.out.join(&plan.jobs[place].id);
-    let (outcome, _) =
-        Outcome::from_run(&run).with_context(|| format!("{} is no run", run.display()))?;
-    Ok(outcome)
+    Ok(Outcome::from_run(&run)?.0)
 }
 
 fn data_set(grid: &Grid) -> DataSet {
@@ -119,12 +145,16 @@ fn data_set(grid: &Grid) -> DataSet {
              does on patients."
                 .into(),
         ),
-        Data::Folder { path, .. } => {
+        Data::Folder(Folder { path, .. }) => {
             // A phantom that the user has placed somewhere is a phantom still; it says so itself.
             let note = std::fs::read_to_string(path.join("README.txt")).unwrap_or_default();
             let origin =
                 if note.contains("Synthetic") { Origin::Synthetic } else { Origin::Real };
-            (definition.data_set.clone(), origin, String::new())
+            let name = match definition.data_set.as_str() {
+                "" => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                name => name.into(),
+            };
+            (name, origin, String::new())
         }
     };
     DataSet { name, origin, description, classes: definition.classes.clone() }
@@ -152,7 +182,7 @@ fn published(grid: &Grid) -> Vec<Published> {
     .collect()
 }
 
-fn provenance(cells: &[Cell], plan: &Plan, command: &str) -> Provenance {
+fn provenance(cells: &[Cell], plan: &Plan, maker: &Maker) -> Provenance {
     let state = State::of(&plan.out);
     let finished = |cell: &Cell| state.finished(&plan.jobs[cell.score]);
     let times = cells.iter().filter_map(finished).map(|finished| finished.finished_unix);
@@ -162,22 +192,15 @@ fn provenance(cells: &[Cell], plan: &Plan, command: &str) -> Provenance {
             .map(|step| format!("udas {}", step.arguments.join(" ")))
             .collect::<Vec<_>>()
     };
-    let mut commands = vec![command.to_string()];
+    let mut commands = vec![maker.command.clone()];
     // One job of each stage shows how the others look.
     let mut stages = std::collections::BTreeSet::new();
     commands.extend(plan.jobs.iter().filter(|job| stages.insert(job.stage)).flat_map(example));
     Provenance {
-        version: env!("CARGO_PKG_VERSION").into(),
-        commit: commit(),
+        version: maker.version.clone(),
+        commit: maker.commit.clone(),
         finished_unix: times.max(),
         commands,
         ..Provenance::default()
     }
-}
-
-fn commit() -> Option<String> {
-    let mut git = std::process::Command::new("git");
-    git.args(["rev-parse", "--short=12", "HEAD"]).current_dir(crate::workspace::root());
-    let output = git.output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
 }

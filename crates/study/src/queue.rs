@@ -1,17 +1,10 @@
-//! The executor on this machine: as many jobs at once as cores and memory allow, each in its own process.
+//! Which jobs may start, given what runs: shared by the local executor and the estimate, so that both agree.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::sync::mpsc;
-use std::thread;
+use std::{fs, thread};
 
-use anyhow::{Context, Result, bail};
-
-use super::plan::{Demand, Plan};
-use super::state::State;
+use crate::plan::{Demand, Plan};
 
 /// What this machine can give.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +18,10 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// This machine's cores and free memory; `jobs`: at most so many at once.
-    pub fn of_this_machine(jobs: Option<usize>) -> Self {
-        let threads = thread::available_parallelism().map_or(1, usize::from);
+    /// This machine's cores, or so many of them as `threads` says, and its free memory; `jobs`: at most so many at once.
+    pub fn of_this_machine(threads: Option<usize>, jobs: Option<usize>) -> Self {
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.unwrap_or_else(cores);
         let memory_mb = free_memory_mb().unwrap_or(u64::MAX);
         Self { threads, memory_mb, jobs: jobs.unwrap_or(usize::MAX) }
     }
@@ -41,8 +35,8 @@ fn free_memory_mb() -> Option<u64> {
     Some(kibibytes * 1024 / 1_000_000)
 }
 
-/// Which jobs may start, given what runs: shared by the executor and the estimate, so that both agree.
-pub struct Queue {
+/// The jobs that wait, and the room that those that run leave.
+pub(crate) struct Queue {
     capacity: Capacity,
     used: Capacity,
     /// Jobs that wait for nothing but room, first in the plan first.
@@ -107,74 +101,18 @@ impl Queue {
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Success {
+pub(crate) enum Success {
     /// Its outputs are there.
     Yes,
     /// Its outputs are not.
     No,
 }
 
-/// Runs everything that is not finished. Jobs that do not depend on a failed one are run all the same.
-pub fn execute(plan: &Plan, plan_file: &Path, capacity: Capacity) -> Result<()> {
-    let state = State::of(&plan.out);
-    let finished = state.all_finished(plan);
-    let total = finished.iter().filter(|finished| !**finished).count();
-    let mut queue = Queue::new(plan, &finished, capacity);
-    let (sender, receiver) = mpsc::channel();
-    let (mut done, mut failed) = (0, 0);
-    thread::scope(|scope| -> Result<()> {
-        loop {
-            while let Some(place) = queue.start(plan) {
-                eprintln!("start  {}", plan.jobs[place].id);
-                let mut runner = runner(plan_file, place)?;
-                let sender = sender.clone();
-                scope.spawn(move || {
-                    // The receiver outlives this scope's threads.
-                    let _ = sender.send((place, runner.wait()));
-                });
-            }
-            if !queue.is_running() {
-                return Ok(());
-            }
-            let (place, status) = receiver.recv()?;
-            let success = if status?.success() { Success::Yes } else { Success::No };
-            queue.end(plan, place, success);
-            let job = &plan.jobs[place];
-            match success {
-                Success::Yes => {
-                    done += 1;
-                    let seconds = state.seconds(job).unwrap_or_default();
-                    eprintln!("done   {} in {seconds:.1} s ({done} of {total})", job.id);
-                }
-                Success::No => {
-                    failed += 1;
-                    eprintln!("FAILED {}", job.id);
-                }
-            }
-        }
-    })?;
-    if failed > 0 {
-        let waiting = total - done - failed;
-        bail!(
-            "{failed} jobs failed, {waiting} wait for them; the same command runs them again once the cause \
-             above is mended"
-        );
-    }
-    Ok(())
-}
-
-fn runner(plan_file: &Path, place: usize) -> Result<std::process::Child> {
-    let this = std::env::current_exe().context("cannot find this program")?;
-    let mut command = Command::new(this);
-    command.args(["run-job", "--plan"]).arg(plan_file).args(["--job", &place.to_string()]);
-    command.spawn().with_context(|| format!("{command:?} does not start"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::plan::Builder;
-    use super::super::plan::tests::job;
     use super::*;
+    use crate::plan::Builder;
+    use crate::plan::tests::job;
 
     fn plan(jobs: &[(&str, &[usize], usize, u64)]) -> Plan {
         let mut builder = Builder::new(String::new());

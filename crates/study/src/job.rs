@@ -5,62 +5,34 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
-
-use super::plan::{Job, Plan, Resume, Step};
-use super::state::State;
+use crate::error::{At, Error, Result};
+use crate::plan::{Job, Plan, Resume, Step};
+use crate::progress::{Progress, Tell};
+use crate::state::State;
 
 /// What a run of the program writes first.
 const SETTINGS: &str = "config.toml";
 
-/// Which job of which plan; executors write this command line, nobody types it.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The plan's file.
-    #[arg(long)]
-    plan: PathBuf,
-    /// The job's place in the plan, counted from 0.
-    #[arg(long, conflicts_with = "list", required_unless_present = "list")]
-    job: Option<usize>,
-    /// A file with a place a line.
-    #[arg(long, requires = "line")]
-    list: Option<PathBuf>,
-    /// Which line of it, counted from 0.
-    #[arg(long)]
-    line: Option<usize>,
-}
-
-impl Args {
-    fn place(&self) -> Result<usize> {
-        if let Some(job) = self.job {
-            return Ok(job);
-        }
-        let (list, line) = self.list.as_ref().zip(self.line).context("no job is named")?;
-        let text =
-            fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
-        let text = text
-            .lines()
-            .nth(line)
-            .with_context(|| format!("{} has no line {line}, counted from 0", list.display()))?;
-        text.parse().with_context(|| format!("{}: `{text}` is no job", list.display()))
-    }
-}
-
-/// Runs the job of a command line.
-pub fn main(args: &Args) -> Result<()> {
-    let plan = Plan::read(&args.plan)?;
-    let place = args.place()?;
-    let job = plan.jobs.get(place).with_context(|| format!("the plan has no job {place}"))?;
-    run(&plan, job)
+/// Runs the job of a plan's file that a line of a list names, both counted from 0: what a job of a Slurm array does.
+///
+/// # Errors
+/// [`Error::Read`] and [`Error::Format`] of the two files, [`Error::Job`] of the job.
+pub fn run_line(plan: &Path, list: &Path, line: usize, tell: Tell) -> Result<()> {
+    let plan = Plan::read(plan)?;
+    let text = fs::read_to_string(list).reading(list)?;
+    let place = text.lines().nth(line).and_then(|text| text.parse::<usize>().ok());
+    let job = place.and_then(|place| plan.jobs.get(place));
+    let job = job.ok_or_else(|| Error::format(list, format!("line {line} names no job")))?;
+    run(&plan, job, tell)
 }
 
 /// Runs a job unless it is finished; waits while a process of an earlier call is still at it.
-pub fn run(plan: &Plan, job: &Job) -> Result<()> {
+pub fn run(plan: &Plan, job: &Job, tell: Tell) -> Result<()> {
     let state = State::of(&plan.out);
     let lock = state.lock_file(job)?;
     if lock.try_lock().is_err() {
-        eprintln!("{}: waiting for a process of an earlier call to end", job.id);
-        lock.lock().with_context(|| format!("{}: cannot be locked", job.id))?;
+        tell(&Progress::Waiting { id: &job.id });
+        lock.lock().map_err(|error| Error::job(&job.id, format!("cannot be locked: {error}")))?;
     }
     if state.finished(job).is_some() {
         return Ok(());
@@ -68,20 +40,22 @@ pub fn run(plan: &Plan, job: &Job) -> Result<()> {
     check_needs(plan, job, &state)?;
     let start = Instant::now();
     let attempt = Attempt { plan, job, lock: &lock, log: state.log(job) };
-    attempt.run(&state).with_context(|| {
-        format!("{} failed; its output is in {}", job.id, attempt.log.display())
-    })?;
+    attempt.run(&state)?;
     state.finish(job, start.elapsed().as_secs_f64())
 }
 
 fn check_needs(plan: &Plan, job: &Job, state: &State) -> Result<()> {
     for &need in &job.needs {
         let need = &plan.jobs[need];
-        ensure!(state.finished(need).is_some(), "{}: it needs {}, which failed", job.id, need.id);
+        if state.finished(need).is_none() {
+            return Err(Error::job(&job.id, format!("it needs {}, which failed", need.id)));
+        }
     }
     for input in &job.inputs {
         let path = plan.fill_in(input);
-        ensure!(Path::new(&path).exists(), "{}: its input {path} is not there", job.id);
+        if !Path::new(&path).exists() {
+            return Err(Error::job(&job.id, format!("its input {path} is not there")));
+        }
     }
     Ok(())
 }
@@ -100,11 +74,10 @@ impl Attempt<'_> {
         // Without the settings that a run begins with, there is nothing to go on with.
         let goes_on = resumes && state.was_begun(self.job) && folder.join(SETTINGS).exists();
         if folder.exists() && !goes_on {
-            fs::remove_dir_all(&folder)
-                .with_context(|| format!("cannot remove {}", folder.display()))?;
+            fs::remove_dir_all(&folder).writing(&folder)?;
         }
         for path in [&folder, &self.log].iter().filter_map(|path| path.parent()) {
-            fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+            fs::create_dir_all(path).writing(path)?;
         }
         state.begin(self.job)?;
         // An attempt that goes on adds to the log of the one before.
@@ -114,13 +87,15 @@ impl Attempt<'_> {
             .append(goes_on)
             .truncate(!goes_on)
             .open(&self.log)
-            .with_context(|| format!("cannot write {}", self.log.display()))?;
+            .writing(&self.log)?;
         for step in &self.job.steps {
             self.step(step, goes_on, &log)?;
         }
         for output in &self.job.outputs {
             let path = self.plan.fill_in(output);
-            ensure!(Path::new(&path).exists(), "{path} was not written");
+            if !Path::new(&path).exists() {
+                return Err(self.failed(format!("{path} was not written")));
+            }
         }
         Ok(())
     }
@@ -132,17 +107,23 @@ impl Attempt<'_> {
             command.arg("--resume");
         }
         // The open lock as standard input: the lock lasts until this process has ended, even if we are killed.
-        let (lock, out, error) = (self.lock.try_clone()?, log.try_clone()?, log.try_clone()?);
-        command.stdin(Stdio::from(lock)).stdout(Stdio::from(out)).stderr(Stdio::from(error));
+        let file = |file: &File| file.try_clone().writing(&self.log).map(Stdio::from);
+        command.stdin(file(self.lock)?).stdout(file(log)?).stderr(file(log)?);
         command.args(["--threads", &self.job.demand.threads.to_string()]);
+        let program = self.plan.program.display();
         let status = command
             .status()
-            .with_context(|| format!("{} does not start", self.plan.program.display()))?;
+            .map_err(|source| Error::Start { program: program.to_string(), source })?;
         let tolerated = status.code().is_some_and(|code| step.tolerated.contains(&code));
         if !status.success() && !tolerated {
-            bail!("{status}: {}{}", shown(&command), tail(&self.log));
+            return Err(self.failed(format!("{status}: {}{}", shown(&command), tail(&self.log))));
         }
         Ok(())
+    }
+
+    fn failed(&self, problem: String) -> Error {
+        let log = self.log.display();
+        Error::job(&self.job.id, format!("failed; its output is in {log}: {problem}"))
     }
 }
 
@@ -163,9 +144,9 @@ fn tail(log: &Path) -> String {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::super::plan::Builder;
-    use super::super::plan::tests::job;
     use super::*;
+    use crate::plan::Builder;
+    use crate::plan::tests::job;
 
     /// A plan of one shell command that writes `{out}/a/f`.
     fn plan(out: &Path, script: &str, resume: Resume) -> Plan {
@@ -187,11 +168,11 @@ mod tests {
         let script = "mkdir -p {out}/a; echo x >> {out}/a/f; echo x >> {out}/count";
         let count = || fs::read_to_string(out.join("count")).unwrap().lines().count();
         let first = plan(out, script, Resume::StartOver);
-        run(&first, &first.jobs[0]).unwrap();
-        run(&first, &first.jobs[0]).unwrap();
+        run(&first, &first.jobs[0], &|_| {}).unwrap();
+        run(&first, &first.jobs[0], &|_| {}).unwrap();
         assert_eq!(count(), 1);
         let changed = plan(out, &format!("{script}; true"), Resume::StartOver);
-        run(&changed, &changed.jobs[0]).unwrap();
+        run(&changed, &changed.jobs[0], &|_| {}).unwrap();
         // Run again, in an empty folder.
         assert_eq!((count(), text(out).as_str()), (2, "x\n"));
     }
@@ -203,10 +184,10 @@ mod tests {
         let script = "mkdir -p {out}/a; echo half >> {out}/a/f; echo the reason; \
                       test -e {out}/ready || exit 3";
         let plan = plan(out, script, Resume::StartOver);
-        let error = format!("{:#}", run(&plan, &plan.jobs[0]).unwrap_err());
+        let error = format!("{:#}", run(&plan, &plan.jobs[0], &|_| {}).unwrap_err());
         assert!(error.contains("the reason") && error.contains("a.log"), "{error}");
         fs::write(out.join("ready"), "").unwrap();
-        run(&plan, &plan.jobs[0]).unwrap();
+        run(&plan, &plan.jobs[0], &|_| {}).unwrap();
         assert_eq!(text(out), "half\n");
     }
 
@@ -218,11 +199,11 @@ mod tests {
                       echo \"$1\" >> {out}/a/f; test -e {out}/done";
         let plan = plan(out, script, Resume::Continue);
         // The first attempt ends before its settings are written: the second starts over, the third goes on.
-        run(&plan, &plan.jobs[0]).unwrap_err();
+        run(&plan, &plan.jobs[0], &|_| {}).unwrap_err();
         fs::write(out.join("ready"), "").unwrap();
-        run(&plan, &plan.jobs[0]).unwrap_err();
+        run(&plan, &plan.jobs[0], &|_| {}).unwrap_err();
         fs::write(out.join("done"), "").unwrap();
-        run(&plan, &plan.jobs[0]).unwrap();
+        run(&plan, &plan.jobs[0], &|_| {}).unwrap();
         assert_eq!(text(out), "--threads\n--resume\n");
     }
 
@@ -230,13 +211,13 @@ mod tests {
     fn outputs_are_asked_for_and_exit_codes_may_be_tolerated() {
         let folder = tempfile::tempdir().unwrap();
         let empty = plan(folder.path(), "mkdir -p {out}/a", Resume::StartOver);
-        let error = format!("{:#}", run(&empty, &empty.jobs[0]).unwrap_err());
+        let error = format!("{:#}", run(&empty, &empty.jobs[0], &|_| {}).unwrap_err());
         assert!(error.contains("was not written"), "{error}");
         let script = "mkdir -p {out}/a; echo x > {out}/a/f; exit 4";
         let mut four = plan(folder.path(), script, Resume::StartOver);
-        run(&four, &four.jobs[0]).unwrap_err();
+        run(&four, &four.jobs[0], &|_| {}).unwrap_err();
         four.jobs[0].steps[0].tolerated = vec![4];
-        run(&four, &four.jobs[0]).unwrap();
+        run(&four, &four.jobs[0], &|_| {}).unwrap();
     }
 
     #[test]
@@ -251,7 +232,7 @@ mod tests {
         let mut orphan =
             Command::new("sh").args(["-c", "sleep 0.5"]).stdin(Stdio::from(lock)).spawn().unwrap();
         let start = Instant::now();
-        run(&plan, &plan.jobs[0]).unwrap();
+        run(&plan, &plan.jobs[0], &|_| {}).unwrap();
         assert!(start.elapsed().as_millis() >= 300, "it did not wait");
         orphan.wait().unwrap();
     }
@@ -263,7 +244,7 @@ mod tests {
         let first = builder.add(job("a", &[], &["-c", "exit 1"], &[]), "");
         builder.add(job("b", &[first], &["-c", "true"], &[]), "");
         let plan = builder.finish(folder.path().into(), "sh".into());
-        let error = format!("{:#}", run(&plan, &plan.jobs[1]).unwrap_err());
+        let error = format!("{:#}", run(&plan, &plan.jobs[1], &|_| {}).unwrap_err());
         assert!(error.contains("it needs a"), "{error}");
     }
 }

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use super::local::{Capacity, Queue, Success};
-use super::plan::{Plan, Stage};
-use super::state::State;
+use crate::plan::{Plan, Stage};
+use crate::queue::{Capacity, Queue, Success};
+use crate::state::State;
 
 /// What is still to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,9 +70,9 @@ pub fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::tests::job;
-    use super::super::plan::{Builder, Demand};
     use super::*;
+    use crate::plan::tests::job;
+    use crate::plan::{Builder, Demand};
 
     fn plan() -> Plan {
         let mut builder = Builder::new(String::new());

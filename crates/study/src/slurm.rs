@@ -7,13 +7,16 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::files;
-use super::plan::{Plan, Stage};
-use super::state::State;
+use crate::error::{At, Error, Result};
+use crate::files;
+use crate::plan::{Plan, Stage};
+use crate::progress::{Progress, Tell};
+use crate::state::State;
 
+/// The program's command that runs one job of a plan; it calls [`crate::run_line`].
+pub const RUN_JOB: &str = "run-job";
 /// Slurm's default for MaxArraySize is 1001.
 const MAX_ARRAY: usize = 1000;
 /// Between two looks at the queue.
@@ -41,52 +44,93 @@ impl Submitted {
     }
 
     fn write(&self, out: &Path) -> Result<()> {
-        files::write_atomically(&Self::path(out), &serde_json::to_vec(self)?)
+        // Numbers: infallible.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        files::write_atomically(&Self::path(out), &text)
     }
 }
 
 /// Submits what is not finished, waits for it, and says what failed.
-pub fn execute(plan: &Plan, plan_file: &Path, jobs: Option<usize>) -> Result<()> {
+pub fn execute(plan: &Plan, plan_file: &Path, jobs: Option<usize>, tell: Tell) -> Result<()> {
     let state = State::of(&plan.out);
+    let call = Call { plan, plan_file, state: &state, jobs, tell };
     // What an earlier call submitted may still be at work, also if that call was killed.
-    let earlier = Submitted::read(&plan.out);
-    wait(&earlier.arrays, plan, &state)?;
-    let arrays = submit(plan, plan_file, &state, jobs)?;
-    wait(&arrays, plan, &state)?;
+    call.wait(&Submitted::read(&plan.out).arrays)?;
+    call.wait(&call.submit()?)?;
     let unfinished: Vec<_> = plan.jobs.iter().filter(|job| state.finished(job).is_none()).collect();
-    if !unfinished.is_empty() {
-        for job in &unfinished {
-            let log = state.log(job);
-            let log = if log.exists() { log } else { plan.out.join("logs") };
-            eprintln!("FAILED {}: see {}", job.id, log.display());
-        }
-        bail!("{} jobs did not finish; the same command submits them again", unfinished.len());
+    for job in &unfinished {
+        let log = state.log(job);
+        let log = if log.exists() { log } else { plan.out.join("logs") };
+        let error = Error::job(&job.id, format!("not finished; see {}", log.display()));
+        tell(&Progress::Failed { id: &job.id, error: &error });
     }
-    Ok(())
+    match unfinished.len() {
+        0 => Ok(()),
+        count => Err(Error::Slurm(format!(
+            "{count} jobs did not finish; the same command submits them again"
+        ))),
+    }
 }
 
-/// Submits an array for every stage with something to do; returns the arrays' numbers.
-fn submit(plan: &Plan, plan_file: &Path, state: &State, jobs: Option<usize>) -> Result<Vec<u64>> {
-    let finished = state.all_finished(plan);
-    let mut submitted = Submitted::default();
-    let mut by_key: BTreeMap<Key, Vec<u64>> = BTreeMap::new();
-    for (key, places) in groups(plan, &finished) {
-        let needed: BTreeSet<u64> = needs(plan, &places)
-            .iter()
-            .filter_map(|key| by_key.get(key))
-            .flatten()
-            .copied()
-            .collect();
-        for (part, places) in places.chunks(MAX_ARRAY).enumerate() {
-            let array = Array { plan, plan_file, key: &key, part, places, jobs, after: &needed };
-            let number = array.submit()?;
-            eprintln!("submitted {number}: {} {} jobs of {}", places.len(), key.1.name(), key.0);
-            by_key.entry(key.clone()).or_default().push(number);
-            submitted.arrays.push(number);
-            submitted.write(&plan.out)?;
+/// One call, which submits and waits.
+struct Call<'a> {
+    plan: &'a Plan,
+    plan_file: &'a Path,
+    state: &'a State,
+    jobs: Option<usize>,
+    tell: Tell<'a>,
+}
+
+impl Call<'_> {
+    /// Submits an array for every stage with something to do; returns the arrays' numbers.
+    fn submit(&self) -> Result<Vec<u64>> {
+        let &Self { plan, plan_file, jobs, .. } = self;
+        let finished = self.state.all_finished(plan);
+        let mut submitted = Submitted::default();
+        let mut by_key: BTreeMap<Key, Vec<u64>> = BTreeMap::new();
+        for (key, places) in groups(plan, &finished) {
+            let needed = needs(plan, &places);
+            let needed = needed.iter().filter_map(|key| by_key.get(key)).flatten();
+            let after: BTreeSet<u64> = needed.copied().collect();
+            for (part, places) in places.chunks(MAX_ARRAY).enumerate() {
+                let array = Array { plan, plan_file, key: &key, part, places, jobs, after: &after };
+                let number = array.submit()?;
+                let what = format!("{} {} jobs of {}", places.len(), key.1.name(), key.0);
+                (self.tell)(&Progress::Submitted { array: number, what: &what });
+                by_key.entry(key.clone()).or_default().push(number);
+                submitted.arrays.push(number);
+                submitted.write(&plan.out)?;
+            }
+        }
+        Ok(submitted.arrays)
+    }
+
+    /// Returns when none of the arrays is in the queue any more.
+    fn wait(&self, arrays: &[u64]) -> Result<()> {
+        if arrays.is_empty() {
+            return Ok(());
+        }
+        let (mut failures, mut told) = (0, usize::MAX);
+        loop {
+            match queued() {
+                Ok(queued) if arrays.iter().any(|array| queued.contains(array)) => failures = 0,
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    failures += 1;
+                    if failures >= PATIENCE {
+                        return Err(error);
+                    }
+                }
+            }
+            let finished = self.state.all_finished(self.plan);
+            let finished = finished.iter().filter(|finished| **finished).count();
+            if finished != told {
+                (self.tell)(&Progress::Queue { finished, of: self.plan.jobs.len() });
+                told = finished;
+            }
+            sleep(POLL);
         }
     }
-    Ok(submitted.arrays)
 }
 
 fn key(plan: &Plan, place: usize) -> Key {
@@ -127,18 +171,15 @@ impl Array<'_> {
         let lines: String = self.places.iter().map(|place| format!("{place}\n")).collect();
         files::write_atomically(&list, lines.as_bytes())?;
         let script = self.plan.out.join("state").join(format!("{name}.sh"));
-        files::write_atomically(&script, self.script(&list)?.as_bytes())?;
+        files::write_atomically(&script, self.script(&list).as_bytes())?;
         let logs = self.plan.out.join("logs");
-        fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
-        let output = self.command(&name, &logs, &script).output().context(
-            "sbatch does not start: run this on a machine of the cluster, or use --executor local",
-        )?;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "sbatch refused {name}: {}", complaint.trim());
-        let answer = String::from_utf8_lossy(&output.stdout);
+        fs::create_dir_all(&logs).writing(&logs)?;
+        let command = self.command(&name, &logs, &script);
+        let answer =
+            answer(command, "run this on a machine of the cluster, or use --executor local")?;
         // `--parsable` answers `number` or `number;cluster`.
         let number = answer.trim().split(';').next().unwrap_or_default();
-        number.parse().with_context(|| format!("sbatch's answer `{answer}` is no number"))
+        number.parse().map_err(|_| Error::Slurm(format!("sbatch's answer `{answer}` is no number")))
     }
 
     fn command(&self, name: &str, logs: &Path, script: &Path) -> Command {
@@ -164,12 +205,24 @@ impl Array<'_> {
         command
     }
 
-    fn script(&self, list: &Path) -> Result<String> {
-        let this = std::env::current_exe().context("cannot find this program")?;
-        let [this, plan, list] = [&this, self.plan_file, list].map(quoted);
+    fn script(&self, list: &Path) -> String {
+        let [program, plan, list] = [&self.plan.program, self.plan_file, list].map(quoted);
         let task = "--line \"$SLURM_ARRAY_TASK_ID\"";
-        Ok(format!("#!/bin/sh\nexec {this} run-job --plan {plan} --list {list} {task}\n"))
+        format!("#!/bin/sh\nexec {program} {RUN_JOB} --plan {plan} --list {list} {task}\n")
     }
+}
+
+/// Standard output of one of Slurm's programs, if it ends well.
+fn answer(mut command: Command, remedy: &str) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .map_err(|error| Error::Slurm(format!("{program} does not start ({error}): {remedy}")))?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::Slurm(format!("{program} failed: {}", complaint.trim())));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// A path as one word of a shell script.
@@ -177,49 +230,19 @@ fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 
-/// Returns when none of the arrays is in the queue any more.
-fn wait(arrays: &[u64], plan: &Plan, state: &State) -> Result<()> {
-    if arrays.is_empty() {
-        return Ok(());
-    }
-    let (mut failures, mut told) = (0, usize::MAX);
-    loop {
-        match queued() {
-            Ok(queued) if arrays.iter().any(|array| queued.contains(array)) => failures = 0,
-            Ok(_) => return Ok(()),
-            Err(error) => {
-                failures += 1;
-                if failures >= PATIENCE {
-                    return Err(error);
-                }
-            }
-        }
-        let done = state.all_finished(plan).iter().filter(|finished| **finished).count();
-        if done != told {
-            eprintln!("{done} of {} jobs are finished", plan.jobs.len());
-            told = done;
-        }
-        sleep(POLL);
-    }
-}
-
 /// The user's arrays in the queue, waiting or running.
 fn queued() -> Result<BTreeSet<u64>> {
-    let output = Command::new("squeue")
-        .args(["--noheader", "--me", "--format=%F"])
-        .output()
-        .context("squeue does not start")?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "squeue failed: {}", complaint.trim());
-    let text = String::from_utf8_lossy(&output.stdout);
+    let mut command = Command::new("squeue");
+    command.args(["--noheader", "--me", "--format=%F"]);
+    let text = answer(command, "Slurm's programs are needed where its jobs are waited for")?;
     Ok(text.lines().filter_map(|line| line.trim().parse().ok()).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::Builder;
-    use super::super::plan::tests::job;
     use super::*;
+    use crate::plan::Builder;
+    use crate::plan::tests::job;
 
     #[test]
     fn stages_follow_each_other_and_finished_jobs_are_left_out() {

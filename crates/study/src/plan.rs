@@ -6,11 +6,11 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::files;
+use crate::error::{At, Error, Result};
+use crate::files;
 
 /// Jobs in an order in which they could run one after the other.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ pub struct Demand {
 }
 
 /// Puts a plan together; a job's hash follows from its own description and from those it needs.
-pub struct Builder {
+pub(crate) struct Builder {
     program_hash: String,
     jobs: Vec<Job>,
     by_id: HashMap<String, usize>,
@@ -173,15 +173,22 @@ impl Builder {
 
 impl Plan {
     /// Reads a plan written by [`write`](Self::write).
+    ///
+    /// # Errors
+    /// [`Error::Read`], or [`Error::Format`] where it is no plan of this version.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let file = File::open(path).reading(path)?;
         serde_json::from_reader(BufReader::new(file))
-            .with_context(|| format!("{} is no plan of this version", path.display()))
+            .map_err(|error| Error::format(path, format!("no plan of this version ({error})")))
     }
 
     /// Writes it below its folder, under a name that follows from its content; returns the path.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
     pub fn write(&self) -> Result<PathBuf> {
-        let text = serde_json::to_string_pretty(self)?;
+        // No maps with keys other than text: infallible.
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
         let hash = files::hex(&Sha256::digest(&text));
         let path = self.out.join("state").join(format!("plan-{}.json", &hash[..16]));
         files::write_atomically(&path, text.as_bytes())?;
@@ -204,7 +211,7 @@ impl Plan {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A job of one command line.
