@@ -116,8 +116,8 @@ fn what_the_data_or_the_program_lack_is_told_before_anything_runs() {
     let line = "compare edited.toml --data brains --out r";
     edited("\"--filters\"", "\"--filtres\"");
     bench.fail(line, 2, &["edited/source/seed-0", "--filtres"]);
-    edited("\"--filters\"", "\"filters\"");
-    bench.fail(line, 3, &["edited.toml", "`filters` is no option"]);
+    edited("\"--augment\"", "\"augment\"");
+    bench.fail(line, 3, &["edited.toml", "`augment` is no option"]);
     bench.fail("compare", 2, &["EXPERIMENT"]);
     bench.fail("compare nothing --data brains", 2, &["no experiment `nothing`", "two-scanners"]);
     bench.fail("compare brain_t1 --data brains", 2, &["--preset is missing", "real"]);

@@ -221,11 +221,11 @@ fn default_preset(definition: &Definition) -> Result<String> {
 
 /// Refuses options that the program's commands do not have before anything runs, with the job that has them.
 fn check_options(plan: &Plan) -> Result<()> {
-    let command = Cli::command();
+    let mut command = Cli::command();
     for job in &plan.jobs {
         for step in &job.steps {
             let words = std::iter::once("udas").chain(step.arguments.iter().map(String::as_str));
-            if let Err(error) = command.clone().try_get_matches_from(words) {
+            if let Err(error) = command.try_get_matches_from_mut(words) {
                 let text = error.render().to_string();
                 let said = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
                 let text = format!("{}: the experiment's options are wrong: {said}", job.id);

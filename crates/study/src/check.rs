@@ -88,7 +88,8 @@ impl Definition {
         let learns = self.methods_of(preset).into_iter().find(|method| method.teachers);
         match learns.filter(|_| preset.seeds.len() < 2) {
             Some(Method { name: method, .. }) => Err(format!(
-                "preset {name} has one seed, and `{method}` learns from the models of others"
+                "preset {name} has one seed, and `{method}` learns from the models of others: give it more seeds, \
+                 or name its methods without this one"
             )),
             None => Ok(()),
         }
