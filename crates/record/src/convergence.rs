@@ -33,7 +33,7 @@ pub struct Convergence {
 
 impl Convergence {
     /// By how much a finished network may be less sure than right, over all pixels.
-    pub const DOUBT: f64 = 0.02;
+    pub const DOUBT: f64 = 0.05;
     /// Least Dice on its own domain with which an early head can teach.
     pub const HEAD_DICE: f64 = 0.5;
     /// Dice on its own domain below which a network is no model of the task.
