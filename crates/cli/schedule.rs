@@ -80,14 +80,15 @@ impl fmt::Display for Epochs {
 }
 
 /// When `--epochs auto` ends. Chosen on source data alone: docs/results/convergence.md.
-const UNTIL_CONVERGED: Plateau = Plateau { steps: 1000, rise: 0.002, doubt: Convergence::DOUBT };
+const UNTIL_CONVERGED: Plateau =
+    Plateau { steps: 1000, rise: 0.002, doubt: Convergence::DOUBT, decay: 0.2 };
 
 /// Flags of the trainings on labels.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ScheduleFlags {
     /// Epochs: a number, or auto: until held-out slices are predicted no better over 1000 steps and the network is about
-    /// as sure as it is right
+    /// as sure as it is right; then a fifth as many, over which the step size falls to 0
     #[arg(long, default_value_t = Epochs::Auto)]
     pub epochs: Epochs,
     /// Steps after which --epochs auto ends all the same

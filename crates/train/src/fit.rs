@@ -27,7 +27,7 @@ impl StopRule {
             Self::ScoreChangeBelow(threshold) => {
                 history.last_change().is_some_and(|change| change.abs() < threshold)
             }
-            Self::UntilConverged(plateau) => plateau.is_reached(history),
+            Self::UntilConverged(plateau) => plateau.is_met(history),
         }
     }
 }
@@ -128,15 +128,17 @@ pub fn fit<O: Objective>(objective: &mut O, mut fit: Fit<O::Batch>) -> Result<Fi
     while !config.ends(&history) {
         let started = Instant::now();
         let epoch = history.epochs.len() + 1;
-        let loss = match run_epoch(objective, &mut adam, train, epoch, fit.observer, interrupt) {
-            Ok(Some(loss)) => loss,
-            unfinished => {
-                objective.restore(&good)?;
-                unfinished?;
-                reason = StopReason::Interrupted;
-                break;
-            }
-        };
+        let rate = |step| config.rate(&history, step, train.steps());
+        let loss =
+            match run_epoch(objective, (&mut adam, &rate), train, epoch, fit.observer, interrupt) {
+                Ok(Some(loss)) => loss,
+                unfinished => {
+                    objective.restore(&good)?;
+                    unfinished?;
+                    reason = StopReason::Interrupted;
+                    break;
+                }
+            };
         let trained = started.elapsed().as_secs_f64();
         let score = check.map(|check| mean_score(objective, check)).transpose()?;
         history.foreground.extend(score.map(|score| score.foreground));
@@ -194,7 +196,20 @@ impl History {
 
 impl FitConfig {
     fn ends(&self, history: &History) -> bool {
-        history.epochs.len() >= self.epochs || self.stop.is_met(history)
+        let met = match self.stop {
+            StopRule::UntilConverged(plateau) => plateau.ends(history, self.epochs),
+            rule => rule.is_met(history),
+        };
+        history.epochs.len() >= self.epochs || met
+    }
+
+    /// The learning rate of a step of the next epoch, counted from 0.
+    fn rate(&self, history: &History, step: usize, steps: usize) -> f64 {
+        let share = match self.stop {
+            StopRule::UntilConverged(plateau) => plateau.rate(history, self.epochs, step, steps),
+            StopRule::Never | StopRule::ScoreChangeBelow(_) => 1.0,
+        };
+        self.adam.learning_rate * share
     }
 
     /// The next epoch's record, its times left open.
@@ -207,7 +222,7 @@ impl FitConfig {
             loss,
             score,
             score_change: score.zip(previous).map(|(now, before)| now - before),
-            learning_rate: self.adam.learning_rate,
+            learning_rate: self.rate(history, 0, 1),
             seconds: 0.0,
             slices_per_second: 0.0,
             peak_memory_bytes: peak_memory_bytes(),
@@ -218,7 +233,7 @@ impl FitConfig {
 /// Mean loss of the epoch, or none when it was interrupted.
 fn run_epoch<O: Objective>(
     objective: &mut O,
-    adam: &mut Adam,
+    (adam, rate): (&mut Adam, &dyn Fn(usize) -> f64),
     train: &dyn Batches<O::Batch>,
     epoch: usize,
     observer: &mut dyn Observer,
@@ -230,6 +245,7 @@ fn run_epoch<O: Objective>(
             return Ok(None);
         }
         let (batch, step) = (batch?, index + 1);
+        adam.set_learning_rate(rate(index));
         let loss = run_step(objective, adam, &batch)?.map_err(|(what, value)| Error::Diverged {
             what,
             epoch,
