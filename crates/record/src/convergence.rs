@@ -18,7 +18,7 @@ pub struct Convergence {
     pub slices: usize,
     /// Whether the training has not seen them.
     pub held_out: bool,
-    /// Dice of prediction and labels, the mean over batches.
+    /// Dice of prediction and labels over all these slices together, the mean of the classes.
     pub dice: f64,
     /// Share of the pixels whose most probable class is the label's.
     pub accuracy: f64,

@@ -1,5 +1,5 @@
 //! When a training on labels is finished: the rule that stops it, and the measure that is kept of it.
-use crate::{Batches, History, LabelledBatch, Reliability, Result, Supervised, mean_score};
+use crate::{Batches, History, LabelledBatch, Reliability, Result, Supervised};
 use serde::{Deserialize, Serialize};
 use udas_record::{Convergence, EpochRecord};
 
@@ -102,7 +102,7 @@ pub fn measure<O: Supervised>(
         logit_scale: objective.logit_scale()?,
         slices: check.slices(),
         held_out,
-        dice: mean_score(objective, check)?.value,
+        dice: reliability.dice(),
         accuracy: reliability.accuracy(),
         confidence: reliability.confidence(),
         calibration_error: reliability.calibration_error(),

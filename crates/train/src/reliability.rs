@@ -11,6 +11,16 @@ const BINS: usize = 15;
 pub struct Reliability {
     bins: [Bin; BINS],
     foreground: Bin,
+    /// By class, the background first.
+    overlaps: Vec<Overlap>,
+}
+
+/// Pixels of one class.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Overlap {
+    predicted: u64,
+    labelled: u64,
+    both: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -47,7 +57,8 @@ impl Reliability {
         let (Some(&logit), Some(&label)) = (logit.first(), label.first()) else { return };
         let probability = 1.0 / (1.0 + f64::from(-logit).exp());
         let is_foreground = label > 0.5;
-        self.count(probability.max(1.0 - probability), (logit > 0.0) == is_foreground);
+        let classes = [usize::from(logit > 0.0), usize::from(is_foreground)];
+        self.count(probability.max(1.0 - probability), classes);
         if is_foreground {
             self.count_foreground(probability);
         }
@@ -64,13 +75,23 @@ impl Reliability {
         let ((predicted, top), (labelled, _)) = (largest(logits), largest(label));
         let weight = |logit: &f32| f64::from(logit - top).exp();
         let total: f64 = logits.iter().map(weight).sum();
-        self.count(1.0 / total, predicted == labelled);
+        self.count(1.0 / total, [predicted, labelled]);
         if let Some(own) = logits.get(labelled).filter(|_| labelled > 0) {
             self.count_foreground(weight(own) / total);
         }
     }
 
-    fn count(&mut self, confidence: f64, is_right: bool) {
+    fn count(&mut self, confidence: f64, [predicted, labelled]: [usize; 2]) {
+        let is_right = predicted == labelled;
+        let classes = predicted.max(labelled) + 1;
+        self.overlaps.resize(self.overlaps.len().max(classes), Overlap::default());
+        if let Some(overlap) = self.overlaps.get_mut(predicted) {
+            overlap.predicted += 1;
+            overlap.both += u64::from(is_right);
+        }
+        if let Some(overlap) = self.overlaps.get_mut(labelled) {
+            overlap.labelled += 1;
+        }
         let place = ((confidence * BINS as f64) as usize).min(BINS - 1);
         if let Some(bin) = self.bins.get_mut(place) {
             bin.pixels += 1.0;
@@ -90,6 +111,18 @@ impl Reliability {
 
     fn pixels(&self) -> f64 {
         self.total(|bin| bin.pixels).max(1.0)
+    }
+
+    /// Dice over all pixels together, the mean of the foreground classes that are labelled or predicted; 1 where none is.
+    pub fn dice(&self) -> f64 {
+        let foreground = self.overlaps.iter().skip(1);
+        let found: Vec<f64> = foreground
+            .filter(|overlap| overlap.predicted + overlap.labelled > 0)
+            .map(|overlap| {
+                2.0 * overlap.both as f64 / (overlap.predicted + overlap.labelled) as f64
+            })
+            .collect();
+        if found.is_empty() { 1.0 } else { found.iter().sum::<f64>() / found.len() as f64 }
     }
 
     /// Share of the pixels that are right.
@@ -143,6 +176,8 @@ mod tests {
         assert!((found.confidence() - 0.75).abs() < 1e-6);
         assert!(found.calibration_error() < 1e-6, "as sure as right: {found:?}");
         assert!((found.foreground_probability().unwrap() - 0.75).abs() < 1e-6);
+        // Three are predicted, two labelled, two are both.
+        assert!((found.dice() - 0.8).abs() < 1e-12);
     }
 
     #[test]
@@ -155,6 +190,8 @@ mod tests {
         assert!((found.accuracy() - 0.5).abs() < 1e-6);
         assert!((found.confidence() - 0.5).abs() < 1e-6);
         assert!((found.foreground_probability().unwrap() - 0.5).abs() < 1e-6);
+        // Class 1 is predicted once and wrong, class 2 once and right.
+        assert!((found.dice() - 0.5).abs() < 1e-12);
     }
 
     #[test]
