@@ -85,7 +85,7 @@ impl Plateau {
 /// Where a training stands after `steps`, on labelled slices.
 ///
 /// # Errors
-/// When data cannot be read, there are none, or a tensor operation fails.
+/// When data cannot be read or a tensor operation fails.
 pub fn measure<O: Supervised>(
     objective: &O,
     check: &dyn Batches<LabelledBatch>,
