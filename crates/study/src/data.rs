@@ -39,11 +39,11 @@ pub struct Folder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Masks {
     /// To train on.
-    OfAll,
+    Every,
     /// To score against: subjects without a mask are left out, as some published sets have them.
-    OfSome,
+    Any,
     /// To adapt to.
-    OfNone,
+    None,
 }
 
 impl Folder {
@@ -118,7 +118,7 @@ impl Folder {
         let trained = trained.filter(|own| *own != options.train).map(|own| own.subjects);
         let named = [&options.train, &options.head, &options.calibrate].map(|o| o.subjects.clone());
         for subjects in named.into_iter().chain(trained) {
-            self.check_subjects(domain, subjects.as_ref(), Masks::OfAll)?;
+            self.check_subjects(domain, subjects.as_ref(), Masks::Every)?;
         }
         let available = self.count(domain);
         match preset.folds {
@@ -134,12 +134,12 @@ impl Folder {
 
     fn check_target(&self, domain: &str, definition: &Definition, preset: &Preset) -> Result<()> {
         let options = &preset.options;
-        self.check_subjects(domain, options.score.subjects.as_ref(), Masks::OfSome)?;
+        self.check_subjects(domain, options.score.subjects.as_ref(), Masks::Any)?;
         for method in definition.methods_of(preset).into_iter().filter(|m| !m.options.is_empty()) {
             let general = options.adapt.clone();
             let (own, masks): (CommandOptions, Masks) = match method.kind {
-                MethodKind::Oracle => (options.oracle.over(&general), Masks::OfAll),
-                _ => (general, Masks::OfNone),
+                MethodKind::Oracle => (options.oracle.over(&general), Masks::Every),
+                _ => (general, Masks::None),
             };
             let seen = method.options.over(&own).subjects;
             self.check_subjects(domain, seen.as_ref(), masks)?;
@@ -165,9 +165,9 @@ impl Folder {
         let bare: Vec<&&Subject> =
             chosen.iter().filter(|subject| subject.labels.is_none()).collect();
         let lacks = match masks {
-            Masks::OfAll => !bare.is_empty(),
-            Masks::OfSome => bare.len() == chosen.len(),
-            Masks::OfNone => false,
+            Masks::Every => !bare.is_empty(),
+            Masks::Any => bare.len() == chosen.len(),
+            Masks::None => false,
         };
         match bare.first().filter(|_| lacks) {
             Some(subject) => Err(self.unfit(format!(
