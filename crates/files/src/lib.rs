@@ -74,8 +74,8 @@ fn prefix(name: &OsStr) -> String {
     }
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
-    let kept = text.floor_char_boundary(NAME_BYTES);
-    format!(".{}-{:016x}.", text.get(..kept).unwrap_or_default(), hasher.finish())
+    let kept = (0..=NAME_BYTES).rev().find_map(|end| text.get(..end)).unwrap_or_default();
+    format!(".{kept}-{:016x}.", hasher.finish())
 }
 
 /// A temporary file that is locked while it is open.
