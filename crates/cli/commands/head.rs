@@ -98,7 +98,7 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let suggestion = selection::preprocessing_of(udas_data::DataSet::open(data)?.layout());
     let model = selection::load_model(model_file, suggestion, &[], console)?;
     let subjects = selection::domains(data, &args.domain, console)?;
-    let subjects = selection::choose(subjects, args.subjects.as_deref())?;
+    let subjects = selection::choose(subjects, args.subjects.as_deref(), console)?;
     let subjects = selection::without_fold(subjects, args.fold.as_deref())?;
     let architecture = model.info.architecture;
     let task = Task::of(architecture.outputs);
@@ -155,7 +155,8 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     HeadFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Head, &summary))?;
     let path = folder.model();
-    console.result(path.display().to_string(), &serde_json::json!({ "head": path, "dice": dice }))
+    let shown = path.display().to_string();
+    console.result(&shown, &serde_json::json!({ "head": shown, "dice": dice }))
 }
 
 /// Dice below which a head is worth a warning.

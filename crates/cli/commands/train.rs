@@ -170,7 +170,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     ModelFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Source, &summary))?;
     let path = folder.model();
-    console.result(path.display().to_string(), &serde_json::json!({ "model": path }))
+    console.result(path.display().to_string(), &serde_json::json!({ "model": path.display().to_string() }))
 }
 
 /// Axis codes of the volumes trained on, where slices are taken as they are stored.
@@ -212,10 +212,10 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     settings::needed(args.domain.first(), "--domain")?;
     let layout = DataSet::open(data)?.layout();
     let all = selection::domains(data, &args.domain, console)?;
-    let train = selection::choose(all.clone(), args.subjects.as_deref())?;
+    let train = selection::choose(all.clone(), args.subjects.as_deref(), console)?;
     let train = selection::without_fold(train, args.fold.as_deref())?;
     let validation = match &args.validation_subjects {
-        Some(list) => selection::choose(all, Some(list))?,
+        Some(list) => selection::choose(all, Some(list), console)?,
         None => Vec::new(),
     };
     if let Some(both) = validation.iter().find(|subject| train.contains(subject)) {

@@ -94,7 +94,7 @@ fn a_mask_on_another_grid_is_named_with_its_image() {
     let folder = sound();
     let mask = folder.path().join("scanner/masks/a.nii.gz");
     let names = &["images/a.nii.gz and", "masks/a.nii.gz", "resample"];
-    let shifted = Affine::from_spacing([1.0; 3]).with_origin([0.01, 0.0, 0.0]);
+    let shifted = Affine::from_spacing([1.0; 3]).with_origin([0.1, 0.0, 0.0]);
     let on_it = Volume::new(vec![0.0; 60], [4, 5, 3], shifted).unwrap().map(|_| 0u8);
     write_labels(&mask, &on_it).unwrap();
     check(read_all(folder.path(), "scanner"), is_kind, names);

@@ -131,11 +131,16 @@ fn decode_error(path: &Path, error: ImageError) -> Error {
 /// Whether a picture has pixels that are not grey; what is no picture has none. Only pictures stored in colour are
 /// decoded.
 pub fn is_coloured(path: &Path) -> Result<bool> {
+    Ok(is_stored_in_colour(path)? && read(path)?.header().warnings().contains(&Warning::Colour))
+}
+
+/// Whether a picture has three channels, be they equal or not; what is no picture has one. No pixel is read.
+pub fn is_stored_in_colour(path: &Path) -> Result<bool> {
     if !crate::file::is_picture(path) {
         return Ok(false);
     }
     let decoder = open(path)?.into_decoder().map_err(|error| decode_error(path, error))?;
-    Ok(decoder.color_type().has_color() && read(path)?.header().warnings().contains(&Warning::Colour))
+    Ok(decoder.color_type().has_color())
 }
 
 /// Refuses a mask as JPEG, whatever its name: compression blurs labels into values that nobody gave.

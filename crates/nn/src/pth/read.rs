@@ -13,6 +13,9 @@ use zip::{CompressionMethod, ZipArchive};
 /// serves to fill memory.
 const MAX_SHARING: u64 = 16;
 
+/// Keys that lead to a network; nested further, a pickle only serves to take time.
+const MAX_KEYS: usize = 8;
+
 /// Reads a `.pth` file: a flat state dict, or the one that lies under any keys of other dicts.
 pub(crate) fn load(path: &Path, marks: &[&str]) -> crate::Result<(StateDict, Taken)> {
     let wrong = |reason: String| Error::Checkpoint {
@@ -49,7 +52,7 @@ fn places<'a>(pickle: &'a Pickle, marks: &[&str]) -> Result<(Places<'a>, Taken),
             }
         }
         for (name, id) in pickle.children(dict) {
-            if seen.insert(id) {
+            if keys.len() < MAX_KEYS && seen.insert(id) {
                 left.push_back(([&keys[..], &[name]].concat(), id));
             }
         }
