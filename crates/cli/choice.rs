@@ -15,7 +15,8 @@ pub fn choose(
     let Some(list) = list else { return Ok(subjects) };
     let all = subjects.len();
     let chosen = chosen(&subjects, list)?;
-    let chosen: Vec<Subject> = chosen.into_iter().filter_map(|i| subjects.get(i).cloned()).collect();
+    let chosen: Vec<Subject> =
+        chosen.into_iter().filter_map(|i| subjects.get(i).cloned()).collect();
     let names: Vec<&str> = chosen.iter().map(|subject| subject.id.as_str()).collect();
     console.say(format!("{list} chooses {} of {all} subjects: {}", names.len(), names.join(", ")));
     Ok(chosen)
@@ -159,9 +160,13 @@ mod tests {
         assert_eq!(ids(&plain, "1-3").unwrap(), ["1", "2", "3"]);
         assert_eq!(ids(&plain, "10").unwrap(), ["10"]);
         assert_eq!(ids(&["7", "a", "b"], "b,7").unwrap(), ["7", "b"]);
-        for (names, bad) in
-            [(&padded[..], "1-3"), (&padded, "6"), (&padded, "3-13"), (&plain, "5"), (&["7", "a"], "1")]
-        {
+        for (names, bad) in [
+            (&padded[..], "1-3"),
+            (&padded, "6"),
+            (&padded, "3-13"),
+            (&plain, "5"),
+            (&["7", "a"], "1"),
+        ] {
             let error = ids(names, bad).unwrap_err().to_string();
             assert!(error.contains("numbers are names"), "{error}");
         }

@@ -31,7 +31,8 @@ pub fn risks(sorted: &[f32]) -> Vec<String> {
     }
     let [one, other] = PERCENTILES.map(at);
     if one == other {
-        risks.push(format!("nearly all voxels are {one}: --intensity percentile is refused for it"));
+        risks
+            .push(format!("nearly all voxels are {one}: --intensity percentile is refused for it"));
     }
     risks
 }
@@ -54,7 +55,9 @@ mod tests {
             assert!(risks.len() == 1 && risks[0].contains("hot voxels"), "{risks:?}");
         }
         // Bright vessels are more than a few voxels.
-        assert!(of(5000, |i| if i % 100 == 0 { 4000.0 + i as f32 } else { (i % 50) as f32 }).is_empty());
+        assert!(
+            of(5000, |i| if i % 100 == 0 { 4000.0 + i as f32 } else { (i % 50) as f32 }).is_empty()
+        );
     }
 
     #[test]

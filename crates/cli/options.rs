@@ -50,7 +50,9 @@ impl Common {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let most = (THREADS_A_CORE * cores).max(FEW_THREADS);
             if threads > most {
-                console.warn(format!("--threads {threads}: {cores} cores serve {most} at most; {most} are used"));
+                console.warn(format!(
+                    "--threads {threads}: {cores} cores serve {most} at most; {most} are used"
+                ));
             }
             rayon::ThreadPoolBuilder::new().num_threads(threads.min(most)).build_global()?;
         }

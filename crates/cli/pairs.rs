@@ -50,7 +50,9 @@ pub fn by_name(
     }
     if let Some(first) = images.first() {
         let (count, shown) = (images.len(), labels.display());
-        console.say(format!("{shown}: {count} images lie among the labels and are left out, such as {first}"));
+        console.say(format!(
+            "{shown}: {count} images lie among the labels and are left out, such as {first}"
+        ));
     }
     let left = truths.len() - used.len();
     if left > 0 {
@@ -75,7 +77,10 @@ fn truth_of(
         _ => {
             let shown = |name: &String| truths.get(name).map(|path| path.display().to_string());
             let paths: Vec<String> = marked.into_iter().filter_map(shown).collect();
-            let text = format!("{}: each may be the label of {id}; move all but one away", paths.join(", "));
+            let text = format!(
+                "{}: each may be the label of {id}; move all but one away",
+                paths.join(", ")
+            );
             Err(failure::input(text).into())
         }
     }
@@ -110,7 +115,8 @@ pub fn of_subjects(folder: &Path, subjects: &[Subject], console: &Console) -> Re
         for (name, frame) in output_names(subject).into_iter().zip(frames) {
             let subject = stem(Path::new(&name));
             let Some(prediction) = masks.get(&subject).cloned() else {
-                let text = format!("{}: is missing; predict it first", folder.join(&name).display());
+                let text =
+                    format!("{}: is missing; predict it first", folder.join(&name).display());
                 return Err(failure::input(text).into());
             };
             pairs.push(Pair { subject, prediction, truth: truth.clone(), frame });
@@ -144,7 +150,8 @@ impl Values {
             (1..256).filter(is_only).map(|label| label.to_string()).collect()
         };
         let all = |seen: &[bool; 256]| -> String {
-            let labels: Vec<String> = (0..256).filter(|&l| seen[l]).map(|l| l.to_string()).collect();
+            let labels: Vec<String> =
+                (0..256).filter(|&l| seen[l]).map(|l| l.to_string()).collect();
             labels.join(" ")
         };
         let [predicted, true_ones] =
@@ -163,15 +170,21 @@ impl Values {
 mod tests {
     use super::*;
 
-    fn truth(id: &str, labels: &[&str], predictions: &[&str]) -> Result<Option<(String, Option<String>)>> {
-        let truths = labels.iter().map(|&name| (name.into(), format!("l/{name}.nii.gz").into())).collect();
+    fn truth(
+        id: &str,
+        labels: &[&str],
+        predictions: &[&str],
+    ) -> Result<Option<(String, Option<String>)>> {
+        let truths =
+            labels.iter().map(|&name| (name.into(), format!("l/{name}.nii.gz").into())).collect();
         let predictions = predictions.iter().map(|&name| name.into()).collect();
         truth_of(id, &truths, &predictions)
     }
 
     #[test]
     fn the_mask_is_taken_and_not_the_image_beside_it() {
-        let found = |name: &str, image: Option<&str>| Some((name.to_owned(), image.map(str::to_owned)));
+        let found =
+            |name: &str, image: Option<&str>| Some((name.to_owned(), image.map(str::to_owned)));
         assert_eq!(truth("s1", &["s1", "s1_gt"], &["s1"]).unwrap(), found("s1_gt", Some("s1")));
         assert_eq!(truth("s1", &["s1"], &["s1"]).unwrap(), found("s1", None));
         assert_eq!(truth("s1", &["s1-Seg"], &["s1"]).unwrap(), found("s1-Seg", None));

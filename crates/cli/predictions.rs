@@ -218,7 +218,8 @@ fn list(folder: &Path) -> BTreeMap<String, Made> {
 /// others, which would pass for the new model's.
 fn remove_earlier(folder: &Path, masks: &[String]) -> Result<()> {
     let masks: BTreeSet<String> = masks.iter().map(|name| stem(Path::new(name))).collect();
-    let is_own = |name: &str| masks.contains(name) || beside(name).is_some_and(|m| masks.contains(m));
+    let is_own =
+        |name: &str| masks.contains(name) || beside(name).is_some_and(|m| masks.contains(m));
     let (own, others): (Vec<_>, Vec<_>) =
         files(folder)?.into_iter().partition(|file| is_own(&file.id));
     if let Some(other) = others.first() {
@@ -238,7 +239,8 @@ pub fn remove_beside(folder: &Path, mask: &str, console: &Console) -> Result<()>
     for file in files(folder)?.iter().filter(|file| beside(&file.id) == Some(&mask)) {
         if !is_mask(file, &list(folder)) {
             remove(&file.image)?;
-            console.detail(format!("{}: removed, since its image has changed", file.image.display()));
+            console
+                .detail(format!("{}: removed, since its image has changed", file.image.display()));
         }
     }
     Ok(())

@@ -56,8 +56,11 @@ fn check_flags(flags: &ArgMatches) -> Result<()> {
                 );
                 return Err(failure::usage(&text).into());
             }
-            if id.as_str() == "seed" && shown.parse::<u64>().is_ok_and(|seed| i64::try_from(seed).is_err()) {
-                let text = format!("--seed {shown}: give one up to {}, which TOML can hold", i64::MAX);
+            if id.as_str() == "seed"
+                && shown.parse::<u64>().is_ok_and(|seed| i64::try_from(seed).is_err())
+            {
+                let text =
+                    format!("--seed {shown}: give one up to {}, which TOML can hold", i64::MAX);
                 return Err(failure::usage(&text).into());
             }
         }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Frames, Subject, expand};
 use udas_volume::{
-    FileKind, Probe, Volume, Warning, format_mm, probe, probe_labels, read_frames, read_label_frames,
+    FileKind, Probe, Volume, Warning, format_mm, probe, probe_labels, read_frames,
+    read_label_frames,
 };
 
 /// Says what is wrong or risky in a set of files, before hours are spent on them

@@ -168,7 +168,11 @@ fn work(
         }
     }
     let there = |name: String| args.out.join(name).exists();
-    Ok(if products(args, predictor, subject).into_iter().all(there) { Work::Skip } else { Work::Make })
+    Ok(if products(args, predictor, subject).into_iter().all(there) {
+        Work::Skip
+    } else {
+        Work::Make
+    })
 }
 
 /// Says where an image is newer than its mask, of which nothing else is known.

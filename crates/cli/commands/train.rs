@@ -170,7 +170,10 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     ModelFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Source, &summary))?;
     let path = folder.model();
-    console.result(path.display().to_string(), &serde_json::json!({ "model": path.display().to_string() }))
+    console.result(
+        path.display().to_string(),
+        &serde_json::json!({ "model": path.display().to_string() }),
+    )
 }
 
 /// Axis codes of the volumes trained on, where slices are taken as they are stored.

@@ -42,8 +42,10 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
     let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
     let folder = tempfile::tempdir().map_err(|error| {
         let place = std::env::temp_dir();
-        let text =
-            format!("{}: no temporary folder can be made there ({error}); set TMPDIR", place.display());
+        let text = format!(
+            "{}: no temporary folder can be made there ({error}); set TMPDIR",
+            place.display()
+        );
         failure::input(text)
     })?;
     let mut differences = differences(&start, console)?;
