@@ -323,18 +323,3 @@ fn an_oracle_without_labels_is_refused_before_anything_is_read() {
         &["--data", "labels of the target"],
     );
 }
-
-#[test]
-fn a_mask_older_than_its_image_is_said_and_kept() {
-    let bench = Bench::trained();
-    let image = std::fs::read_dir(bench.path("ph/Original/GE_3")).unwrap().next().unwrap();
-    let image = image.unwrap().path();
-    let line = format!("predict --model src --images {} --out out", image.display());
-    bench.succeed(&line);
-    assert!(!String::from_utf8_lossy(&bench.run(&line).stderr).contains("older"));
-    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
-    std::fs::File::options().write(true).open(&image).unwrap().set_modified(later).unwrap();
-    let output = bench.run(&line);
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && message.contains("is older than its image"), "{message}");
-}

@@ -424,5 +424,5 @@ fn source_subjects(
         return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
     };
     let subjects = selection::domains(root, &args.source_domain, console)?;
-    selection::choose(subjects, args.source_subjects.as_deref())
+    selection::choose(subjects, args.source_subjects.as_deref(), console)
 }

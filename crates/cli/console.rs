@@ -8,6 +8,12 @@ use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+/// Writes a line to standard error. Nobody may be there to read it (a closed terminal, `| head`, a full disk): work goes
+/// on all the same, and the run's log has the line.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// How much is said.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Talk {
@@ -28,8 +34,17 @@ pub struct Console {
     talk: Talk,
     results: Results,
     device: candle_core::Device,
-    log: Mutex<Option<File>>,
+    log: Mutex<Log>,
 }
+
+/// What is said goes into the run's log, that before there is one too.
+enum Log {
+    Waiting(Vec<String>),
+    Kept(File),
+}
+
+/// Lines that wait for a log; commands that have none say no more than that in ordinary cases.
+const WAITING: usize = 10_000;
 
 impl Console {
     pub fn new(common: &Common) -> Self {
@@ -40,17 +55,20 @@ impl Console {
         };
         let results = if common.json { Results::Json } else { Results::Text };
         let device = common.device().unwrap_or(candle_core::Device::Cpu);
-        Self { talk, results, device, log: Mutex::new(None) }
+        Self { talk, results, device, log: Mutex::new(Log::Waiting(Vec::new())) }
     }
 
     pub fn device(&self) -> &candle_core::Device {
         &self.device
     }
 
-    /// From now on, what is said is written to `log` too.
-    pub fn keep_log(&self, log: File) {
+    /// From now on, what is said is written to `log` too, and what was said before.
+    pub fn keep_log(&self, mut log: File) {
         if let Ok(mut kept) = self.log.lock() {
-            *kept = Some(log);
+            if let Log::Waiting(lines) = &*kept {
+                lines.iter().for_each(|line| drop(writeln!(log, "{line}")));
+            }
+            *kept = Log::Kept(log);
         }
     }
 
@@ -74,13 +92,13 @@ impl Console {
 
     fn speak(&self, from: Talk, text: &str) {
         if self.talk >= from {
-            eprintln!("{text}");
+            tell(text);
         }
-        if let Ok(mut log) = self.log.lock()
-            && let Some(log) = log.as_mut()
-        {
+        match self.log.lock().as_deref_mut() {
             // The log is a convenience: a full disk is reported where it loses something.
-            let _ = writeln!(log, "{text}");
+            Ok(Log::Kept(log)) => drop(writeln!(log, "{text}")),
+            Ok(Log::Waiting(lines)) if lines.len() < WAITING => lines.push(text.to_owned()),
+            _ => {}
         }
     }
 
@@ -92,7 +110,9 @@ impl Console {
         };
         match writeln!(std::io::stdout(), "{text}") {
             // A reader that has seen enough (`| head`) is no failure.
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                anyhow::bail!("standard output cannot be written: {error}; is there space?")
+            }
             _ => Ok(()),
         }
     }

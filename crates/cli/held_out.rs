@@ -63,12 +63,13 @@ impl HoldOutFlags {
     pub fn split(
         &self,
         all: Vec<Subject>,
-        subjects: Option<&str>,
-        fold: Option<&str>,
+        (subjects, fold): (Option<&str>, Option<&str>),
+        console: &Console,
     ) -> Result<Split> {
-        let (train, left_out) = selection::fold(selection::choose(all.clone(), subjects)?, fold)?;
+        let used = selection::choose(all.clone(), subjects, console)?;
+        let (train, left_out) = selection::fold(used, fold)?;
         let held_out = match &self.validation_subjects {
-            Some(list) => selection::choose(all, Some(list))?,
+            Some(list) => selection::choose(all, Some(list), console)?,
             None => left_out,
         };
         if let Some(both) = held_out.iter().find(|subject| train.contains(subject)) {
@@ -182,6 +183,12 @@ mod tests {
     use std::path::PathBuf;
     use udas_data::Frames;
 
+    fn quiet() -> Console {
+        let device = crate::options::DeviceName::Cpu;
+        let (quiet, verbose, json) = (true, false, false);
+        Console::new(&crate::options::Common { threads: None, device, quiet, verbose, json })
+    }
+
     fn subjects(count: usize) -> Vec<Subject> {
         let subject = |n: usize| Subject {
             id: format!("s{n}"),
@@ -218,7 +225,7 @@ mod tests {
                 validation_subjects: named.map(str::to_owned),
                 hold_out: HoldOut::Tenth,
             };
-            flags.split(subjects(9), subjects_flag, fold)
+            flags.split(subjects(9), (subjects_flag, fold), &quiet())
         };
         let named = split(Some("7-9"), Some("1-4"), None).unwrap();
         assert_eq!((ids(&named.train).len(), ids(named.held_out())), (4, vec!["s7", "s8", "s9"]));

@@ -1,4 +1,5 @@
 //! Ctrl-C: the first one asks for an orderly end, the second one ends at once.
+use crate::console;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +13,7 @@ pub fn flag() -> &'static AtomicBool {
             if ASKED.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
-            eprintln!("\nending after the work at hand; press Ctrl-C again to end at once");
+            console::tell("\nending after the work at hand; press Ctrl-C again to end at once");
         };
         // Without a handler Ctrl-C ends the program at once, and files are whole all the same.
         let _ = ctrlc::set_handler(handler);

@@ -3,8 +3,10 @@
 
 mod adaptation;
 mod args;
+mod choice;
 mod commands;
 mod console;
+mod contrast;
 mod failure;
 mod head_search;
 mod held_out;
@@ -17,6 +19,8 @@ mod observer;
 mod options;
 mod other_trainings;
 mod out_file;
+mod pairs;
+mod predictions;
 mod readiness;
 mod run_folder;
 mod run_subjects;
@@ -41,7 +45,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let console = Console::new(&cli.common);
-    let result = cli.common.apply().and_then(|()| {
+    let result = cli.common.apply(&console).and_then(|()| {
         let Some((_, flags)) = matches.subcommand() else { return Ok(()) };
         run(cli, flags, &console)
     });

@@ -1,10 +1,16 @@
 //! Options that all commands share, and how a flag's word is read.
+use crate::console::Console;
 use crate::failure;
 use candle_core::Device;
 use clap::Args;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
+
+/// More threads a core only wait for each other, and each has memory of its own.
+const THREADS_A_CORE: usize = 4;
+/// As many do no harm on any machine.
+const FEW_THREADS: usize = 8;
 
 /// Options of every command.
 #[derive(Args)]
@@ -37,11 +43,18 @@ pub enum DeviceName {
 
 impl Common {
     /// Sets the number of threads, and refuses a device that this build has not got.
-    pub fn apply(&self) -> anyhow::Result<()> {
+    pub fn apply(&self, console: &Console) -> anyhow::Result<()> {
         self.device()?;
         if let Some(threads) = self.threads {
             anyhow::ensure!(threads > 0, failure::usage("--threads 0: give at least 1"));
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let most = (THREADS_A_CORE * cores).max(FEW_THREADS);
+            if threads > most {
+                console.warn(format!(
+                    "--threads {threads}: {cores} cores serve {most} at most; {most} are used"
+                ));
+            }
+            rayon::ThreadPoolBuilder::new().num_threads(threads.min(most)).build_global()?;
         }
         Ok(())
     }

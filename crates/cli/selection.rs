@@ -11,8 +11,7 @@ use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand}
 use udas_model::{Description, MODEL_FILE, ModelFile, ModelInfo};
 use udas_unet::SIZE_MULTIPLE;
 
-/// What masks are named after their image.
-pub const MASK_ENDINGS: [&str; 4] = ["_ss", "_gt", "_mask", "_seg"];
+pub use crate::choice::choose;
 
 /// Images by path, or a data set's domain.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
@@ -37,7 +36,8 @@ pub struct OptionalSet {
     /// Its domains, such as scanners
     #[arg(long, num_args = 1.., value_name = "NAME")]
     pub domain: Vec<String>,
-    /// Which subjects: names, or places in name order from 1, as 1-16,20 [default: all]
+    /// Which subjects: names, or places in name order from 1, as 1-16,20; numbers are names where subjects are named by
+    /// numbers [default: all]
     #[arg(long, value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subjects: Option<String>,
@@ -76,7 +76,7 @@ impl Images {
             Some(root) => domains(root, &self.set.domain, console)?,
             None => without_masks(expand(&self.images, "target")?, console),
         };
-        choose(subjects, self.set.subjects.as_deref())
+        choose(subjects, self.set.subjects.as_deref(), console)
     }
 
     /// The preprocessing that the layout suggests, for models that say nothing of it.
@@ -93,26 +93,17 @@ impl Images {
     }
 }
 
-/// The images without the masks that lie beside them, `NAME_seg` beside `NAME`, which are named.
+/// The images without the masks that lie among them, `NAME_seg` beside `NAME`, which are named.
 pub fn without_masks(subjects: Vec<Subject>, console: &Console) -> Vec<Subject> {
-    let folder = |subject: &Subject| subject.image.parent().map(Path::to_owned);
-    let images: BTreeSet<_> = subjects.iter().map(|s| (folder(s), s.id.clone())).collect();
-    let is_mask = |subject: &Subject| {
-        let named_after = |end: &str| {
-            let image = subject.id.strip_suffix(end);
-            image.is_some_and(|id| images.contains(&(folder(subject), id.to_owned())))
-        };
-        MASK_ENDINGS.iter().any(|end| named_after(end))
-    };
-    let (masks, others): (Vec<_>, Vec<_>) = subjects.into_iter().partition(is_mask);
+    let (images, masks) = udas_data::without_masks(subjects);
     if let Some(first) = masks.first() {
         console.warn(format!(
-            "{}: looks like a mask of the image beside it; {} such files are left out",
-            first.image.display(),
+            "{}: looks like a mask among the images; {} such files are left out",
+            first.display(),
             masks.len()
         ));
     }
-    others
+    images
 }
 
 /// A model; what it sees of a volume is as `suggestion` says where its file does not, and that is said, but for what
@@ -129,7 +120,10 @@ pub fn load_model(
             format!("{shown}: holds no {MODEL_FILE}; if it is a run that was cut off, --resume it");
         return Err(failure::input(text).into());
     }
-    let model = ModelFile::load(path, Some(suggestion))?;
+    let (model, taken) = ModelFile::load_wrapped(path, Some(suggestion))?;
+    if !taken.is_whole() {
+        console.say(format!("{}: {taken}", path.display()));
+    }
     let Preprocessing { plane, intensity, .. } = &model.info.preprocessing;
     let guessed = [("--plane", word_for(plane)), ("--intensity", word_for(intensity))]
         .into_iter()
@@ -161,8 +155,9 @@ fn word_for(value: &impl Serialize) -> String {
 pub fn domains(root: &Path, names: &[String], console: &Console) -> Result<Vec<Subject>> {
     let set = DataSet::open(root)?;
     set.notes().iter().for_each(|note| console.warn(note));
-    let mut subjects = Vec::new();
-    for name in names {
+    let (mut subjects, mut seen) = (Vec::new(), BTreeSet::new());
+    // A domain named twice has its subjects once.
+    for name in names.iter().filter(|name| seen.insert(*name)) {
         subjects.extend(set.subjects(name)?);
     }
     Ok(subjects)
@@ -196,8 +191,16 @@ pub fn warn_of_headers(subjects: &[Subject], console: &Console) -> Vec<String> {
         let of = |warning: &udas_volume::Warning| format!("{}: {warning}", subject.image.display());
         said.extend(probe.header.warnings().iter().map(of));
     }
+    said.extend(coloured(subjects));
     said.iter().for_each(|text| console.warn(text));
     said
+}
+
+/// A word on the first of the pictures that are in colour; once a data set, whose pictures are mostly of one kind.
+fn coloured(subjects: &[Subject]) -> Option<String> {
+    let is_coloured = |path: &&Path| udas_volume::is_coloured(path).unwrap_or(false);
+    let first = subjects.iter().map(|subject| subject.image.as_path()).find(is_coloured)?;
+    Some(format!("{}: {}, and so of others like it", first.display(), udas_volume::Warning::Colour))
 }
 
 /// Axis codes of volumes, each with a file that has them. What cannot be read is refused where it is read.
@@ -252,28 +255,6 @@ pub fn in_plane(suggestion: Preprocessing, plane: Option<Plane>) -> Preprocessin
     Preprocessing { plane, ..suggestion }
 }
 
-/// The subjects that a list names: by id, or by place in name order from 1.
-pub fn choose(subjects: Vec<Subject>, list: Option<&str>) -> Result<Vec<Subject>> {
-    let Some(list) = list else { return Ok(subjects) };
-    let mut chosen: Vec<usize> = Vec::new();
-    for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-        let named = subjects.iter().enumerate().filter(|(_, subject)| subject.id == item);
-        let before = chosen.len();
-        chosen.extend(named.map(|(index, _)| index));
-        if chosen.len() == before {
-            chosen.extend(places(item, &subjects)?);
-        }
-    }
-    if chosen.is_empty() {
-        return Err(
-            failure::usage("--subjects names nobody; give names or places such as 1-16").into()
-        );
-    }
-    chosen.sort_unstable();
-    chosen.dedup();
-    Ok(chosen.into_iter().filter_map(|index| subjects.get(index).cloned()).collect())
-}
-
 /// Subjects or a fold by flag stand in for whichever of the two a settings file has.
 pub fn give_way(file: &mut Table, subjects: Option<&str>, fold: Option<&str>) {
     if subjects.is_some() {
@@ -299,23 +280,6 @@ pub fn fold(subjects: Vec<Subject>, fold: Option<&str>) -> Result<(Vec<Subject>,
     Ok((train, test))
 }
 
-fn places(item: &str, subjects: &[Subject]) -> Result<std::ops::Range<usize>> {
-    let (first, last) = item.split_once('-').unwrap_or((item, item));
-    if let (Ok(first), Ok(last)) = (first.trim().parse::<usize>(), last.trim().parse::<usize>())
-        && (1..=last).contains(&first)
-        && last <= subjects.len()
-    {
-        return Ok(first - 1..last);
-    }
-    let names: Vec<_> = subjects.iter().map(|subject| subject.id.as_str()).collect();
-    let text = format!(
-        "there is no subject {item:?}: give a place from 1 to {} or a name of {}",
-        names.len(),
-        names.join(", ")
-    );
-    Err(failure::input(text).into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,10 +297,6 @@ mod tests {
         (1..=5).map(subject).collect()
     }
 
-    fn ids(list: Option<&str>) -> Result<Vec<String>> {
-        Ok(choose(all(), list)?.into_iter().map(|subject| subject.id).collect())
-    }
-
     #[test]
     fn a_fold_is_left_out() {
         let kept = |fold| -> Result<Vec<String>> {
@@ -350,15 +310,5 @@ mod tests {
         for bad in ["", "0", "2/2", "0/9", "a/b", "0/0"] {
             assert!(kept(Some(bad)).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn names_and_places_are_understood() {
-        assert_eq!(ids(None).unwrap().len(), 5);
-        assert_eq!(ids(Some("2-3, s5,2")).unwrap(), ["s2", "s3", "s5"]);
-        for bad in ["", "0-2", "4-6", "s9", "3-2"] {
-            assert!(ids(Some(bad)).is_err(), "{bad}");
-        }
-        assert!(ids(Some("s9")).unwrap_err().to_string().contains("s1, s2"));
     }
 }

@@ -21,8 +21,18 @@ pub fn of_run<S: Args + Serialize + DeserializeOwned>(
     (start, run): (Start, &Path),
     give_way: impl FnOnce(&S, &mut Table) -> Result<()>,
 ) -> Result<S> {
+    check_flags(flags)?;
     match (config, start) {
-        (Some(file), _) => with_file(given, flags, &file, give_way),
+        (Some(file), _) => {
+            let begun = run_of(&file);
+            with_file(given, flags, &file, |given, entries| {
+                give_way(given, entries)?;
+                match &begun {
+                    Some(begun) => locate_all(entries, begun, flags, &file),
+                    None => Ok(()),
+                }
+            })
+        }
         (None, Start::Fresh) => Ok(given),
         (None, Start::Resume) => {
             let begun = read_start(run).ok().flatten().unwrap_or_default();
@@ -32,6 +42,72 @@ pub fn of_run<S: Args + Serialize + DeserializeOwned>(
             })
         }
     }
+}
+
+/// Refuses what a run's settings could not be written down with, before anything is read.
+fn check_flags(flags: &ArgMatches) -> Result<()> {
+    for id in flags.ids() {
+        let flag = id.as_str().replace('_', "-");
+        for value in flags.try_get_raw(id.as_str()).ok().flatten().into_iter().flatten() {
+            let shown = value.to_string_lossy();
+            if value.to_str().is_none() {
+                let text = format!(
+                    "--{flag} {shown}: is not UTF-8, in which a run's settings are kept; rename the file or folder"
+                );
+                return Err(failure::usage(&text).into());
+            }
+            if id.as_str() == "seed"
+                && shown.parse::<u64>().is_ok_and(|seed| i64::try_from(seed).is_err())
+            {
+                let text =
+                    format!("--seed {shown}: give one up to {}, which TOML can hold", i64::MAX);
+                return Err(failure::usage(&text).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The start of the run whose own settings file this is, if it is one.
+fn run_of(file: &Path) -> Option<StartRecord> {
+    let run = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let own = RunFolder::config(run);
+    (own.file_name() == file.file_name()).then(|| read_start(run).ok().flatten())?
+}
+
+/// As [`locate`], for another run: what is not where it was is refused, since what lies here under its name may be
+/// something else.
+fn locate_all(
+    entries: &mut Table,
+    begun: &StartRecord,
+    flags: &ArgMatches,
+    file: &Path,
+) -> Result<()> {
+    let by_flag = |name: &str| flags.value_source(&id(name)) == Some(ValueSource::CommandLine);
+    for name in PATHS.into_iter().filter(|name| entries.contains_key(*name) && !by_flag(name)) {
+        let paths = match entries.get(name) {
+            Some(Value::Array(paths)) => paths.iter().filter_map(Value::as_str).collect(),
+            Some(path) => path.as_str().into_iter().collect(),
+            None => Vec::new(),
+        };
+        let lost = |path: &&&str| {
+            let path = Path::new(**path);
+            path.is_relative() && !begun.directory.is_empty() && begun.locate(path) == path
+        };
+        if let Some(path) = paths.iter().find(lost) {
+            let text = format!(
+                "{}: `{name}` is {path}, counted from {}, where it is no more; give --{name}",
+                file.display(),
+                begun.directory
+            );
+            return Err(failure::input(text).into());
+        }
+    }
+    locate(entries, begun);
+    Ok(())
 }
 
 /// Settings that are paths, or lists of them.

@@ -189,17 +189,33 @@ pub fn machine(console: &Console) -> Machine {
 
 /// A file with the hash of its bytes.
 pub fn hashed(role: &str, path: &Path) -> Result<Input> {
+    if path.to_str().is_none() {
+        let shown = path.display();
+        let text = format!("{shown}: its path is not UTF-8, in which records are kept; rename it");
+        return Err(failure::input(text).into());
+    }
+    let sha256 = sha256_of(&[path])?;
+    Ok(Input { role: role.into(), path: path.display().to_string(), sha256 })
+}
+
+/// SHA-256 over the bytes of files, one after another.
+pub fn sha256_of(paths: &[&Path]) -> Result<String> {
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
+    for path in paths {
+        hash_into(&mut hasher, &mut buffer, path)?;
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn hash_into(hasher: &mut Sha256, buffer: &mut [u8], path: &Path) -> Result<()> {
     let wrong = |error| failure::input(format!("{}: {error}; check the path", path.display()));
     let mut file = std::fs::File::open(path).map_err(wrong)?;
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
     loop {
-        match file.read(&mut buffer).map_err(wrong)? {
-            0 => break,
+        match file.read(buffer).map_err(wrong)? {
+            0 => return Ok(()),
             count => hasher.update(buffer.get(..count).unwrap_or_default()),
         }
     }
-    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Input { role: role.into(), path: path.display().to_string(), sha256 })
 }
 
 /// How a training ended.

@@ -234,7 +234,7 @@ def data_sets():
     add_folder("mnms_frame_enormous", table(head + f"A,Siemens,A,1,0,{2**64}\n"), "row 2", "no frame number")
     add_folder("mnms_twice", table(head + "A,Siemens,A,1,0,1\nA,Siemens,A,1,0,1\n"), "names subject A twice")
     add_folder("mnms_not_utf8", table(head.encode() + b"A,Siemens,\xff\xfe,1,0,1\n"), "table.csv", "UTF-8")
-    add_folder("mnms_other_subjects", table(head + "B,Siemens,A,1,0,1\n"), "holds no images")
+    add_folder("mnms_other_subjects", table(head + "B,Siemens,A,1,0,1\n"), "table.csv", "A_sa")
 
 
 # Checkpoints -------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     )?;
     let peers = judging::peers(&args.peers, &model, Judged::Nothing)?;
     let subjects = selection::domains(&args.data, &args.domain, console)?;
-    let subjects = selection::choose(subjects, args.subjects.as_deref())?;
+    let subjects = selection::choose(subjects, args.subjects.as_deref(), console)?;
     if args.slices < 2 || args.shifted == 0 {
         let text = "--slices: give at least 2, a pair of neighbours; --shifted: at least 1";
         return Err(failure::usage(text).into());
@@ -105,7 +105,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         calibration.change_half_width(0.9),
     );
     let value = json!({
-        "calibration": args.out,
+        "calibration": args.out.display().to_string(),
         "measurements": calibration.rows.len(),
         "quality": quality,
         "half-width": calibration.half_width,

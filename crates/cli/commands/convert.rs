@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_data::{DataSet, Plane, Preprocessing};
-use udas_model::{Description, ModelFile};
+use udas_model::{Description, MARKS, ModelFile};
 use udas_nn::Checkpoint;
 
 /// Converts a checkpoint between .pth and .safetensors, names kept; merges a patch into its base
@@ -57,7 +57,14 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
             return Err(failure::usage(text).into());
         }
         None if args.plane.is_some() => described(args)?,
-        None => Checkpoint::load(super::head::model_path(&args.input))?,
+        None => {
+            let path = super::head::model_path(&args.input);
+            let (checkpoint, taken) = Checkpoint::load_network(&path, &MARKS)?;
+            if !taken.is_whole() {
+                console.say(format!("{}: {taken}", path.display()));
+            }
+            checkpoint
+        }
     };
     if checkpoint.metadata.is_some() && known == Some("pth") {
         console.warn("a .pth file has no room for preprocessing and provenance: they are lost");
@@ -65,8 +72,8 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
     checkpoint.save(&args.output)?;
     let (count, hash) = (checkpoint.tensors.len(), checkpoint.hash()?);
     let text = format!("{}: {count} entries, hash {hash}", args.output.display());
-    console
-        .result(text, &serde_json::json!({ "file": args.output, "entries": count, "hash": hash }))
+    let file = args.output.display().to_string();
+    console.result(text, &serde_json::json!({ "file": file, "entries": count, "hash": hash }))
 }
 
 /// The checkpoint with a description of what the network sees, in place of one that it may have.

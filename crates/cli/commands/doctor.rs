@@ -1,6 +1,6 @@
 //! `udas doctor`: what is wrong with files, before hours are spent on them.
 use crate::console::Console;
-use crate::{failure, selection};
+use crate::{contrast, failure, selection};
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
@@ -8,7 +8,10 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Frames, Subject, expand};
-use udas_volume::{Probe, Volume, probe, read_frames, read_label_frames};
+use udas_volume::{
+    FileKind, Probe, Volume, Warning, format_mm, probe, probe_labels, read_frames,
+    read_label_frames,
+};
 
 /// Says what is wrong or risky in a set of files, before hours are spent on them
 ///
@@ -55,14 +58,15 @@ struct Diagnosis {
     /// Mean distance of the intensity quantiles from the source's, after min-max; 0 is equal.
     intensity_distance: Option<f64>,
     findings: Vec<Finding>,
+    /// Pictures in colour.
+    #[serde(skip)]
+    coloured: Vec<PathBuf>,
     #[serde(skip)]
     digests: BTreeMap<String, String>,
     #[serde(skip)]
     quantiles: Vec<Vec<f64>>,
 }
 
-/// Share of voxels at the largest value beyond which a volume counts as clipped.
-const CLIPPED: f64 = 0.005;
 /// Distance of intensity quantiles beyond which a shift is worth saying.
 const SHIFTED: f64 = 0.05;
 const QUANTILES: usize = 21;
@@ -146,7 +150,12 @@ impl Diagnosis {
             return self.find(Severity::Error, path, problem);
         }
         match read_frames(path, &frames) {
-            Ok(volumes) => volumes.iter().for_each(|volume| self.intensities(path, volume)),
+            Ok(volumes) => volumes.iter().for_each(|volume| {
+                if volume.header().warnings().contains(&Warning::Colour) {
+                    self.coloured.push(path.clone());
+                }
+                self.intensities(path, volume);
+            }),
             Err(error) => return self.find(Severity::Error, path, error.to_string()),
         }
         if let Some(labels) = &subject.labels {
@@ -157,14 +166,15 @@ impl Diagnosis {
     fn geometry(&mut self, path: &Path, probe: &Probe) {
         *self.orientations.entry(probe.grid.affine.codes()).or_default() += 1;
         let spacing = probe.grid.affine.spacing();
-        *self.spacings_mm.entry(spacing.map(|mm| format!("{mm:.2}")).join(" x ")).or_default() += 1;
+        *self.spacings_mm.entry(spacing.map(format_mm).join(" x ")).or_default() += 1;
         for warning in probe.header.warnings() {
             self.find(Severity::Risk, path, warning.to_string());
         }
         let (min, max) =
             spacing.iter().fold((f64::INFINITY, 0.0f64), |(a, b), &mm| (a.min(mm), b.max(mm)));
         if max > 8.0 * min {
-            let problem = format!("voxels of {min:.2} to {max:.2} mm: check the plane of slices");
+            let [min, max] = [min, max].map(format_mm);
+            let problem = format!("voxels of {min} to {max} mm: check the plane of slices");
             self.find(Severity::Remark, path, problem);
         }
     }
@@ -180,20 +190,14 @@ impl Diagnosis {
         values.sort_unstable_by(f32::total_cmp);
         let (Some(&min), Some(&max)) = (values.first(), values.last()) else { return };
         if min == max {
-            return self.find(
-                Severity::Error,
-                path,
-                format!("every voxel is {min}: nothing to see"),
-            );
+            // As prediction has it: a slice among others may be empty, a volume may not.
+            let [nx, ny, nz] = volume.shape();
+            let is_slice = volume.header().kind() == FileKind::Picture || (nz == 1 && nx * ny > 1);
+            let severity = if is_slice && nx * ny > 1 { Severity::Risk } else { Severity::Error };
+            return self.find(severity, path, format!("every voxel is {min}: nothing to see"));
         }
-        let at_top = values.iter().rev().take_while(|&&value| value == max).count();
-        if at_top as f64 > CLIPPED * values.len() as f64 {
-            let share = 100.0 * at_top as f64 / values.len() as f64;
-            self.find(
-                Severity::Risk,
-                path,
-                format!("{share:.1}% of voxels have the largest value: clipped?"),
-            );
+        for risk in contrast::risks(&values) {
+            self.find(Severity::Risk, path, risk);
         }
         let quantile = |k: usize| {
             let value =
@@ -213,7 +217,7 @@ impl Diagnosis {
     }
 
     fn mask(&mut self, image: &Path, probed: &Probe, labels: &Path, frames: &[usize]) {
-        let grid = match probe(labels) {
+        let grid = match probe_labels(labels) {
             Ok(mask) => mask.grid,
             Err(error) => return self.find(Severity::Error, labels, error.to_string()),
         };
@@ -253,6 +257,10 @@ impl Diagnosis {
             );
             let file = "all masks".into();
             self.findings.push(Finding { severity: Severity::Risk, file, problem });
+        }
+        if let Some(first) = self.coloured.first().cloned() {
+            let problem = format!("{} ({} such files)", Warning::Colour, self.coloured.len());
+            self.find(Severity::Risk, &first, problem);
         }
         let masks: usize = self.labels.values().sum();
         for (class, files) in std::mem::take(&mut self.classes) {

@@ -1,20 +1,18 @@
 //! `udas evaluate`: predictions against labels, subject by subject.
-use crate::commands::predict::output_names;
-use crate::commands::report::masks;
 use crate::console::Console;
+use crate::pairs::{self, Pair, Values};
 use crate::selection::{self, OptionalSet};
 use crate::{failure, interrupt, out_file};
 use anyhow::{Context, Result};
 use clap::Args;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use udas_data::{Frames, Subject};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use udas_metrics::{
     Config, Connectivity, Grid, Metric, MetricSummary, Score, SubjectScores, Summary, score_labels,
 };
 use udas_record::Evaluation;
 use udas_report::record_scores;
-use udas_volume::{Labels, read_label_frames, read_labels, stem};
+use udas_volume::{Labels, read_label_frames, read_labels};
 
 /// Scores predictions against labels: Dice, surface Dice, Hausdorff and more, in 3-D, per subject
 ///
@@ -26,7 +24,7 @@ pub struct EvaluateArgs {
     /// Folder of predictions
     #[arg(long, value_name = "DIR")]
     predictions: PathBuf,
-    /// Folder of labels of the same names (NAME, NAME_ss, NAME_gt, NAME_mask or NAME_seg)
+    /// Folder of labels of the same names (NAME, NAME_gt, NAME_seg, NAME_mask, NAME_label or NAME_ss)
     #[arg(long, value_name = "DIR", required_unless_present = "data", conflicts_with = "data")]
     labels: Option<PathBuf>,
     #[command(flatten)]
@@ -42,15 +40,6 @@ pub struct EvaluateArgs {
     percentile: Vec<f64>,
 }
 
-/// A prediction and its truth.
-struct Pair {
-    subject: String,
-    prediction: PathBuf,
-    truth: PathBuf,
-    /// The frame of the truth; none for a 3-D file.
-    frame: Option<usize>,
-}
-
 pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
     if args.out.extension().is_some_and(|extension| extension == "csv") {
         let text = "--out names the JSON; the CSV lies beside it: give a name such as scores.json";
@@ -60,13 +49,13 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
         Config::new(args.tolerance_mm.clone(), args.percentile.clone(), Connectivity::Corners)?;
     let pairs = match (&args.labels, &args.set.data) {
         (Some(labels), _) => {
-            pairs_by_name(&args.predictions, labels, args.set.subjects.as_deref(), console)?
+            pairs::by_name(&args.predictions, labels, args.set.subjects.as_deref(), console)?
         }
         (None, Some(root)) => {
             let subjects = selection::domains(root, &args.set.domain, console)?;
-            let subjects = selection::choose(subjects, args.set.subjects.as_deref())?;
+            let subjects = selection::choose(subjects, args.set.subjects.as_deref(), console)?;
             selection::named_once(&subjects)?;
-            pairs_of(&args.predictions, &subjects, console)?
+            pairs::of_subjects(&args.predictions, &subjects, console)?
         }
         (None, None) => {
             return Err(failure::usage("give --labels DIR, or --data and --domain").into());
@@ -79,13 +68,15 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
     out_file::prepare(&args.out)?;
     interrupt::flag();
     let mut rows: Vec<(String, SubjectScores)> = Vec::new();
+    let mut values = Values::new();
     let mut progress = console.progress(pairs.len(), "subjects");
     for pair in &pairs {
         anyhow::ensure!(!interrupt::asked(), "interrupted; nothing is written");
-        rows.push((pair.subject.clone(), score(pair, &config)?));
+        rows.push((pair.subject.clone(), score(pair, &config, &mut values)?));
         progress.advance(&pair.subject);
     }
     progress.finish();
+    values.warn(console);
     complete_classes(&mut rows, &config)?;
     write(args, &rows)?;
     let mut summary = Summary::new();
@@ -94,75 +85,7 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
     console.result(format_table(&table, rows.len()), &table)
 }
 
-/// Predictions and labels of one name; every prediction needs a label.
-fn pairs_by_name(
-    predictions: &Path,
-    labels: &Path,
-    subjects: Option<&str>,
-    console: &Console,
-) -> Result<Vec<Pair>> {
-    let images = |folder: &Path| udas_data::expand(&[folder.to_owned()], "");
-    let truths: BTreeMap<String, PathBuf> =
-        images(labels)?.into_iter().map(|subject| (subject.id, subject.image)).collect();
-    let mut pairs = Vec::new();
-    let mut used = BTreeSet::new();
-    images(predictions)?;
-    for subject in selection::choose(masks(predictions)?, subjects)? {
-        let endings = std::iter::once("").chain(selection::MASK_ENDINGS);
-        let names: Vec<String> = endings.map(|end| format!("{}{end}", subject.id)).collect();
-        let Some((name, truth)) = names.iter().find_map(|name| truths.get_key_value(name)) else {
-            let text = format!(
-                "{}: {} has no label of that name; add one, or move the prediction away (frames of a cine find their \
-                 labels by --data DIR --domain NAME)",
-                subject.image.display(),
-                labels.display()
-            );
-            return Err(failure::input(text).into());
-        };
-        used.insert(name.clone());
-        let truth = truth.clone();
-        pairs.push(Pair { subject: subject.id, prediction: subject.image, truth, frame: None });
-    }
-    let left = truths.len() - used.len();
-    if left > 0 {
-        console.say(format!("{left} labels have no prediction and are left out"));
-    }
-    Ok(pairs)
-}
-
-/// The predictions of a data set's subjects, named as `predict` names them. Subjects without labels, which some
-/// data sets have among the others, are left out.
-fn pairs_of(predictions: &Path, subjects: &[Subject], console: &Console) -> Result<Vec<Pair>> {
-    let mut pairs = Vec::new();
-    let (labelled, others): (Vec<&Subject>, Vec<&Subject>) =
-        subjects.iter().partition(|subject| subject.labels.is_some());
-    if let Some(first) = others.first() {
-        let text = format!("{}: has no label to score against", first.image.display());
-        if labelled.is_empty() {
-            return Err(failure::input(text).into());
-        }
-        console.warn(format!("{text}; {} such subjects are left out", others.len()));
-    }
-    for subject in labelled {
-        let Some(truth) = &subject.labels else { continue };
-        let frames = match &subject.frames {
-            Frames::Single => vec![None],
-            Frames::Chosen(frames) => frames.iter().copied().map(Some).collect(),
-        };
-        for (name, frame) in output_names(subject).into_iter().zip(frames) {
-            let prediction = predictions.join(&name);
-            if !prediction.exists() {
-                let text = format!("{}: is missing; predict it first", prediction.display());
-                return Err(failure::input(text).into());
-            }
-            let subject = stem(Path::new(&name));
-            pairs.push(Pair { subject, prediction, truth: truth.clone(), frame });
-        }
-    }
-    Ok(pairs)
-}
-
-fn score(pair: &Pair, config: &Config) -> Result<SubjectScores> {
+fn score(pair: &Pair, config: &Config, values: &mut Values) -> Result<SubjectScores> {
     let prediction = read_labels(&pair.prediction)?;
     let truth = match pair.frame {
         None => read_labels(&pair.truth)?,
@@ -171,6 +94,16 @@ fn score(pair: &Pair, config: &Config) -> Result<SubjectScores> {
             .with_context(|| format!("{}: frame {frame} is missing", pair.truth.display()))?,
     };
     prediction.grid().check_same(&pair.prediction, truth.grid(), &pair.truth)?;
+    if let Some(degrees) = truth.affine().shear_degrees() {
+        let text = format!(
+            "{}: its axes are sheared by {degrees:.1} degrees, as by a tilted gantry, and surfaces are measured on axes \
+             at right angles; resample it and {} onto a grid that has them",
+            pair.truth.display(),
+            pair.prediction.display()
+        );
+        return Err(failure::input(text).into());
+    }
+    values.add(prediction.data(), truth.data());
     let grid = Grid::new(truth.shape(), truth.spacing())
         .map_err(|error| failure::input(format!("{}: {error}", pair.truth.display())))?;
     let classes = classes_in(&[&prediction, &truth]);

@@ -147,13 +147,13 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let state = objective.head().parameters().state()?;
     HeadFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Head, &summary))?;
-    let path = folder.model();
+    let shown = folder.model().display().to_string();
     let value = serde_json::json!({
-        "head": path,
+        "head": shown,
         "dice": convergence.dice,
         "convergence": convergence,
     });
-    console.result(path.display().to_string(), &value)
+    console.result(&shown, &value)
 }
 
 impl HeadArgs {
@@ -185,7 +185,7 @@ fn plan(args: &HeadArgs, console: &Console) -> Result<Plan> {
     let suggestion = selection::preprocessing_of(udas_data::DataSet::open(data)?.layout());
     let model = selection::load_model(model_file, suggestion, &[], console)?;
     let all = selection::domains(data, &args.domain, console)?;
-    let split = args.holding_out.split(all, args.subjects.as_deref(), args.fold.as_deref())?;
+    let split = args.holding_out.split(all, (args.subjects.as_deref(), args.fold.as_deref()), console)?;
     let task = Task::of(model.info.architecture.outputs);
     let cache = training::cache_bytes(args.cache_gib)?;
     let slices = split.open(&model.info.preprocessing, task, cache)?;

@@ -65,6 +65,6 @@ pub fn run(args: &PhantomArgs, console: &Console) -> Result<()> {
     }
     let text =
         format!("{} (synthetic, {} subjects)", summary.root.display(), summary.subjects.len());
-    let value = serde_json::json!({ "root": summary.root, "subjects": summary.subjects.len() });
+    let value = serde_json::json!({ "root": summary.root.display().to_string(), "subjects": summary.subjects.len() });
     console.result(text, &value)
 }

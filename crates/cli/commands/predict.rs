@@ -1,14 +1,14 @@
 //! `udas predict`: masks on the grids of the input files.
 use crate::console::Console;
 use crate::options::word;
+use crate::predictions::{self, Existing, MadeBy, Origin, Predictions};
 use crate::selection::{self, Images};
-use crate::{failure, intensity, interrupt, other_trainings, out_file};
+use crate::{failure, intensity, interrupt, other_trainings};
 use anyhow::{Context, Result};
 use clap::Args;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use udas_data::{Frames, LabelUse, Plane, Preprocessing, Subject, VolumeSlices};
+use udas_data::{Frames, LabelUse, Plane, Subject, VolumeSlices};
 use udas_model::{ModelFile, Predictor, probability_volumes};
 use udas_report::{Choice, Colour, Contour, Crop, Overlay, Panel, Stroke};
 use udas_volume::{FileKind, Labels, Volume, write_labels, write_rgb_png, write_volume};
@@ -58,18 +58,6 @@ pub struct PredictArgs {
     resume: bool,
 }
 
-/// Which model a folder of predictions is from.
-#[derive(PartialEq, Serialize, Deserialize)]
-struct MadeBy {
-    model: String,
-    /// Of the model; of an ensemble the hashes of all, with `+` between them.
-    hash: String,
-    preprocessing: Preprocessing,
-    version: String,
-}
-
-const MADE_BY: &str = "predictions.json";
-
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     let suggestion = selection::in_plane(args.images.preprocessing()?, args.plane);
     let told = [args.plane.map(|_| "--plane"), args.intensity.as_ref().map(|_| "--intensity")];
@@ -92,7 +80,8 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     let mut predictor = Predictor::new(&model.state, console.device())?;
     ensemble.iter().try_for_each(|other| predictor.add(&other.state))?;
     spare_the_images(args, &predictor, &subjects)?;
-    mark_folder(args, &model, &ensemble, &subjects)?;
+    check_names(args, &predictor, &subjects)?;
+    let mut folder = open_folder(args, &model, &ensemble, &subjects)?;
     interrupt::flag();
     let mut progress = console.progress(subjects.len(), "volumes");
     let (mut written, mut skipped, mut failed) = (Vec::new(), 0, Vec::new());
@@ -100,17 +89,19 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         if interrupt::asked() {
             break;
         }
-        let there = |name: String| args.out.join(name).exists();
-        if !args.overwrite && products(args, &predictor, subject).into_iter().all(there) {
-            skipped += output_names(subject).len();
-            warn_of_age(args, subject, console);
-        } else {
-            match predict(args, &model, &predictor, subject) {
-                Ok(paths) => written.extend(paths),
-                Err(error) => {
-                    console.warn(failure::describe(&error));
-                    failed.push(subject.image.display().to_string());
-                }
+        let made = match work(args, &mut folder, &predictor, subject, console) {
+            Ok(Work::Skip) => {
+                skipped += output_names(subject).len();
+                Ok(Vec::new())
+            }
+            Ok(Work::Make) => predict(args, &model, &predictor, subject, &mut folder),
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(paths) => written.extend(paths.iter().map(|path| path.display().to_string())),
+            Err(error) => {
+                console.warn(failure::describe(&error));
+                failed.push(subject.image.display().to_string());
             }
         }
         progress.advance(&subject.id);
@@ -135,7 +126,56 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     Ok(())
 }
 
-/// Says where an image has been replaced since its mask was made.
+/// Whether a subject's files are there already.
+enum Work {
+    Skip,
+    Make,
+}
+
+/// What is to be done for a subject, by what its masks were made of. Masks of another file of the same name are refused.
+fn work(
+    args: &PredictArgs,
+    folder: &mut Predictions,
+    predictor: &Predictor,
+    subject: &Subject,
+    console: &Console,
+) -> Result<Work> {
+    let (masks, image) = (output_names(subject), &subject.image);
+    if args.overwrite {
+        return Ok(Work::Make);
+    }
+    match folder.origin(&masks, image)? {
+        Origin::Same => {}
+        Origin::Unfinished => return Ok(Work::Make),
+        Origin::Unknown => warn_of_age(args, subject, console),
+        Origin::Changed => {
+            console.warn(format!(
+                "{}: has other content than its mask was made of; the mask is made anew",
+                image.display()
+            ));
+            for mask in &masks {
+                predictions::remove_beside(&args.out, mask, console)?;
+            }
+            return Ok(Work::Make);
+        }
+        Origin::Other(other) => {
+            let text = format!(
+                "{}: {} holds the mask of another image of this name, {other}; choose another --out, or --overwrite",
+                image.display(),
+                args.out.display()
+            );
+            return Err(failure::input(text).into());
+        }
+    }
+    let there = |name: String| args.out.join(name).exists();
+    Ok(if products(args, predictor, subject).into_iter().all(there) {
+        Work::Skip
+    } else {
+        Work::Make
+    })
+}
+
+/// Says where an image is newer than its mask, of which nothing else is known.
 fn warn_of_age(args: &PredictArgs, subject: &Subject, console: &Console) {
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let Some(image) = changed(&subject.image) else { return };
@@ -149,7 +189,7 @@ fn warn_of_age(args: &PredictArgs, subject: &Subject, console: &Console) {
     }
 }
 
-/// Refuses to write where the images are that are read.
+/// Refuses to write where the images are that are read: a mask beside its image is an image to the next call.
 fn spare_the_images(args: &PredictArgs, predictor: &Predictor, subjects: &[Subject]) -> Result<()> {
     let place = |path: &Path| path.canonicalize().ok();
     let images: BTreeSet<PathBuf> = subjects.iter().filter_map(|s| place(&s.image)).collect();
@@ -161,37 +201,48 @@ fn spare_the_images(args: &PredictArgs, predictor: &Predictor, subjects: &[Subje
             return Err(failure::usage(&text).into());
         }
     }
-    Ok(())
-}
-
-/// The hash of the model that a folder's predictions are of, where that is known.
-pub fn made_by(folder: &Path) -> Option<String> {
-    let text = std::fs::read(folder.join(MADE_BY)).ok()?;
-    Some(serde_json::from_slice::<MadeBy>(&text).ok()?.hash)
-}
-
-/// Applies a patch to the model that it was made from; what is done to volumes is the adapted model's.
-pub fn patched(model: &mut ModelFile, path: &Path) -> Result<()> {
-    let patch = udas_adapt::Patch::load(path)?;
-    model.state = patch.apply(&model.state).with_context(|| path.display().to_string())?;
-    if let Some(notes) = &patch.notes {
-        model.info = serde_json::from_str(notes)
-            .map_err(|error| failure::input(format!("{}: {error}", path.display())))?;
+    let out = place(&args.out);
+    let folder = |subject: &Subject| {
+        let folder = subject.image.parent().filter(|folder| !folder.as_os_str().is_empty());
+        place(folder.unwrap_or(Path::new(".")))
+    };
+    if let Some(subject) = subjects.iter().find(|s| out.is_some() && folder(s) == out) {
+        let text = format!(
+            "{}: is where the image {} is, whose mask would be taken for an image there; choose another --out",
+            args.out.display(),
+            subject.image.display()
+        );
+        return Err(failure::usage(&text).into());
     }
     Ok(())
 }
 
-/// Refuses to mix the predictions of two models in one folder; those of another model that are to be replaced go
-/// first, so that none is taken for the new model's after an interruption.
-fn mark_folder(
+/// Bytes of a file name that systems allow.
+const NAME_BYTES: usize = 255;
+
+/// Refuses images whose masks would have longer names than systems allow.
+fn check_names(args: &PredictArgs, predictor: &Predictor, subjects: &[Subject]) -> Result<()> {
+    for subject in subjects {
+        let products = products(args, predictor, subject);
+        if let Some(name) = products.iter().find(|name| name.len() > NAME_BYTES) {
+            let text = format!(
+                "{}: its name is too long for {name} ({} bytes; systems allow {NAME_BYTES}); rename it",
+                subject.image.display(),
+                name.len()
+            );
+            return Err(failure::input(text).into());
+        }
+    }
+    Ok(())
+}
+
+/// The folder for the masks, marked as the model's.
+fn open_folder(
     args: &PredictArgs,
     model: &ModelFile,
     ensemble: &[ModelFile],
     subjects: &[Subject],
-) -> Result<()> {
-    let (shown, path) = (args.out.display(), args.out.join(MADE_BY));
-    std::fs::create_dir_all(&args.out)
-        .map_err(|error| failure::input(format!("{shown}: {error}; choose another --out")))?;
+) -> Result<Predictions> {
     let mut hashes: Vec<String> = ensemble.iter().map(ModelFile::hash).collect::<Result<_, _>>()?;
     // The mean does not depend on the order, beyond rounding.
     hashes.sort();
@@ -201,53 +252,20 @@ fn mark_folder(
         hash: hashes.join("+"),
         preprocessing: model.info.preprocessing.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
+        listed: true,
     };
-    let earlier = std::fs::read(&path).ok();
-    let earlier = earlier.and_then(|text| serde_json::from_slice::<MadeBy>(&text).ok());
-    if let Some(earlier) = earlier
-        && (&earlier.hash, &earlier.preprocessing) != (&made_by.hash, &made_by.preprocessing)
-    {
-        if !args.overwrite {
-            let other = if earlier.hash == made_by.hash {
-                "of the same model, which saw volumes in another way (--intensity, --plane)"
-                    .to_owned()
-            } else {
-                format!("of another model ({})", earlier.model)
-            };
-            let text =
-                format!("{shown} holds predictions {other}; choose another --out, or --overwrite");
-            return Err(failure::usage(&text).into());
-        }
-        remove_earlier(&args.out, subjects)?;
-    }
-    out_file::write(&path, serde_json::to_string_pretty(&made_by)?.as_bytes())?;
-    Ok(())
+    let masks: Vec<String> = subjects.iter().flat_map(output_names).collect();
+    let existing = if args.overwrite { Existing::Replace } else { Existing::Keep };
+    Predictions::open(&args.out, made_by, &masks, existing)
 }
 
-/// Removes what an earlier model has left of the subjects that are predicted now; refused where it has left something of
-/// others, which would pass for the new model's.
-fn remove_earlier(folder: &Path, subjects: &[Subject]) -> Result<()> {
-    let masks = subjects.iter().flat_map(output_names).map(|name| stem(&name));
-    let masks: BTreeSet<String> = masks.collect();
-    let is_own = |name: &str| {
-        let beside = ["_overlay", "_prob"].iter().find_map(|end| Some(name.rsplit_once(end)?.0));
-        masks.contains(name) || beside.is_some_and(|mask| masks.contains(mask))
-    };
-    let left = match udas_data::expand(&[folder.to_owned()], "") {
-        Err(udas_data::Error::Empty { .. }) => Vec::new(),
-        found => found?,
-    };
-    let (own, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|file| is_own(&file.id));
-    if let Some(other) = others.first() {
-        let text = format!(
-            "{}: is of another model, and of none of the subjects that are predicted; choose another --out, or predict \
-             all of them anew",
-            other.image.display()
-        );
-        return Err(failure::usage(&text).into());
-    }
-    for file in own {
-        std::fs::remove_file(&file.image).with_context(|| file.image.display().to_string())?;
+/// Applies a patch to the model that it was made from; what is done to volumes is the adapted model's.
+pub fn patched(model: &mut ModelFile, path: &Path) -> Result<()> {
+    let patch = udas_adapt::Patch::load(path)?;
+    model.state = patch.apply(&model.state).with_context(|| path.display().to_string())?;
+    if let Some(notes) = &patch.notes {
+        model.info = serde_json::from_str(notes)
+            .map_err(|error| failure::input(format!("{}: {error}", path.display())))?;
     }
     Ok(())
 }
@@ -302,7 +320,10 @@ fn predict(
     model: &ModelFile,
     predictor: &Predictor,
     subject: &Subject,
+    folder: &mut Predictions,
 ) -> Result<Vec<PathBuf>> {
+    // Before it is read: what is exchanged meanwhile is noticed by the next call.
+    let sha256 = predictions::hash(&subject.image)?;
     // A cache of this one volume; nothing is kept from one subject to the next.
     let slices = VolumeSlices::new(
         vec![subject.without_labels()],
@@ -334,6 +355,7 @@ fn predict(
         write_labels(&path, &for_viewers(labels, predictor))?;
         written.push(path);
     }
+    folder.add(&names, &subject.image, &sha256)?;
     Ok(written)
 }
 

@@ -1,6 +1,7 @@
 //! `udas report`: one page of runs or of an experiment, with its figures.
-use crate::commands::predict::{made_by, plane_of};
+use crate::commands::predict::plane_of;
 use crate::console::Console;
+use crate::predictions::{self, made_by};
 use crate::run_subjects::{RunSubjects, complete};
 use crate::{failure, histograms, judging};
 use anyhow::{Context, Result};
@@ -69,7 +70,8 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
         files.extend(udas_report::figures(&experiment, &pictures, &folder)?);
     }
     let page = args.out.join(udas_report::PAGE_FILE).display().to_string();
-    console.result(page, &serde_json::json!({ "files": files }))
+    let shown: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    console.result(page, &serde_json::json!({ "files": shown }))
 }
 
 /// Says of methods that results files do not describe what is known of them: that an oracle is one, above all.
@@ -228,21 +230,12 @@ fn predicted_volumes(outcome: &mut Outcome) -> Result<()> {
 }
 
 /// The masks in a folder; what `predict` writes beside them is left out.
-pub fn masks(folder: &Path) -> Result<Vec<Subject>> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut masks = udas_data::expand(&[folder.to_owned()], "")?;
-    let beside = |id: &str| {
-        let class = id.trim_end_matches(|c: char| c.is_ascii_digit());
-        id.ends_with("_overlay") || class.ends_with("_prob")
-    };
-    masks.retain(|mask| !beside(&mask.id));
-    Ok(masks)
+fn masks(folder: &Path) -> Result<Vec<Subject>> {
+    Ok(predictions::masks(folder)?)
 }
 
 fn volume_ml(path: &str) -> Result<f64> {
     let mask = read_labels(Path::new(path))?;
-    let voxel: f64 = mask.spacing().iter().product();
+    let voxel = mask.affine().voxel_mm3();
     Ok(mask.data().iter().filter(|&&label| label > 0).count() as f64 * voxel / 1000.0)
 }

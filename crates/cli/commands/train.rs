@@ -174,9 +174,9 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let state = objective.unet().parameters().state()?;
     ModelFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Source, &summary))?;
-    let path = folder.model();
-    let value = serde_json::json!({ "model": path, "convergence": convergence });
-    console.result(path.display().to_string(), &value)
+    let shown = folder.model().display().to_string();
+    let value = serde_json::json!({ "model": shown, "convergence": convergence });
+    console.result(&shown, &value)
 }
 
 impl TrainArgs {
@@ -258,7 +258,7 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     settings::needed(args.domain.first(), "--domain")?;
     let layout = DataSet::open(data)?.layout();
     let all = selection::domains(data, &args.domain, console)?;
-    let split = args.holding_out.split(all, args.subjects.as_deref(), args.fold.as_deref())?;
+    let split = args.holding_out.split(all, (args.subjects.as_deref(), args.fold.as_deref()), console)?;
     let suggestion = selection::preprocessing_of(layout);
     let mut preprocessing = selection::in_plane(suggestion, args.plane);
     preprocessing.intensity =

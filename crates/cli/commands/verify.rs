@@ -40,6 +40,14 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
         failure::input(format!("{shown}: not the settings of an adaptation ({error})"))
     })?;
     let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
+    let folder = tempfile::tempdir().map_err(|error| {
+        let place = std::env::temp_dir();
+        let text = format!(
+            "{}: no temporary folder can be made there ({error}); set TMPDIR",
+            place.display()
+        );
+        failure::input(text)
+    })?;
     let mut differences = differences(&start, console)?;
     let inputs_changed = differences.iter().any(|difference| difference.contains("has changed"));
     let mut same_sight = true;
@@ -47,7 +55,6 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
         console.warn("inputs have changed: the adaptation is not repeated");
         Vec::new()
     } else {
-        let folder = tempfile::tempdir()?;
         let mut run = RunFolder::open(folder.path(), Start::Fresh, console)?;
         let job = Job::prepare(&mut settings, console)?;
         let resume = run.begin(&settings::to_text(&settings)?, start.clone(), Phase::Adapt)?;

@@ -103,6 +103,17 @@ pub enum Error {
         /// The value of all its voxels.
         value: f32,
     },
+    /// A volume whose contrast is lost to the chosen normalisation.
+    #[error(
+        "{path}: --intensity {intensity} takes every voxel to one value, since nearly all of them are equal; choose \
+         another --intensity, such as min-max, crop the volume, or leave it out"
+    )]
+    Flat {
+        /// The image.
+        path: PathBuf,
+        /// The normalisation.
+        intensity: &'static str,
+    },
     /// A set whose slices differ so much in size that no common one is sensible.
     #[error(
         "the slices would be padded to {height}x{width} pixels: {tallest} needs the height, {widest} the width; \

@@ -1,24 +1,44 @@
-//! Listing image files: the contents of folders, trees and patterns, in a stable order.
+//! Listing image files: the contents of folders, trees and patterns, in a stable order. Hidden files are no images, and
+//! links that lead back end the search.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use udas_volume::{is_supported, stem};
+use unicode_normalization::UnicodeNormalization;
 
+use crate::pattern::{self, is_pattern};
 use crate::subject::sorted;
 use crate::{Error, Frames, Result, Subject};
 
 /// Entries of a folder in order of their names, hidden ones left out.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let listing = std::fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
-    let mut paths = Vec::new();
-    for entry in listing {
-        let entry = entry.map_err(|source| Error::io(folder, source))?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            paths.push(entry.path());
-        }
-    }
+    let mut paths = all_entries(folder)?;
+    paths.retain(|path| {
+        !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.')
+    });
+    Ok(paths)
+}
+
+/// Entries of a folder in order of their names.
+pub(crate) fn all_entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let io = |source| Error::io(folder, source);
+    let listing = std::fs::read_dir(folder).map_err(io)?;
+    let mut paths =
+        listing.map(|entry| Ok(entry.map_err(io)?.path())).collect::<Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
+}
+
+/// The name of an image or mask without its ending, in composed characters: a letter with its accent is one name,
+/// whether a file system keeps it as one character or as two.
+pub fn name_of(path: &Path) -> String {
+    composed(&stem(path))
+}
+
+/// Text in composed characters (Unicode's NFC).
+pub fn composed(text: &str) -> String {
+    text.nfc().collect()
 }
 
 /// Image files directly in a folder, in order of their names. A .hdr/.img pair is listed once.
@@ -29,12 +49,25 @@ pub(crate) fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Image files in a folder and those below it, `depth` levels down.
+/// Image files in a folder and those below it, `depth` levels down. A folder that links lead to again is listed once.
 pub(crate) fn images_below(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> {
+    let mut seen = BTreeSet::new();
+    images_below_unseen(folder, depth, &mut seen)
+}
+
+fn images_below_unseen(
+    folder: &Path,
+    depth: usize,
+    seen: &mut BTreeSet<PathBuf>,
+) -> Result<Vec<PathBuf>> {
+    let place = folder.canonicalize().map_err(|source| Error::io(folder, source))?;
+    if !seen.insert(place) {
+        return Ok(Vec::new());
+    }
     let mut files = images_in(folder)?;
     if depth > 0 {
         for entry in entries(folder)?.into_iter().filter(|entry| entry.is_dir()) {
-            files.extend(images_below(&entry, depth - 1)?);
+            files.extend(images_below_unseen(&entry, depth - 1, seen)?);
         }
     }
     Ok(files)
@@ -49,7 +82,8 @@ fn is_second_of_pair(path: &Path) -> bool {
 }
 
 /// Unlabelled subjects from files, folders (their image files, not those further down) and patterns
-/// (`*`, `?`, `[...]`), in order of their names, in a domain of the given name.
+/// (`*`, `?`, `[...]`, `**`), in order of their names, in a domain of the given name. Hidden files are left out, and a
+/// file that is named twice is taken once.
 ///
 /// Two files of one name are refused: their results would overwrite each other.
 pub fn expand(paths: &[PathBuf], domain: &str) -> Result<Vec<Subject>> {
@@ -62,9 +96,10 @@ pub fn expand(paths: &[PathBuf], domain: &str) -> Result<Vec<Subject>> {
         files.extend(found);
     }
     files.sort();
-    files.dedup();
+    let mut places = BTreeSet::new();
+    files.retain(|file| places.insert(place(file)));
     let subject = |image: PathBuf| Subject {
-        id: stem(&image),
+        id: name_of(&image),
         domain: domain.to_owned(),
         image,
         labels: None,
@@ -78,19 +113,12 @@ fn expand_one(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_dir() {
         return images_in(path);
     }
-    let text = path.to_string_lossy();
-    if path.exists() || !text.contains(['*', '?', '[']) {
+    if path.exists() || !is_pattern(path) {
         // An absent file is reported by the reader, with the system's reason.
         return Ok(vec![path.into()]);
     }
-    let matches = glob::glob(&text)
-        .map_err(|error| Error::Setting(format!("{text}: not a valid pattern ({error})")))?;
     let mut files = Vec::new();
-    for found in matches {
-        let found = found.map_err(|error| {
-            let path = error.path().to_path_buf();
-            Error::io(&path, error.into())
-        })?;
+    for found in pattern::matches(path)? {
         if found.is_dir() {
             files.extend(images_in(&found)?);
         } else if is_supported(&found) && !is_second_of_pair(&found) {
@@ -98,4 +126,16 @@ fn expand_one(path: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+/// Where a file lies, however its folder is named. A link to it under another name is another file.
+fn place(file: &Path) -> PathBuf {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match (folder.canonicalize(), file.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => file.to_owned(),
+    }
 }

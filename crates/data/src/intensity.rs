@@ -67,6 +67,16 @@ impl Intensity {
         }
     }
 
+    /// The word for it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::MinMax => "min-max",
+            Self::Percentile { .. } => "percentile",
+            Self::ForegroundZScore => "z-score",
+            Self::Landmarks(_) => "by landmarks",
+        }
+    }
+
     /// The map for a volume, from the finite voxels of its frames.
     pub fn map(&self, frames: &[Vec<f32>]) -> IntensityMap {
         let (offset, end, clip) = match self {
@@ -108,6 +118,16 @@ impl IntensityMap {
             }
             Curve::Pieces(nodes) => {
                 values.iter_mut().for_each(|value| *value = on_pieces(*value, nodes));
+            }
+        }
+    }
+
+    /// Whether all intensities become one value.
+    pub(crate) fn is_flat(&self) -> bool {
+        match &self.0 {
+            Curve::Line { line, .. } => line.width == 0.0,
+            Curve::Pieces(nodes) => {
+                nodes.len() < 2 || nodes.windows(2).all(|pair| matches!(pair, [a, b] if a[1] == b[1]))
             }
         }
     }

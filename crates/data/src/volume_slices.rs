@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use udas_volume::{
-    Error as VolumeError, Header, Image, Labels, Volume, probe, read, read_frames,
-    read_label_frames, read_labels,
+    Error as VolumeError, Header, Image, Labels, Volume, probe, probe_labels, read,
+    read_frames, read_label_frames, read_labels,
 };
 
 use crate::cache::Cache;
@@ -233,6 +233,10 @@ impl Scanned {
     fn decode(&self, preprocessing: &Preprocessing, labels: LabelUse) -> Result<Decoded> {
         let mut images = read_cut(&self.subject, &self.slicing)?;
         let map = self.intensity.get_or_init(|| preprocessing.intensity.map(&images));
+        if map.is_flat() && !is_constant(images.iter().flatten()) {
+            let path = self.subject.image.clone();
+            return Err(Error::Flat { path, intensity: preprocessing.intensity.name() });
+        }
         images.iter_mut().for_each(|image| map.apply(image));
         let labels = match labels {
             LabelUse::Ignore => None,
@@ -271,10 +275,11 @@ pub(crate) fn read_cut(subject: &Subject, slicing: &Slicing) -> Result<Vec<Vec<f
         Frames::Single => vec![read(image)?],
         Frames::Chosen(frames) => read_frames(image, frames)?,
     };
-    let mut voxels = volumes.iter().flat_map(Volume::data);
-    if let Some(&value) = voxels.next()
-        && slicing.slices() > 1
-        && voxels.all(|&other| other == value)
+    let voxels = || volumes.iter().flat_map(Volume::data);
+    let single = volumes.iter().all(|volume| volume.data().len() == 1);
+    if let Some(&value) = voxels().next()
+        && (slicing.slices() > 1 || single)
+        && is_constant(voxels())
     {
         return Err(Error::Constant { path: image.clone(), value });
     }
@@ -284,6 +289,11 @@ pub(crate) fn read_cut(subject: &Subject, slicing: &Slicing) -> Result<Vec<Vec<f
         slicing.cut_volume(volume)
     };
     volumes.iter().map(cut).collect()
+}
+
+fn is_constant<'a>(mut voxels: impl Iterator<Item = &'a f32>) -> bool {
+    let first = voxels.next();
+    voxels.all(|other| Some(other) == first)
 }
 
 fn check_unchanged<T: Copy>(slicing: &Slicing, read: &Image<T>, path: &Path) -> Result<()> {
@@ -316,7 +326,7 @@ fn scan(
     check_frames(&subject, image.frames)?;
     if let LabelUse::Require { .. } = labels {
         let path = subject.labels.as_ref().ok_or_else(|| no_mask(&subject))?;
-        image.grid.check_same(&subject.image, &probe(path)?.grid, path)?;
+        image.grid.check_same(&subject.image, &probe_labels(path)?.grid, path)?;
     }
     let slicing = preprocessing.slicing(&image)?;
     let [height, width] = slicing.size();

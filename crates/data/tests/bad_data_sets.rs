@@ -94,7 +94,7 @@ fn a_mask_on_another_grid_is_named_with_its_image() {
     let folder = sound();
     let mask = folder.path().join("scanner/masks/a.nii.gz");
     let names = &["images/a.nii.gz and", "masks/a.nii.gz", "resample"];
-    let shifted = Affine::from_spacing([1.0; 3]).with_origin([0.01, 0.0, 0.0]);
+    let shifted = Affine::from_spacing([1.0; 3]).with_origin([0.1, 0.0, 0.0]);
     let on_it = Volume::new(vec![0.0; 60], [4, 5, 3], shifted).unwrap().map(|_| 0u8);
     write_labels(&mask, &on_it).unwrap();
     check(read_all(folder.path(), "scanner"), is_kind, names);
@@ -247,4 +247,35 @@ fn preprocessing_without_meaning_is_refused() {
             VolumeSlices::new(subjects.clone(), preprocessing, LabelUse::Ignore, 0).map(drop);
         check(result, |error| matches!(error, Error::Setting(_)), &["give"]);
     }
+}
+
+/// Normalisations that take all voxels of a volume with contrast to one value.
+#[test]
+fn contrast_that_a_normalisation_loses_is_refused() {
+    use udas_data::Intensity;
+    let read = |intensity: Intensity, shape: [usize; 3], value: fn(usize) -> f32| -> Result<()> {
+        let folder = tempfile::tempdir().unwrap();
+        common::write_subject(folder.path(), "scanner", "a.nii.gz", &common::volume(shape, value));
+        let subjects = DataSet::open(folder.path())?.subjects("scanner")?;
+        let preprocessing = Preprocessing { intensity, ..Preprocessing::upright(Plane::Axial) };
+        let slices =
+            VolumeSlices::new(subjects, preprocessing, LabelUse::Ignore, DEFAULT_CACHE_BYTES)?;
+        slices.read(0).map(drop)
+    };
+    let sparse = |offset: usize| if offset.is_multiple_of(500) { 700.0 } else { 0.0 };
+    let two = |offset: usize| if offset.is_multiple_of(2) { 5.0 } else { 0.0 };
+    let percentile = Intensity::Percentile { low: 1.0, high: 99.0 };
+    let is_flat = |error: &Error| matches!(error, Error::Flat { .. });
+    let parts = ["a.nii.gz", "percentile", "choose another"];
+    check(read(percentile.clone(), [10, 20, 10], sparse), is_flat, &parts);
+    check(read(percentile.clone(), [100, 20, 1], sparse), is_flat, &parts);
+    let narrow = Intensity::Percentile { low: 60.0, high: 80.0 };
+    check(read(narrow, [10, 20, 10], two), is_flat, &parts);
+    check(read(Intensity::ForegroundZScore, [10, 20, 10], two), is_flat, &["a.nii.gz", "z-score"]);
+    read(Intensity::MinMax, [10, 20, 10], sparse).unwrap();
+    read(percentile.clone(), [10, 20, 10], |offset| offset as f32).unwrap();
+    // A single slice may be empty; a single voxel shows nothing.
+    read(percentile, [10, 20, 1], |_| 3.0).unwrap();
+    let is_constant = |error: &Error| matches!(error, Error::Constant { .. });
+    check(read(Intensity::MinMax, [1, 1, 1], |_| 3.0), is_constant, &["a.nii.gz", "every voxel"]);
 }

@@ -2,7 +2,8 @@
 //!
 //! A reader, or whoever comes after a crash, finds the old file or the new one and nothing in between: what is
 //! written goes into a temporary file in the same folder, `.NAME.xxxxxx.part`, which is synced and then renamed.
-//! What a killed writer leaves goes when the same file is written next.
+//! What a killed writer leaves goes when the same file is written next. A living writer holds a lock on its temporary
+//! file, so that several may write into one folder, and even the same file, at once.
 //!
 //! ```
 //! # let folder = tempfile::tempdir()?;
@@ -13,9 +14,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+
+use tempfile::TempPath;
 
 /// Puts `bytes` in place of the file at `path`.
 ///
@@ -37,17 +42,14 @@ pub fn write_whole_with(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let prefix = prefix(path.file_name().unwrap_or_default());
     remove_left(folder, &prefix);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(PART);
-    // Temporary files are their owner's alone; what they become is as readable as the user's other files.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let (file, temporary) = builder.tempfile_in(folder).map_err(plain)?.into_parts();
+    let (file, temporary) = temporary_file(folder, &prefix).map_err(plain)?;
     let mut writer = BufWriter::new(file);
     write(&mut writer)?;
-    writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    // Open until the rename: the lock says that its writer lives.
+    let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
     temporary.persist(path).map_err(|error| plain(error.error))?;
     // The rename itself lasts only once the folder is synced; not every system can open one.
     if let Ok(folder) = File::open(folder) {
@@ -59,8 +61,44 @@ pub fn write_whole_with(
 /// Ending of temporary files.
 const PART: &str = ".part";
 
-/// Removes the temporary files of writers that were killed. Another writer of the same file, if there is one, ends
-/// with an error.
+/// Bytes of a file name that go into its temporary file's: systems allow 255 in all.
+const NAME_BYTES: usize = 200;
+/// How often a temporary file is made anew that a cleaner took for a dead writer's.
+const TRIES: usize = 100;
+
+/// What the names of a file's temporary files begin with. A long name is cut, and told from others by its hash.
+fn prefix(name: &OsStr) -> String {
+    let text = name.to_string_lossy();
+    if text.len() <= NAME_BYTES && name.to_str().is_some() {
+        return format!(".{text}.");
+    }
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let kept = (0..=NAME_BYTES).rev().find_map(|end| text.get(..end)).unwrap_or_default();
+    format!(".{kept}-{:016x}.", hasher.finish())
+}
+
+/// A temporary file that is locked while it is open.
+fn temporary_file(folder: &Path, prefix: &str) -> io::Result<(File, TempPath)> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).suffix(PART);
+    // Temporary files are their owner's alone; what they become is as readable as the user's other files.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    for _ in 0..TRIES {
+        let (file, temporary) = builder.tempfile_in(folder)?.into_parts();
+        match file.try_lock() {
+            // Between making and locking, a cleaner may have come by.
+            Ok(()) if temporary.exists() => return Ok((file, temporary)),
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            // Where there are no locks, nothing is cleaned up either.
+            Err(TryLockError::Error(_)) => return Ok((file, temporary)),
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
+}
+
+/// Removes the temporary files of writers that are dead: those that nobody holds a lock on.
 fn remove_left(folder: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -69,7 +107,13 @@ fn remove_left(folder: &Path, prefix: &str) {
         // Between the two are letters; a dot would be another file's, whose name begins with this one's.
         let drawn = name.strip_prefix(prefix).and_then(|name| name.strip_suffix(PART));
         if drawn.is_some_and(|drawn| !drawn.contains('.')) {
-            let _ = fs::remove_file(entry.path());
+            let path = entry.path();
+            // Held while it is removed, so that no writer can begin to use it.
+            if let Ok(file) = File::options().append(true).open(&path)
+                && file.try_lock().is_ok()
+            {
+                let _ = fs::remove_file(&path);
+            }
         }
     }
 }
@@ -129,6 +173,54 @@ mod tests {
         killed.unwrap();
         assert_eq!(others.map(|name| at(name).exists()), [true; 3]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn a_living_writer_of_the_same_file_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let outer = write_whole_with(&path, |writer| {
+            write_whole(&path, b"inner")?;
+            assert_eq!(fs::read(&path)?, b"inner");
+            writer.write_all(b"outer")
+        });
+        outer.unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"outer");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn many_writers_of_one_file_all_succeed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("predictions.json");
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..40 {
+                        write_whole(path, &[b'0' + writer; 4000]).unwrap();
+                    }
+                });
+            }
+        });
+        let text = fs::read(&path).unwrap();
+        assert!(text.len() == 4000 && text.iter().all(|byte| *byte == text[0]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn names_as_long_as_the_system_allows_are_written_and_cleaned_up_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two] = ["a", "\u{e9}"].map(|letter| {
+            let name = letter.repeat(251 / letter.len());
+            folder.path().join(name + ".nii")
+        });
+        for path in [&one, &two] {
+            let left = prefix(path.file_name().unwrap()) + "x1y2z3.part";
+            fs::write(folder.path().join(left), "").unwrap();
+            write_whole(path, b"mask").unwrap();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

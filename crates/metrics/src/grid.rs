@@ -12,7 +12,8 @@ pub struct Grid {
 
 impl Grid {
     /// Checks and keeps a shape and a spacing. A 2-D image is `[nx, ny, 1]`; its third spacing is
-    /// the slice thickness and enters its volume only.
+    /// the slice thickness and enters its volume only. Axes stand at right angles: distances and areas of a sheared
+    /// grid are others.
     ///
     /// # Errors
     /// [`Error::Shape`] for an axis of length zero or a product that overflows,

@@ -27,10 +27,10 @@
 //! bytes; its shape and its spacing are reversed here.
 //!
 //! # Two dimensions
-//! A grid of shape `[nx, ny, 1]` is an image. Its boundary is a contour, and lengths in mm take the
-//! place of areas in mm²: surface Dice is then Dice of contour length. This is the contour that the
-//! surface of the same mask, repeated along z, has in every section. Only a third axis of one voxel
-//! counts; any other axis of one voxel leaves the mask a volume with a front and a back.
+//! Where prediction and truth of a class lie in one slice together, they are an image: the boundary is a contour, and
+//! lengths in mm take the place of areas in mm²; surface Dice is then Dice of contour length. This is the contour that
+//! the surface of the same mask, repeated across the slice, has in every section. It makes no difference which axis is
+//! across the slice, nor whether the grid has more slices that are empty. A picture is a grid of shape `[nx, ny, 1]`.
 //!
 //! # Undefined scores
 //! One rule: **a score is what its formula gives**, `0/0` is [`Score::Undefined`] and `x/0` is

@@ -1,7 +1,7 @@
 //! What must hold for any pair of masks, checked against brute force where there is one.
 use proptest::prelude::*;
 use udas_metrics::{
-    Connectivity, Grid, Overlap, SurfaceDistances, count_components, squared_distances_mm2,
+    Connectivity, Grid, Overlap, Score, SurfaceDistances, count_components, squared_distances_mm2,
 };
 
 /// A grid with odd sizes and spacings, and two masks of it from empty to dense.
@@ -107,7 +107,6 @@ proptest! {
 
     #[test]
     fn margins_change_nothing((grid, a, b) in masks()) {
-        prop_assume!(grid.shape()[2] > 1);
         let [nx, ny, nz] = grid.shape();
         let larger = Grid::new([nx + 3, ny + 2, nz + 4], grid.spacing_mm()).unwrap();
         let pad = |mask: &[bool]| {
@@ -122,4 +121,62 @@ proptest! {
             SurfaceDistances::between(&pad(&a), &pad(&b), &larger).unwrap()
         );
     }
+
+    /// Turned to every order of axes, with one slice or with several.
+    #[test]
+    fn the_order_of_axes_changes_nothing((grid, a, b) in masks(), thin in 0usize..4) {
+        let keep = |mask: &[bool]| -> Vec<bool> {
+            let at = |i: usize| mask[i] && (thin == 3 || position(&grid, i)[thin] == 0);
+            (0..mask.len()).map(at).collect()
+        };
+        let (a, b) = (keep(&a), keep(&b));
+        let surfaces = SurfaceDistances::between(&a, &b, &grid).unwrap();
+        for axes in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let [shape, spacing] = [grid.shape().map(|n| n as f64), grid.spacing_mm()];
+            let turned = Grid::new(axes.map(|k| shape[k] as usize), axes.map(|k| spacing[k])).unwrap();
+            let turn = |mask: &[bool]| {
+                let mut to = vec![false; mask.len()];
+                for at in set_voxels(&grid, mask) {
+                    let [x, y, z] = axes.map(|k| at[k]);
+                    let [nx, ny, _] = turned.shape();
+                    to[x + nx * (y + ny * z)] = true;
+                }
+                to
+            };
+            let other = SurfaceDistances::between(&turn(&a), &turn(&b), &turned).unwrap();
+            let scores = |s: &SurfaceDistances| {
+                [s.surface_dice(1.0), s.average_symmetric_mm(), s.hausdorff_mm(100.0)].map(Score::finite)
+            };
+            for (one, two) in scores(&surfaces).into_iter().zip(scores(&other)) {
+                let near = match (one, two) {
+                    (Some(one), Some(two)) => (one - two).abs() < 1e-9,
+                    (one, two) => one == two,
+                };
+                prop_assert!(near, "{axes:?}: {one:?} {two:?}");
+            }
+        }
+    }
+}
+
+/// Two discs of radius 10, 3 pixels apart: contours of which half lies within 1 mm of the other.
+#[test]
+fn a_slice_has_one_score_whatever_its_axis_and_its_neighbours() {
+    let scores = [([40, 32, 1], 0), ([1, 40, 32], 0), ([40, 1, 32], 0), ([40, 32, 3], 1), ([5, 40, 32], 4)]
+        .map(|(shape, slice): ([usize; 3], usize)| {
+            let across = if shape[0] < 9 { 0 } else if shape[1] < 9 { 1 } else { 2 };
+            let grid = Grid::new(shape, [1.0; 3]).unwrap();
+            let disc = |centre: f64| -> Vec<bool> {
+                let inside = |index: usize| {
+                    let at = position(&grid, index);
+                    let flat: Vec<f64> =
+                        (0..3).filter(|&k| k != across).map(|k| at[k] as f64).collect();
+                    at[across] == slice && (flat[0] - centre).hypot(flat[1] - 16.0) < 10.0
+                };
+                (0..grid.voxels()).map(inside).collect()
+            };
+            let surfaces = SurfaceDistances::between(&disc(18.0), &disc(21.0), &grid).unwrap();
+            surfaces.surface_dice(1.0).finite().unwrap()
+        });
+    assert!(scores.iter().all(|score| (score - scores[0]).abs() < 1e-12), "{scores:?}");
+    assert!((0.3..0.7).contains(&scores[0]), "{scores:?}");
 }

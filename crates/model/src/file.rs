@@ -5,11 +5,14 @@ use candle_core::DType;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use udas_data::Preprocessing;
-use udas_nn::{Checkpoint, StateDict};
+use udas_nn::{Checkpoint, StateDict, Taken};
 use udas_unet::{Architecture, EarlyHead, UNet};
 
 /// Name of the model in a run folder.
 pub const MODEL_FILE: &str = "model.safetensors";
+
+/// Entries by which a network and an early head are known in files of other makers, whatever lies around them.
+pub const MARKS: [&str; 2] = ["init_path.0.weight", "conv1.weight"];
 
 /// A network with its description.
 #[derive(Clone, Debug)]
@@ -38,9 +41,17 @@ impl ModelFile {
     /// [`Error::Network`] names missing, unexpected and misshapen entries; [`Error::File`] what else is
     /// wrong.
     pub fn load(path: &Path, preprocessing: Option<Preprocessing>) -> Result<Self> {
+        Ok(Self::load_wrapped(path, preprocessing)?.0)
+    }
+
+    /// As [`Self::load`], with what was taken of a file of other makers.
+    ///
+    /// # Errors
+    /// As of [`Self::load`].
+    pub fn load_wrapped(path: &Path, preprocessing: Option<Preprocessing>) -> Result<(Self, Taken)> {
         let path = &in_run_folder(path);
-        let Checkpoint { tensors, metadata } = Checkpoint::load(path)?;
-        check_network(path, &tensors)?;
+        let (Checkpoint { tensors, metadata }, taken) = Checkpoint::load_network(path, &MARKS)?;
+        check_network(path, &tensors, &taken)?;
         check_numbers(path, &tensors)?;
         let architecture = Architecture::from_state(&tensors)?;
         let info = match metadata {
@@ -60,7 +71,7 @@ impl ModelFile {
                 ModelInfo { description: Description::Assumed, ..info }
             }
         };
-        Ok(Self { state: tensors, info })
+        Ok((Self { state: tensors, info }, taken))
     }
 
     /// Writes the model whole or not at all. In a `.pth` file the description is lost.
@@ -87,7 +98,7 @@ impl HeadFile {
     /// [`Error::File`] when it belongs to no level of the network or to another class count.
     pub fn load(path: &Path, unet: Architecture) -> Result<Self> {
         let path = &in_run_folder(path);
-        let Checkpoint { tensors, metadata } = Checkpoint::load(path)?;
+        let Checkpoint { tensors, metadata } = Checkpoint::load_network(path, &MARKS)?.0;
         let misfit =
             |error: udas_nn::Error| Error::file(path, format!("as an early head, {error}"));
         let level = EarlyHead::level_of(&tensors, unet).map_err(misfit)?;
@@ -128,8 +139,8 @@ fn check_numbers(path: &Path, state: &StateDict) -> Result<()> {
     Ok(())
 }
 
-fn check_network(path: &Path, state: &StateDict) -> Result<()> {
-    if state.contains_key("conv1.weight") && !state.contains_key("init_path.0.weight") {
+fn check_network(path: &Path, state: &StateDict, taken: &Taken) -> Result<()> {
+    if state.contains_key(MARKS[1]) && !state.contains_key(MARKS[0]) {
         let problem = "holds an early head, not a network; pass it by --head";
         return Err(Error::file(path, problem));
     }
@@ -138,7 +149,8 @@ fn check_network(path: &Path, state: &StateDict) -> Result<()> {
         Err(udas_nn::Error::Mismatch(mismatch)) => Err(Error::file(
             path,
             format!(
-                "its entries are not those of the network: {mismatch}; give a checkpoint of this network"
+                "its entries are not those of the network: {mismatch}{}; give a checkpoint of this network",
+                if taken.is_whole() { String::new() } else { format!(" ({taken})") }
             ),
         )),
         Err(error) => Err(error.into()),

@@ -39,6 +39,6 @@ mod info;
 mod predictor;
 
 pub use error::{Error, Result};
-pub use file::{HeadFile, MODEL_FILE, ModelFile};
+pub use file::{HeadFile, MARKS, MODEL_FILE, ModelFile};
 pub use info::{Description, HeadInfo, ModelInfo, Provenance};
 pub use predictor::{Predictor, probability_volumes};

@@ -1,4 +1,5 @@
 //! Checkpoints in files: `.safetensors` with one metadata entry, and PyTorch's `.pth`.
+use crate::wrapper::{Taken, without_prefix};
 use crate::{Error, Result, pth};
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -29,13 +30,35 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`] or [`Error::Checkpoint`], both with the path.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Ok(Self::load_network(path.as_ref(), &[])?.0)
+    }
+
+    /// Reads a network that other makers may have wrapped: the tensors under any key, and without the one prefix of
+    /// their names, with what was taken. A network is known by one of the `marks`, names that it has for certain.
+    ///
+    /// # Errors
+    /// As of [`Self::load`]; and where there are several networks, which are named.
+    pub fn load_network(path: &Path, marks: &[&str]) -> Result<(Self, Taken)> {
+        let (checkpoint, mut taken) = Self::read(path, marks)?;
+        let Self { tensors, metadata } = checkpoint;
+        // Files that describe themselves are ours, and so are their names.
+        let tensors = match metadata {
+            Some(_) => tensors,
+            None => without_prefix(tensors, marks, &mut taken).map_err(|reason| {
+                damaged(path, &format!("{reason}; save the one that is meant alone"))
+            })?,
+        };
+        Ok((Self { tensors, metadata }, taken))
+    }
+
+    fn read(path: &Path, marks: &[&str]) -> Result<(Self, Taken)> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let mut magic = [0; 4];
         let mut file = std::fs::File::open(path).map_err(io)?;
         let read = file.read(&mut magic).map_err(io)?;
         if magic[..read] == *b"PK\x03\x04" {
-            return Ok(Self { tensors: pth::load(path)?, metadata: None });
+            let (tensors, taken) = pth::load(path, marks)?;
+            return Ok((Self { tensors, metadata: None }, taken));
         }
         // A pickle's first opcodes; the first byte alone begins one in 32 .safetensors files too.
         if magic[..read] == [0x80, 0x02, 0x8a, 0x0a] {
@@ -45,10 +68,16 @@ impl Checkpoint {
             ));
         }
         let bytes = std::fs::read(path).map_err(io)?;
-        Self::from_bytes(&bytes).map_err(|error| match error {
+        let checkpoint = Self::from_bytes(&bytes).map_err(|error| match error {
+            Error::Checkpoint { .. } if matches!(magic, [0x80, 2..=5, ..]) => damaged(
+                path,
+                "it is a pickle and no archive, as of PyTorch before 1.6; load it in PyTorch and save its \
+                 state_dict again",
+            ),
             Error::Checkpoint { reason, .. } => damaged(path, &reason),
             other => other,
-        })
+        })?;
+        Ok((checkpoint, Taken::default()))
     }
 
     /// Reads the bytes of a `.safetensors` file.

@@ -33,6 +33,7 @@ pub mod layout;
 mod parameters;
 mod pth;
 mod upsample;
+mod wrapper;
 
 pub use adam::{Adam, AdamConfig};
 pub use batch_norm::{NormMode, RunningUpdate};
@@ -41,3 +42,4 @@ pub use checkpoint::{Checkpoint, StateDict};
 pub use error::{Error, Mismatch, Result};
 pub use parameters::{Entry, Parameters, Role};
 pub use upsample::upsample_bilinear;
+pub use wrapper::{Taken, without_prefix};

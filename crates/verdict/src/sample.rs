@@ -109,12 +109,17 @@ fn evenly_spaced(positions: usize, pairs: usize) -> Vec<usize> {
 
 /// The volume of a voxel of what is cut.
 fn voxel_ml(subject: &Subject, preprocessing: &Preprocessing) -> Result<f64> {
-    let spacing = match preprocessing.spacing {
-        Spacing::Millimetres(spacing) => spacing,
-        Spacing::Native => udas_volume::probe(&subject.image)?.grid.affine.spacing(),
+    let affine = udas_volume::probe(&subject.image)?.grid.affine;
+    let mm3 = match preprocessing.spacing {
+        // The share of the cell that sheared axes span stays.
+        Spacing::Millimetres(spacing) => {
+            let cell = |sizes: [f64; 3]| sizes.iter().product::<f64>();
+            cell(spacing) * affine.voxel_mm3() / cell(affine.spacing())
+        }
+        Spacing::Native => affine.voxel_mm3(),
     };
     debug_assert!(matches!(subject.frames, Frames::Single | Frames::Chosen(_)));
-    Ok(spacing.iter().product::<f64>() / 1000.0)
+    Ok(mm3 / 1000.0)
 }
 
 #[cfg(test)]

@@ -75,6 +75,33 @@ impl Affine {
         })
     }
 
+    /// Volume of a voxel in cubic millimetres: the determinant, which holds for sheared axes too.
+    pub fn voxel_mm3(&self) -> f64 {
+        determinant(&self.linear()).abs()
+    }
+
+    /// How far the axes are from standing at right angles, in degrees, where that is more than rounding. A CT's
+    /// tilted gantry makes such volumes.
+    ///
+    /// ```
+    /// use udas_volume::Affine;
+    /// let (sin, cos) = 20f64.to_radians().sin_cos();
+    /// let rows = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 3.0 * sin, 0.0], [0.0, 0.0, 3.0 * cos, 0.0]];
+    /// let tilted = Affine::from_rows(rows);
+    /// assert!((tilted.shear_degrees().unwrap() - 20.0).abs() < 1e-9);
+    /// assert!((tilted.voxel_mm3() - 2.819).abs() < 1e-3);
+    /// ```
+    pub fn shear_degrees(&self) -> Option<f64> {
+        let spacing = self.spacing();
+        let cosine = |(a, b): (usize, usize)| {
+            let product: f64 = self.0.iter().map(|row| row[a] * row[b]).sum();
+            (product / (spacing[a] * spacing[b])).abs().min(1.0)
+        };
+        let degrees = [(0, 1), (0, 2), (1, 2)].map(cosine).into_iter().fold(0.0, f64::max);
+        let degrees = degrees.asin().to_degrees();
+        (degrees > SHEAR_TOLERANCE_DEGREES).then_some(degrees)
+    }
+
     /// Whether every entry is finite and the axes span space.
     pub fn is_invertible(&self) -> bool {
         let finite = self.0.iter().flatten().all(|value| value.is_finite());
@@ -150,6 +177,26 @@ impl Affine {
             .fold(0.0, |worst, d| if d > worst || d.is_nan() { d } else { worst })
     }
 
+    /// How far apart two affines put the outer corners of a grid, along each axis as a share of this one's voxels; the
+    /// largest of them, and NaN where an affine is not finite or singular.
+    pub(crate) fn corner_shift(&self, other: &Self, shape: [usize; 3]) -> f64 {
+        let Some(inverse) = self.inverse() else { return f64::NAN };
+        let shift = inverse.compose(other);
+        let mut worst = 0.0f64;
+        for corner in 0..8 {
+            let index: [f64; 3] = std::array::from_fn(|axis| {
+                if corner >> axis & 1 == 0 { -0.5 } else { shape[axis] as f64 - 0.5 }
+            });
+            for (p, q) in shift.apply(index).into_iter().zip(index) {
+                let distance = (p - q).abs();
+                if distance.is_nan() || distance > worst {
+                    worst = distance;
+                }
+            }
+        }
+        worst
+    }
+
     /// The largest distance in millimetres between where two affines put the corners of a grid; NaN
     /// where an affine is not finite.
     pub(crate) fn corner_distance(&self, other: &Self, shape: [usize; 3]) -> f64 {
@@ -173,10 +220,16 @@ impl Affine {
 
 impl fmt::Display for Affine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |row: &[f64; 4]| row.map(|v| format!("{v:.4}")).join(" ");
+        // Four decimals, and four digits of voxels that are smaller than a tenth of a millimetre.
+        let smallest = self.spacing().into_iter().fold(f64::INFINITY, f64::min);
+        let decimals = ((3.0 - smallest.log10().floor()) as usize).clamp(4, 15);
+        let row = |row: &[f64; 4]| row.map(|v| format!("{v:.decimals$}")).join(" ");
         write!(f, "[{}; {}; {}]", row(&self.0[0]), row(&self.0[1]), row(&self.0[2]))
     }
 }
+
+/// Axes this near to right angles differ by the rounding of headers.
+const SHEAR_TOLERANCE_DEGREES: f64 = 0.1;
 
 /// Codes of the negative and the positive direction of each anatomical axis.
 const CODES: [[char; 2]; 3] = [['L', 'R'], ['P', 'A'], ['I', 'S']];

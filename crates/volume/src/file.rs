@@ -47,6 +47,11 @@ fn format(path: &Path) -> Result<Format> {
     }
 }
 
+/// Whether a file of this name is a picture.
+pub(crate) fn is_picture(path: &Path) -> bool {
+    matches!(format(path), Ok(Format::Picture(_)))
+}
+
 /// Whether a file of this name can be read.
 pub fn is_supported(path: &Path) -> bool {
     split_name(path).is_some()
@@ -125,7 +130,19 @@ pub fn read_label_frames(path: &Path, frames: &[usize]) -> Result<Vec<Labels>> {
     read_frames(path, frames)?.into_iter().map(|volume| labels_of(path, volume)).collect()
 }
 
+/// [`probe`] of a mask; what cannot be one by its format is refused.
+pub fn probe_labels(path: &Path) -> Result<Probe> {
+    let probe = probe(path)?;
+    if probe.header.kind() == FileKind::Picture {
+        picture::refuse_blurred_labels(path)?;
+    }
+    Ok(probe)
+}
+
 fn labels_of(path: &Path, volume: Volume) -> Result<Labels> {
+    if volume.header().kind() == FileKind::Picture {
+        picture::refuse_blurred_labels(path)?;
+    }
     if volume.header().warnings().contains(&Warning::Colour) {
         return Err(Error::unsupported(
             path,

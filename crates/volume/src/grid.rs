@@ -13,9 +13,9 @@ pub struct Grid {
     pub affine: Affine,
 }
 
-/// The largest difference of affine entries that still counts as one grid: files written by
-/// different tools differ by rounding.
-pub const GRID_TOLERANCE: f64 = 1e-3;
+/// How far apart, as a share of a voxel, the corners of two grids may lie that still count as one: files written by
+/// different tools differ by rounding, an origin of two decimals by up to a hundredth of a voxel of 0.5 mm.
+pub const GRID_TOLERANCE: f64 = 0.05;
 
 impl Grid {
     /// Number of voxels.
@@ -34,9 +34,17 @@ impl Grid {
             let name = |[x, y, z]: [usize; 3]| format!("{x}x{y}x{z}");
             return Some(format!("{} and {} voxels", name(self.shape), name(other.shape)));
         }
+        let [there, back] = [(self, other), (other, self)]
+            .map(|(one, two)| one.affine.corner_shift(&two.affine, self.shape));
         // A NaN difference is a difference.
-        let same = self.affine.max_difference(&other.affine) <= GRID_TOLERANCE;
-        (!same).then(|| format!("affines {} and {}", self.affine, other.affine))
+        let same = there <= GRID_TOLERANCE && back <= GRID_TOLERANCE;
+        (!same).then(|| {
+            let shift = there.max(back);
+            format!(
+                "corners lie up to {shift:.2} voxels apart, affines {} and {}",
+                self.affine, other.affine
+            )
+        })
     }
 
     /// An error that names both files where the grids differ beyond [`GRID_TOLERANCE`].

@@ -44,8 +44,8 @@ const MAGIC: usize = 344;
 const UNIT_MM: u8 = 2;
 /// Code "scanner anatomical" of a qform or sform.
 const SCANNER: i16 = 1;
-/// qform and sform further apart than this at a corner are worth a warning.
-const POSITION_TOLERANCE_MM: f64 = 0.1;
+/// qform and sform further apart than this at a corner, as a share of a voxel, are worth a warning.
+const POSITION_TOLERANCE: f64 = 0.1;
 
 /// What kind of file a volume came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,14 +240,18 @@ impl Header {
             match self.voxel_sizes(shape, path) {
                 Err(_) => self.warn(Warning::VoxelSizes),
                 Ok(sizes) if q => {
-                    let distance =
-                        self.in_millimetres(self.qform(sizes)).corner_distance(affine, shape);
-                    if distance.is_nan() || distance > POSITION_TOLERANCE_MM {
-                        self.warn(Warning::QformSform { distance_mm: distance });
+                    let qform = self.in_millimetres(self.qform(sizes));
+                    let shift = affine.corner_shift(&qform, shape);
+                    if shift.is_nan() || shift > POSITION_TOLERANCE {
+                        let distance_mm = qform.corner_distance(affine, shape);
+                        self.warn(Warning::QformSform { distance_mm });
                     }
                 }
                 Ok(_) => {}
             }
+        }
+        if let Some(degrees) = affine.shear_degrees() {
+            self.warn(Warning::Sheared { degrees });
         }
         if ![0, UNIT_MM].contains(&(self.bytes[XYZT_UNITS] & 7)) {
             self.warn(Warning::Units);
@@ -277,8 +281,7 @@ impl Header {
 
     /// The quaternion form, nifti1.h "METHOD 2".
     fn qform(&self, sizes: [f64; 3]) -> Affine {
-        let parts = std::array::from_fn(|i| f64::from(self.f32(QUATERN_B + 4 * i)));
-        let rotation = quaternion::to_rotation(parts);
+        let rotation = quaternion::to_rotation(self.quaternion());
         let qfac = if self.f32(PIXDIM) < 0.0 { -1.0 } else { 1.0 };
         let [x, y, z] = sizes;
         let rows = rotation.map(|[r0, r1, r2]| [r0 * x, r1 * y, r2 * z * qfac, 0.0]);
@@ -323,10 +326,33 @@ impl Header {
         header.put(MAGIC, *b"n+1\0");
         let kept =
             header.affine(grid.shape, Path::new("")).is_ok_and(|affine| affine == grid.affine);
-        if !kept {
+        if !kept || !header.has_quaternion() {
             header.set_affine(&grid.affine);
         }
+        header.shorten_quaternion();
         Ok(header)
+    }
+
+    /// Parts b, c, d of the qform's quaternion.
+    fn quaternion(&self) -> [f64; 3] {
+        std::array::from_fn(|i| f64::from(self.f32(QUATERN_B + 4 * i)))
+    }
+
+    fn has_quaternion(&self) -> bool {
+        self.quaternion().iter().all(|part| part.is_finite())
+    }
+
+    /// Brings a quaternion longer than 1, which other readers refuse, to just below it. What is read of it is the same.
+    fn shorten_quaternion(&mut self) {
+        let parts = self.quaternion();
+        let length = parts.iter().map(|part| part * part).sum::<f64>().sqrt();
+        if length > 1.0 {
+            for (i, part) in parts.into_iter().enumerate() {
+                // Rounding to f32 must not make it longer than 1 again.
+                let part = (part / length * (1.0 - f64::from(f32::EPSILON))) as f32;
+                self.put(QUATERN_B + 4 * i, part.to_le_bytes());
+            }
+        }
     }
 
     /// Sets sform, pixdim and, as far as a rotation can say it, qform.

@@ -45,25 +45,29 @@ mod frames;
 mod grid;
 mod gzip;
 mod header;
+mod length;
 mod nifti;
 mod orientation;
 mod picture;
 mod png_checksums;
 mod quaternion;
 mod resample;
+mod tiff;
 mod volume;
 mod warning;
 
 pub use affine::Affine;
 pub use error::{Error, Result};
 pub use file::{
-    EXTENSIONS, Probe, is_supported, probe, read, read_frames, read_label_frames, read_labels,
-    stem, write_labels, write_volume,
+    EXTENSIONS, Probe, is_supported, probe, probe_labels, read, read_frames, read_label_frames,
+    read_labels, stem, write_labels, write_volume,
 };
 pub use frames::{write_frames, write_label_frames};
 pub use grid::{GRID_TOLERANCE, Grid};
 pub use header::{FileKind, Header};
+pub use length::format_mm;
+pub use nifti::files_of;
 pub use orientation::Orientation;
-pub use picture::write_rgb_png;
+pub use picture::{is_coloured, is_stored_in_colour, write_rgb_png};
 pub use volume::{Image, Labels, Volume};
 pub use warning::Warning;

@@ -134,6 +134,12 @@ impl Stream {
     }
 }
 
+/// The files that a volume is made of: header and voxels of a pair, otherwise the file itself.
+pub fn files_of(path: &Path) -> Vec<PathBuf> {
+    let (header, voxels) = pair(path);
+    if header == voxels { vec![header] } else { vec![header, voxels] }
+}
+
 /// Where header and voxels are: two files for .hdr/.img, the same one otherwise.
 fn pair(path: &Path) -> (PathBuf, PathBuf) {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

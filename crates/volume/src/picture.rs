@@ -1,13 +1,13 @@
 //! PNG, TIFF and JPEG: greyscale pictures as one-slice volumes, masks and colour pictures out.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{BufReader, BufWriter, ErrorKind};
 use std::path::Path;
 
-use image::{DynamicImage, ExtendedColorType, ImageError, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use udas_files::write_whole_with;
 
-use crate::png_checksums;
+use crate::{png_checksums, tiff};
 use crate::{Affine, Error, Grid, Header, Image, Labels, Result, Volume, Warning};
 
 /// Pixels along a side of a picture.
@@ -25,8 +25,12 @@ fn grid(width: u32, height: u32) -> Grid {
 fn open(path: &Path) -> Result<ImageReader<BufReader<File>>> {
     let error = |source| Error::io(path, source);
     let mut file = BufReader::new(File::open(path).map_err(error)?);
-    refuse_pages(&mut file, path)?;
+    let kind = tiff::check(&mut file, path)?;
     let mut reader = ImageReader::new(file).with_guessed_format().map_err(error)?;
+    if kind == tiff::Kind::Big {
+        // Its first bytes are not among those that are guessed by.
+        reader.set_format(ImageFormat::Tiff);
+    }
     match reader.format() {
         Some(ImageFormat::Png | ImageFormat::Tiff | ImageFormat::Jpeg) => {}
         _ => return Err(Error::damaged(path, "is neither PNG, TIFF nor JPEG inside")),
@@ -57,7 +61,7 @@ pub(crate) fn read(path: &Path) -> Result<Volume> {
     if width == 0 || height == 0 {
         return Err(Error::damaged(path, "has no pixels"));
     }
-    let warnings = if is_coloured(&picture) { vec![Warning::Colour] } else { Vec::new() };
+    let warnings = if has_colour(&picture) { vec![Warning::Colour] } else { Vec::new() };
     let data = match &picture {
         DynamicImage::ImageLuma16(_)
         | DynamicImage::ImageLumaA16(_)
@@ -91,7 +95,7 @@ fn luminance([r, g, b]: [f32; 3]) -> f32 {
     if r == g && g == b { r } else { 0.2126 * r + 0.7152 * g + 0.0722 * b }
 }
 
-fn is_coloured(picture: &DynamicImage) -> bool {
+fn has_colour(picture: &DynamicImage) -> bool {
     fn differ<T: PartialEq>(rgb: &[T]) -> bool {
         matches!(rgb, [r, g, b, ..] if r != g || g != b)
     }
@@ -124,40 +128,31 @@ fn decode_error(path: &Path, error: ImageError) -> Error {
     }
 }
 
-/// Refuses a TIFF of several pages, of which only the first would be read. Other files pass.
-///
-/// A TIFF starts with its byte order, 42 and the place of the first page's directory: an entry
-/// count, 12 bytes an entry, and the place of the next directory or 0 (TIFF 6.0, section 2).
-fn refuse_pages(file: &mut BufReader<File>, path: &Path) -> Result<()> {
-    let next = next_page(file);
-    file.rewind().map_err(|source| Error::io(path, source))?;
-    match next {
-        Some(offset) if offset != 0 => Err(Error::unsupported(
+/// Whether a picture has pixels that are not grey; what is no picture has none. Only pictures stored in colour are
+/// decoded.
+pub fn is_coloured(path: &Path) -> Result<bool> {
+    Ok(is_stored_in_colour(path)? && read(path)?.header().warnings().contains(&Warning::Colour))
+}
+
+/// Whether a picture has three channels, be they equal or not; what is no picture has one. No pixel is read.
+pub fn is_stored_in_colour(path: &Path) -> Result<bool> {
+    if !crate::file::is_picture(path) {
+        return Ok(false);
+    }
+    let decoder = open(path)?.into_decoder().map_err(|error| decode_error(path, error))?;
+    Ok(decoder.color_type().has_color())
+}
+
+/// Refuses a mask as JPEG, whatever its name: compression blurs labels into values that nobody gave.
+pub(crate) fn refuse_blurred_labels(path: &Path) -> Result<()> {
+    match open(path)?.format() {
+        Some(ImageFormat::Jpeg) => Err(Error::unsupported(
             path,
-            "is a TIFF of several pages",
-            "save one file a page, or a NIfTI volume",
+            "is a mask as JPEG, whose compression changes labels",
+            "export the mask again, as PNG, TIFF or NIfTI",
         )),
         _ => Ok(()),
     }
-}
-
-fn next_page(file: &mut BufReader<File>) -> Option<u32> {
-    let mut start = [0; 8];
-    file.read_exact(&mut start).ok()?;
-    let (little, directory) = match start {
-        [b'I', b'I', 42, 0, directory @ ..] => (true, directory),
-        [b'M', b'M', 0, 42, directory @ ..] => (false, directory),
-        _ => return None,
-    };
-    let u32_of = |b: [u8; 4]| if little { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) };
-    file.seek(SeekFrom::Start(u32_of(directory).into())).ok()?;
-    let mut count = [0; 2];
-    file.read_exact(&mut count).ok()?;
-    let entries = if little { u16::from_le_bytes(count) } else { u16::from_be_bytes(count) };
-    file.seek_relative(12 * i64::from(entries)).ok()?;
-    let mut next = [0; 4];
-    file.read_exact(&mut next).ok()?;
-    Some(u32_of(next))
 }
 
 /// Writes a one-slice mask as an 8-bit greyscale picture, a pixel holding its label.

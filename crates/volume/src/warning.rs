@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::format_mm;
+
 /// A remark on a file, for the user to judge.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -12,6 +14,11 @@ pub enum Warning {
     QformSform {
         /// Largest distance between the two, in millimetres.
         distance_mm: f64,
+    },
+    /// The axes do not stand at right angles.
+    Sheared {
+        /// How far from it, in degrees.
+        degrees: f64,
     },
     /// The voxel sizes are zero, negative or NaN; those of the sform are used.
     VoxelSizes,
@@ -37,9 +44,15 @@ impl fmt::Display for Warning {
             Self::QformSform { distance_mm } => {
                 write!(
                     f,
-                    "qform and sform disagree by up to {distance_mm:.1} mm: the sform is used"
+                    "qform and sform disagree by up to {} mm: the sform is used",
+                    format_mm(*distance_mm)
                 )
             }
+            Self::Sheared { degrees } => write!(
+                f,
+                "the axes are sheared by {degrees:.1} degrees, as by a tilted gantry: distances along them are not \
+                 those between their planes; resample the volume onto a grid with right angles to score surfaces"
+            ),
             Self::VoxelSizes => {
                 f.write_str("voxel sizes (pixdim) are invalid: those of the sform are used")
             }

@@ -2,7 +2,8 @@
 
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use udas_volume::{
-    FileKind, Labels, Warning, probe, read, read_labels, stem, write_labels, write_rgb_png,
+    FileKind, Labels, Warning, is_coloured, probe, probe_labels, read, read_labels, stem, write_labels,
+    write_rgb_png,
 };
 
 fn ramp8() -> GrayImage {
@@ -136,4 +137,124 @@ fn stems_are_names_without_extension() {
     ] {
         assert_eq!(stem(name.as_ref()), expected);
     }
+}
+
+/// A TIFF of 2x2 grey pixels, little-endian or big-endian, with one entry more: tag, type, count, value. `text` goes
+/// behind the pixels, where an entry of type 2 finds it.
+fn tiff(big: bool, little: bool, extra: Option<(u16, u16, u64)>, text: &str) -> Vec<u8> {
+    let number = |value: u64, bytes: usize| -> Vec<u8> {
+        let mut all = value.to_le_bytes()[..bytes].to_vec();
+        if !little {
+            all.reverse();
+        }
+        all
+    };
+    let place = if big { 8 } else { 4 };
+    let mut bytes = if little { b"II".to_vec() } else { b"MM".to_vec() };
+    bytes.extend(number(if big { 43 } else { 42 }, 2));
+    if big {
+        bytes.extend([number(8, 2), number(0, 2)].concat());
+    }
+    let start = bytes.len() + place;
+    let (pixels, text_at) = (start as u64, start as u64 + 4);
+    let directory = start + 4 + text.len();
+    bytes.extend(number(directory as u64, place));
+    bytes.extend([10, 20, 30, 40]);
+    bytes.extend(text.bytes());
+    // Width, height, bits, compression, black is 0, strip, samples, rows, strip's bytes; ascending tags.
+    let mut entries = vec![
+        (256, 3, 1, 2),
+        (257, 3, 1, 2),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1),
+        (273, 4, 1, pixels),
+        (277, 3, 1, 1),
+        (278, 3, 1, 2),
+        (279, 4, 1, 4),
+    ];
+    if let Some((tag, field, value)) = extra {
+        // MetaMorph's list has its length as count; other numbers stand alone.
+        let (count, value) = match (tag, field) {
+            (_, 2) => (text.len() as u64, text_at),
+            (33629, _) => (value, 8),
+            _ => (1, value),
+        };
+        entries.push((tag, field, count, value));
+        entries.sort_unstable();
+    }
+    bytes.extend(number(entries.len() as u64, if big { 8 } else { 2 }));
+    for (tag, field, count, value) in entries {
+        bytes.extend([number(tag.into(), 2), number(field.into(), 2), number(count, place)].concat());
+        let width = match field {
+            3 => 2,
+            4 => 4,
+            _ => place,
+        };
+        bytes.extend(number(value, width));
+        bytes.resize(bytes.len() + place - width, 0);
+    }
+    bytes.extend(number(0, place));
+    bytes
+}
+
+#[test]
+fn tiff_stacks_in_one_page_are_refused_and_big_tiff_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stack.tif");
+    for (big, little) in [(false, true), (false, false), (true, true), (true, false)] {
+        let check = |extra: Option<(u16, u16, u64)>, text: &str, expected: Option<&str>| {
+            std::fs::write(&path, tiff(big, little, extra, text)).unwrap();
+            match (read(&path), probe(&path), expected) {
+                (Ok(volume), Ok(_), None) => assert_eq!(volume.data(), [10.0, 20.0, 30.0, 40.0]),
+                (Err(error), Err(_), Some(expected)) => {
+                    let message = error.to_string();
+                    assert!(message.contains(expected) && message.contains("stack.tif"), "{message}");
+                }
+                (read, ..) => panic!("{big} {little} {extra:?} {text:?}: {read:?}"),
+            }
+        };
+        check(None, "", None);
+        check(Some((270, 2, 0)), "ImageJ=1.53t\nimages=12\nslices=12\n", Some("stack of 12"));
+        check(Some((270, 2, 0)), "ImageJ=1.11a\nframes=7\nloop=false\n", Some("stack of 7"));
+        check(Some((270, 2, 0)), "ImageJ=1.53t\nimages=1\nunit=micron\n", None);
+        check(Some((270, 2, 0)), "images=12 of a report", None);
+        check(Some((32997, 3, 5)), "", Some("stack of 5"));
+        check(Some((32997, 4, 3)), "", Some("stack of 3"));
+        check(Some((32997, 3, 1)), "", None);
+        check(Some((33629, 5, 4)), "", Some("stack of 4"));
+    }
+}
+
+#[test]
+fn a_mask_as_jpeg_is_refused_whatever_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mask = GrayImage::from_fn(16, 16, |x, _| Luma([u8::from(x > 7) * 255]));
+    let jpeg = folder.path().join("mask.jpg");
+    mask.save(&jpeg).unwrap();
+    let renamed = folder.path().join("mask.png");
+    std::fs::copy(&jpeg, &renamed).unwrap();
+    for path in [jpeg, renamed] {
+        for error in [read_labels(&path).unwrap_err(), probe_labels(&path).unwrap_err()] {
+            assert!(error.to_string().contains("mask as JPEG"), "{error}");
+        }
+    }
+    let png = folder.path().join("good.png");
+    mask.save(&png).unwrap();
+    assert_eq!(probe_labels(&png).unwrap().grid.shape, [16, 16, 1]);
+}
+
+#[test]
+fn colour_is_told_from_grey_stored_as_colour() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |name: &str, picture: image::DynamicImage| {
+        let path = folder.path().join(name);
+        picture.save(&path).unwrap();
+        is_coloured(&path).unwrap()
+    };
+    assert!(of("red.png", RgbImage::from_pixel(4, 4, Rgb([255, 0, 0])).into()));
+    assert!(of("red.tif", RgbImage::from_pixel(4, 4, Rgb([255, 0, 0])).into()));
+    assert!(!of("grey.png", RgbImage::from_pixel(4, 4, Rgb([9, 9, 9])).into()));
+    assert!(!of("plain.png", ramp8().into()));
+    assert!(!is_coloured(&folder.path().join("scan.nii.gz")).unwrap());
 }

@@ -3,10 +3,8 @@
 
 use std::path::Path;
 
-use udas_volume::stem;
-
 use super::Found;
-use crate::files::images_below;
+use crate::files::{images_below, name_of};
 use crate::subject::by_name;
 use crate::{Frames, Result, Subject};
 
@@ -49,13 +47,13 @@ impl Name {
 
 pub(crate) fn is_here(root: &Path) -> Result<bool> {
     let files = images_below(root, DEPTH)?;
-    Ok(files.iter().any(|path| Name::parse(&stem(path)).is_some()))
+    Ok(files.iter().any(|path| Name::parse(&name_of(path)).is_some()))
 }
 
 pub(crate) fn find(root: &Path) -> Result<Found> {
     let (mut images, mut masks, mut others) = (Vec::new(), Vec::new(), 0);
     for path in images_below(root, DEPTH)? {
-        let name = stem(&path);
+        let name = name_of(&path);
         if Name::parse(&name).is_some() {
             images.push((name, path));
         } else if let Some(image) =

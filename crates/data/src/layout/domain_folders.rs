@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use udas_volume::stem;
-
 use super::Found;
-use crate::files::{entries, images_in};
+use crate::files::{entries, images_in, name_of};
 use crate::subject::by_name;
-use crate::{Error, Frames, Result, Subject};
+use crate::{Error, Frames, Result, Subject, without_masks};
 
 pub(crate) fn is_here(root: &Path) -> Result<bool> {
     Ok(!below(root)?.is_empty())
@@ -42,7 +40,7 @@ pub(crate) fn find(root: &Path) -> Result<Found> {
     for folder in domains(root)? {
         let domain = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let named = |files: Vec<PathBuf>| {
-            by_name(files.into_iter().map(|path| (stem(&path), path)).collect())
+            by_name(files.into_iter().map(|path| (name_of(&path), path)).collect())
         };
         let images = named(images_in(&folder.join("images"))?)?;
         if images.is_empty() {
@@ -51,18 +49,21 @@ pub(crate) fn find(root: &Path) -> Result<Found> {
         let masks = folder.join("masks");
         let mut masks =
             if masks.is_dir() { named(images_in(&masks)?)? } else { Default::default() };
-        for (id, image) in images {
+        let subject = |(id, image): (String, PathBuf)| {
             let labels = masks.remove(&id);
             let domain = domain.clone();
-            subjects.push(Subject {
-                id,
-                domain,
-                image,
-                labels,
-                frames: Frames::Single,
-                part: None,
-            });
-        }
+            Subject { id, domain, image, labels, frames: Frames::Single, part: None }
+        };
+        let (images, among) = without_masks(images.into_iter().map(subject).collect());
+        subjects.extend(images);
+        notes.extend(among.first().map(|first| {
+            format!(
+                "{}: looks like a mask among the images; {} such files are left out (masks are read from {})",
+                first.display(),
+                among.len(),
+                folder.join("masks").display()
+            )
+        }));
         notes.extend(
             masks.values().map(|mask| format!("{}: a mask without an image", mask.display())),
         );

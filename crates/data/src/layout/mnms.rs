@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use udas_volume::stem;
-
 use super::Found;
-use crate::files::{entries, images_below};
+use crate::files::{entries, images_below, name_of};
 use crate::subject::by_name;
 use crate::{Error, Frames, Part, Result, Subject};
 
@@ -25,9 +23,37 @@ pub(crate) fn table(root: &Path) -> Result<Option<PathBuf>> {
     Ok(entries(root)?.into_iter().rfind(is_table))
 }
 
-fn reader(path: &Path) -> Result<csv::Reader<std::fs::File>> {
-    let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-    Ok(csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(file))
+fn reader(path: &Path) -> Result<csv::Reader<std::io::Cursor<Vec<u8>>>> {
+    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    let text = as_utf8(bytes);
+    let delimiter = delimiter(text.split(|&byte| byte == b'\n').next().unwrap_or_default());
+    let mut reader = csv::ReaderBuilder::new();
+    reader.trim(csv::Trim::All).flexible(true).delimiter(delimiter);
+    Ok(reader.from_reader(std::io::Cursor::new(text)))
+}
+
+/// Spreadsheets write UTF-16 too, which the first two bytes tell: a mark, or a letter and a zero.
+fn as_utf8(bytes: Vec<u8>) -> Vec<u8> {
+    let units = |of: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.as_chunks().0.iter().map(|unit| of(*unit)).collect();
+        String::from_utf16_lossy(&units).into_bytes()
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] | [1..=255, 0, ..] => units(u16::from_le_bytes),
+        [0xfe, 0xff, ..] | [0, 1..=255, ..] => units(u16::from_be_bytes),
+        _ => bytes,
+    }
+}
+
+/// What stands between the columns: spreadsheets write semicolons where the comma is a decimal sign.
+fn delimiter(names: &[u8]) -> u8 {
+    let count = |delimiter: u8| names.iter().filter(|&&byte| byte == delimiter).count();
+    [b';', b'\t'].into_iter().fold(b',', |most, d| if count(d) > count(most) { d } else { most })
+}
+
+/// Codes count in any case: tables and file names differ in it.
+fn same_code(code: &str) -> String {
+    code.to_uppercase()
 }
 
 /// Column numbers by lower-case name: revisions differ in order and in further columns.
@@ -72,7 +98,7 @@ fn rows(path: &Path) -> Result<BTreeMap<String, Row>> {
         };
         let frames = frame("ED", ed)?.zip(frame("ES", es)?).map(|(ed, es)| vec![ed, es]);
         let row = Row { vendor: field(vendor).to_owned(), frames };
-        if rows.insert(field(code).to_owned(), row).is_some() {
+        if rows.insert(same_code(field(code)), row).is_some() {
             return Err(invalid(path, format!("names subject {} twice", field(code))));
         }
     }
@@ -95,7 +121,7 @@ pub(crate) fn find(root: &Path) -> Result<Found> {
     let mut rows = rows(&table)?;
     let (mut images, mut masks) = (Vec::new(), Vec::new());
     for path in images_below(root, DEPTH)? {
-        let name = stem(&path);
+        let name = name_of(&path);
         if let Some(code) = name.strip_suffix("_sa_gt") {
             masks.push((code.to_owned(), path));
         } else if let Some(code) = name.strip_suffix("_sa") {
@@ -104,9 +130,11 @@ pub(crate) fn find(root: &Path) -> Result<Found> {
     }
     let mut masks = by_name(masks)?;
     let (mut subjects, mut notes) = (Vec::new(), Vec::new());
-    for (id, image) in by_name(images)? {
+    let images = by_name(images)?;
+    let first = images.keys().next().cloned();
+    for (id, image) in images {
         let labels = masks.remove(&id);
-        match rows.remove(&id) {
+        match rows.remove(&same_code(&id)) {
             Some(Row { vendor, frames: Some(frames) }) if !vendor.is_empty() => {
                 let part = part_of(&image);
                 let frames = Frames::Chosen(frames);
@@ -121,6 +149,11 @@ pub(crate) fn find(root: &Path) -> Result<Found> {
             }
             None => notes.push(format!("{}: the CSV has no such subject", image.display())),
         }
+    }
+    if let (Some(first), true) = (first, subjects.is_empty()) {
+        let problem =
+            format!("gives no vendor and frames ED and ES for any image here, such as {first}_sa");
+        return Err(invalid(&table, problem));
     }
     if !rows.is_empty() {
         notes.push(format!("{}: {} subjects have no files here", table.display(), rows.len()));

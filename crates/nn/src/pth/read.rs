@@ -1,8 +1,9 @@
 //! Reading: the archive's pickle says where the tensors are, its other files hold their numbers.
-use super::unpickle::{Id, Kind, Pickle, Storage, TensorPlace, Value};
+use super::unpickle::{Kind, Pickle, Storage, TensorPlace, Value};
+use crate::wrapper::{self, Taken};
 use crate::{Error, StateDict};
 use candle_core::{Device, Tensor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -12,8 +13,11 @@ use zip::{CompressionMethod, ZipArchive};
 /// serves to fill memory.
 const MAX_SHARING: u64 = 16;
 
-/// Reads a `.pth` file: a flat state dict, or one under the key `state_dict`.
-pub(crate) fn load(path: &Path) -> crate::Result<StateDict> {
+/// Keys that lead to a network; nested further, a pickle only serves to take time.
+const MAX_KEYS: usize = 8;
+
+/// Reads a `.pth` file: a flat state dict, or the one that lies under any keys of other dicts.
+pub(crate) fn load(path: &Path, marks: &[&str]) -> crate::Result<(StateDict, Taken)> {
     let wrong = |reason: String| Error::Checkpoint {
         path: path.to_owned(),
         reason: format!(
@@ -24,32 +28,55 @@ pub(crate) fn load(path: &Path) -> crate::Result<StateDict> {
     let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let mut archive = Archive::open(file).map_err(wrong)?;
     let pickle = archive.pickle().map_err(wrong)?;
+    let (places, taken) = places(&pickle, marks).map_err(wrong)?;
     let mut tensors = StateDict::new();
-    for (name, place) in places(&pickle) {
+    for (name, place) in places {
         tensors.insert(name.to_owned(), archive.tensor(name, place).map_err(wrong)?);
     }
-    if tensors.is_empty() {
-        return Err(wrong("it holds no tensors".into()));
-    }
-    Ok(tensors)
+    Ok((tensors, taken))
 }
 
-/// The tensors of the outermost dict, or where it has none, of its entry `state_dict`.
-fn places(pickle: &Pickle) -> Vec<(&str, &TensorPlace)> {
-    let tensors = |dict: Id| -> Vec<_> {
-        let entries = pickle.entries(dict);
-        let place = |(name, id)| match pickle.get(id) {
-            Some(Value::Tensor(place)) => Some((name, place)),
-            _ => None,
-        };
-        entries.filter_map(place).collect()
-    };
-    let flat = tensors(pickle.root);
-    if !flat.is_empty() {
-        return flat;
+type Places<'a> = Vec<(&'a str, &'a TensorPlace)>;
+
+/// The tensors of the dict that holds the network, and the keys that led there.
+fn places<'a>(pickle: &'a Pickle, marks: &[&str]) -> Result<(Places<'a>, Taken), String> {
+    let mut dicts: Vec<(Vec<String>, Places)> = Vec::new();
+    // Dicts may lie in each other in circles.
+    let mut seen = BTreeSet::from([pickle.root]);
+    let mut left = VecDeque::from([(Vec::new(), pickle.root)]);
+    while let Some((keys, dict)) = left.pop_front() {
+        let mut places = Vec::new();
+        for (name, id) in pickle.entries(dict) {
+            if let Some(Value::Tensor(place)) = pickle.get(id) {
+                places.push((name, place));
+            }
+        }
+        for (name, id) in pickle.children(dict) {
+            if keys.len() < MAX_KEYS && seen.insert(id) {
+                left.push_back(([&keys[..], &[name]].concat(), id));
+            }
+        }
+        if !places.is_empty() {
+            dicts.push((keys, places));
+        }
     }
-    let inner = pickle.entries(pickle.root).find(|(name, _)| *name == "state_dict");
-    inner.map(|(_, dict)| tensors(dict)).unwrap_or_default()
+    let top: Vec<&str> = pickle.entries(pickle.root).map(|(name, _)| name).collect();
+    if dicts.is_empty() {
+        let keys = if top.is_empty() { String::new() } else { format!(" under {}", top.join(", ")) };
+        return Err(format!("it holds no tensors{keys}"));
+    }
+    let named = |(keys, places): &(Vec<String>, Places<'a>)| {
+        (keys.clone(), places.iter().map(|(name, _)| *name).collect())
+    };
+    let chosen = wrapper::choose(&dicts.iter().map(named).collect::<Vec<_>>(), marks)?;
+    let (wrapper, places) = dicts.swap_remove(chosen);
+    let is_left = |name: &&&str| match wrapper.first() {
+        Some(first) => first != **name,
+        None => !places.iter().any(|(place, _)| place == *name),
+    };
+    let left = top.iter().filter(is_left).map(|name| (*name).to_owned()).collect();
+    let taken = Taken { wrapper, prefix: String::new(), left };
+    Ok((places, taken))
 }
 
 struct Archive {

@@ -2,6 +2,8 @@
 //!
 //! Values lie in one list and refer to each other by number: shared, cyclic and deeply nested ones cost no more
 //! memory than the file has bytes, and nothing is walked recursively.
+use super::global::Global;
+pub(super) use super::global::Kind;
 use std::collections::BTreeMap;
 
 /// Number of a value.
@@ -20,24 +22,6 @@ pub(super) enum Value {
     Global(Global),
     Storage(Storage),
     Tensor(TensorPlace),
-}
-
-/// The names that a state dict refers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Global {
-    OrderedDict,
-    RebuildTensor,
-    RebuildParameter,
-    Storage(Kind),
-}
-
-/// Types of numbers in a storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    F32,
-    F64,
-    I64,
-    U8,
 }
 
 /// A run of numbers in a file of the archive.
@@ -80,6 +64,23 @@ impl Pickle {
         self.values.get(id)
     }
 
+    /// The dicts, lists and tuples right inside one of them, by key or by place.
+    pub fn children(&self, id: Id) -> Vec<(String, Id)> {
+        let is_container = |&id: &Id| {
+            matches!(self.get(id), Some(Value::Dict(_) | Value::List(_) | Value::Tuple(_)))
+        };
+        match self.get(id) {
+            Some(Value::List(items) | Value::Tuple(items)) => {
+                let items = items.iter().copied().enumerate();
+                items.filter(|(_, id)| is_container(id)).map(|(n, id)| (n.to_string(), id)).collect()
+            }
+            _ => {
+                let entries = self.entries(id).filter(|(_, id)| is_container(id));
+                entries.map(|(name, id)| (name.to_owned(), id)).collect()
+            }
+        }
+    }
+
     /// The entries of a dict under text keys.
     pub fn entries(&self, id: Id) -> impl Iterator<Item = (&str, Id)> {
         let entries = match self.get(id) {
@@ -116,7 +117,7 @@ impl<'a> Machine<'a> {
             0x80 => drop(self.byte()?),
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
-            b'N' | 0x88 | 0x89 => self.push(Value::Other),
+            b'N' | 0x88 | 0x89 | 0x8f => self.push(Value::Other),
             b'G' => {
                 self.take(8)?;
                 self.push(Value::Other);
@@ -142,7 +143,27 @@ impl<'a> Machine<'a> {
                 let length = self.byte()?;
                 self.text(length.into())?;
             }
-            b'c' => self.global()?,
+            0x8d => {
+                let length = self.length()?;
+                self.text(length)?;
+            }
+            b'C' => {
+                let length = self.byte()?;
+                self.bytes(length.into())?;
+            }
+            b'B' => {
+                let length = u32::from_le_bytes(self.array()?);
+                self.bytes(length as usize)?;
+            }
+            0x8e | 0x96 => {
+                let length = self.length()?;
+                self.bytes(length)?;
+            }
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.global(module, name)?;
+            }
+            0x93 => self.global_by_texts()?,
             other => return self.structure(other).map(|()| None),
         }
         Ok(None)
@@ -188,7 +209,13 @@ impl<'a> Machine<'a> {
                 let items = self.pop_to_mark()?;
                 self.set(pairs(&items)?)?;
             }
-            b'R' => self.reduce()?,
+            // Items of a set.
+            0x90 => drop(self.pop_to_mark()?),
+            0x91 => {
+                self.pop_to_mark()?;
+                self.push(Value::Other);
+            }
+            b'R' | 0x81 => self.reduce()?,
             b'Q' => self.storage()?,
             // The state of an object: a state dict's carries the versions of its modules.
             b'b' => drop(self.pop()?),
@@ -267,23 +294,33 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn global(&mut self) -> Result<(), String> {
-        let (module, name) = (self.line()?, self.line()?);
-        let global = match (module, name) {
-            ("collections", "OrderedDict") => Global::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter") => Global::RebuildParameter,
-            ("torch", "FloatStorage") => Global::Storage(Kind::F32),
-            ("torch", "DoubleStorage") => Global::Storage(Kind::F64),
-            ("torch", "LongStorage") => Global::Storage(Kind::I64),
-            ("torch", "ByteStorage" | "BoolStorage") => Global::Storage(Kind::U8),
-            ("torch", name) if name.ends_with("Storage") => {
-                return Err(format!(
-                    "it holds a {name}; float, double, long, byte and bool are read"
-                ));
+    /// A length of eight bytes, which must fit what is left.
+    fn length(&mut self) -> Result<usize, String> {
+        let length = u64::from_le_bytes(self.array()?);
+        usize::try_from(length).map_err(|_| unexpected("it is cut short"))
+    }
+
+    /// Raw bytes, of which no state dict is made.
+    fn bytes(&mut self, length: usize) -> Result<(), String> {
+        self.take(length)?;
+        self.push(Value::Other);
+        Ok(())
+    }
+
+    /// A name whose parts lie on the stack, as from protocol 4 on.
+    fn global_by_texts(&mut self) -> Result<(), String> {
+        let (name, module) = (self.pop()?, self.pop()?);
+        match (self.values.get(module), self.values.get(name)) {
+            (Some(Value::Text(module)), Some(Value::Text(name))) => {
+                let (module, name) = (module.clone(), name.clone());
+                self.global(&module, &name)
             }
-            _ => return Err(format!("its pickle refers to {module}.{name}, which is not allowed")),
-        };
+            _ => Err(unexpected("a name is no text")),
+        }
+    }
+
+    fn global(&mut self, module: &str, name: &str) -> Result<(), String> {
+        let global = Global::of(module, name)?;
         self.push(Value::Global(global));
         Ok(())
     }
@@ -297,6 +334,7 @@ impl<'a> Machine<'a> {
             {
                 Value::Dict(Vec::new())
             }
+            (Some(Value::Global(Global::Inert)), Some(Value::Tuple(_))) => Value::Other,
             (Some(Value::Global(Global::RebuildTensor)), Some(Value::Tuple(items))) => {
                 Value::Tensor(self.tensor(items).ok_or_else(|| unexpected("a tensor"))?)
             }
@@ -381,6 +419,7 @@ impl<'a> Machine<'a> {
     fn append(&mut self, items: Vec<Id>) -> Result<(), String> {
         match self.top() {
             Some(Value::List(list)) => list.extend(items),
+            Some(Value::Other) => {}
             _ => return Err(unexpected("a list is missing")),
         }
         Ok(())
@@ -389,6 +428,7 @@ impl<'a> Machine<'a> {
     fn set(&mut self, items: Vec<(Id, Id)>) -> Result<(), String> {
         match self.top() {
             Some(Value::Dict(entries)) => entries.extend(items),
+            Some(Value::Other) => {}
             _ => return Err(unexpected("a dict is missing")),
         }
         Ok(())
