@@ -21,18 +21,23 @@ pub const AGREEMENT: f64 = 0.3;
 /// Doubt of a source model above which its probabilities are no labels.
 const TOO_UNSURE: f64 = 0.1;
 
-/// What is to be said of a source model, whatever is done with it.
-pub fn of_source(model: &ModelFile) -> Vec<String> {
-    let Some(measured) = model.info.convergence else { return Vec::new() };
-    let mut said = Vec::new();
-    if measured.dice < Convergence::MODEL_DICE {
-        said.push(format!(
+/// What is to be said of a model that knows nothing, whatever is done with it.
+pub fn of_knowledge(model: &ModelFile) -> Option<String> {
+    let measured = model.info.convergence?;
+    (measured.dice < Convergence::MODEL_DICE).then(|| {
+        format!(
             "the source model hardly knows its own domain: Dice {:.3} on {} slices; nothing that is made of it can be good. \
              Train it on labels that it can learn from, or for longer (udas train --epochs auto)",
             measured.dice,
             held_out(&measured)
-        ));
-    }
+        )
+    })
+}
+
+/// What is to be said of a source model from which something is made.
+pub fn of_source(model: &ModelFile) -> Vec<String> {
+    let Some(measured) = model.info.convergence else { return Vec::new() };
+    let mut said: Vec<String> = of_knowledge(model).into_iter().collect();
     if !measured.is_sure() {
         said.push(format!(
             "the source model has not converged: after {} steps it is right on {:.1} % of the pixels of {} slices, and only \

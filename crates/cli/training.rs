@@ -123,7 +123,8 @@ pub enum Use {
 }
 
 impl Use {
-    fn roles(self) -> [&'static str; 2] {
+    /// What images and labels are called in the record.
+    pub fn roles(self) -> [&'static str; 2] {
         match self {
             Self::Learned => ["image", "label"],
             Self::HeldOut => ["held-out image", "held-out label"],

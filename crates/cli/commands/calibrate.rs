@@ -4,7 +4,8 @@ use crate::judging::{self, Judged};
 use crate::options::word;
 use crate::out_file;
 use crate::selection;
-use crate::{failure, interrupt, training};
+use crate::training::{self, Use};
+use crate::{failure, interrupt, readiness};
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         &[args.plane.map(|_| "--plane")],
         console,
     )?;
+    readiness::of_source(&model).iter().for_each(|text| console.warn(text));
     let peers = judging::peers(&args.peers, &model, Judged::Nothing)?;
     let subjects = selection::domains(&args.data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref(), console)?;
@@ -189,8 +191,9 @@ fn measure(
 fn warn_of_training(model: &Path, files: &[FileHashes], console: &Console) {
     let run = if model.is_dir() { model } else { model.parent().unwrap_or(Path::new("")) };
     let Ok(start) = read_start(run) else { return };
-    let seen: BTreeSet<String> =
-        start.into_iter().flat_map(|start| start.inputs).map(|input| input.sha256).collect();
+    let inputs = start.into_iter().flat_map(|start| start.inputs);
+    let learned = inputs.filter(|input| input.role == Use::Learned.roles()[0]);
+    let seen: BTreeSet<String> = learned.map(|input| input.sha256).collect();
     let names: Vec<&str> = files
         .iter()
         .filter(|file| seen.contains(&file.image))

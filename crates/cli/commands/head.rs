@@ -185,7 +185,8 @@ fn plan(args: &HeadArgs, console: &Console) -> Result<Plan> {
     let suggestion = selection::preprocessing_of(udas_data::DataSet::open(data)?.layout());
     let model = selection::load_model(model_file, suggestion, &[], console)?;
     let all = selection::domains(data, &args.domain, console)?;
-    let split = args.holding_out.split(all, (args.subjects.as_deref(), args.fold.as_deref()), console)?;
+    let split =
+        args.holding_out.split(all, (args.subjects.as_deref(), args.fold.as_deref()), console)?;
     let task = Task::of(model.info.architecture.outputs);
     let cache = training::cache_bytes(args.cache_gib)?;
     let slices = split.open(&model.info.preprocessing, task, cache)?;

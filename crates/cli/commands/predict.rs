@@ -3,7 +3,7 @@ use crate::console::Console;
 use crate::options::word;
 use crate::predictions::{self, Existing, MadeBy, Origin, Predictions};
 use crate::selection::{self, Images};
-use crate::{failure, intensity, interrupt, other_trainings};
+use crate::{failure, intensity, interrupt, other_trainings, readiness};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -62,6 +62,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     let suggestion = selection::in_plane(args.images.preprocessing()?, args.plane);
     let told = [args.plane.map(|_| "--plane"), args.intensity.as_ref().map(|_| "--intensity")];
     let mut model = selection::load_model(&args.model, suggestion, &told, console)?;
+    readiness::of_knowledge(&model).iter().for_each(|text| console.warn(text));
     if let Some(patch) = &args.patch {
         patched(&mut model, patch)?;
     }

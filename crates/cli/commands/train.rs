@@ -258,7 +258,8 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     settings::needed(args.domain.first(), "--domain")?;
     let layout = DataSet::open(data)?.layout();
     let all = selection::domains(data, &args.domain, console)?;
-    let split = args.holding_out.split(all, (args.subjects.as_deref(), args.fold.as_deref()), console)?;
+    let split =
+        args.holding_out.split(all, (args.subjects.as_deref(), args.fold.as_deref()), console)?;
     let suggestion = selection::preprocessing_of(layout);
     let mut preprocessing = selection::in_plane(suggestion, args.plane);
     preprocessing.intensity =
