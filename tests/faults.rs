@@ -195,7 +195,8 @@ fn what_a_mask_was_made_of_is_known_by_content() {
     // A line that was cut short is of a mask that was not finished: it is made again.
     let list = bench.path("out/masks.jsonl");
     let text = std::fs::read_to_string(&list).unwrap();
-    let whole = text.lines().filter(|line| !line.contains("c.nii.gz")).map(|line| format!("{line}\n"));
+    let whole =
+        text.lines().filter(|line| !line.contains("c.nii.gz")).map(|line| format!("{line}\n"));
     std::fs::write(&list, whole.collect::<String>() + "{\"mask\":\"c.nii.gz\",\"im").unwrap();
     let text = bench.succeed(other);
     assert!(text.contains("1 masks written, 1 were there"), "{text}");

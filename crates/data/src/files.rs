@@ -14,9 +14,7 @@ use crate::{Error, Frames, Result, Subject};
 /// Entries of a folder in order of their names, hidden ones left out.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = all_entries(folder)?;
-    paths.retain(|path| {
-        !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.')
-    });
+    paths.retain(|path| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.'));
     Ok(paths)
 }
 

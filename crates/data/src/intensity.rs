@@ -127,7 +127,8 @@ impl IntensityMap {
         match &self.0 {
             Curve::Line { line, .. } => line.width == 0.0,
             Curve::Pieces(nodes) => {
-                nodes.len() < 2 || nodes.windows(2).all(|pair| matches!(pair, [a, b] if a[1] == b[1]))
+                nodes.len() < 2
+                    || nodes.windows(2).all(|pair| matches!(pair, [a, b] if a[1] == b[1]))
             }
         }
     }

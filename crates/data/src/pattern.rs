@@ -56,9 +56,11 @@ fn named(folder: &Path, part: &Pattern) -> Result<Vec<PathBuf>> {
 fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     let (mut found, mut left) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = left.pop() {
-        left.extend(listed(&folder, false)?.into_iter().filter(|path| {
-            path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
-        }));
+        left.extend(
+            listed(&folder, false)?
+                .into_iter()
+                .filter(|path| path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())),
+        );
         found.push(folder);
     }
     Ok(found)

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use udas_volume::{
-    Error as VolumeError, Header, Image, Labels, Volume, probe, probe_labels, read,
-    read_frames, read_label_frames, read_labels,
+    Error as VolumeError, Header, Image, Labels, Volume, probe, probe_labels, read, read_frames,
+    read_label_frames, read_labels,
 };
 
 use crate::cache::Cache;

@@ -66,9 +66,10 @@ fn links_that_loop_end() {
 fn a_file_named_twice_is_taken_once() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "sub/a.nii.gz");
-    let twice: Vec<PathBuf> = ["sub/a.nii.gz", "sub", "sub/../sub/a.nii.gz", "sub/*", "**/a.nii.gz"]
-        .map(|name| folder.path().join(name))
-        .into();
+    let twice: Vec<PathBuf> =
+        ["sub/a.nii.gz", "sub", "sub/../sub/a.nii.gz", "sub/*", "**/a.nii.gz"]
+            .map(|name| folder.path().join(name))
+            .into();
     assert_eq!(ids(expand(&twice, "target").unwrap()), ["a"]);
 }
 

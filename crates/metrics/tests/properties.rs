@@ -161,22 +161,29 @@ proptest! {
 /// Two discs of radius 10, 3 pixels apart: contours of which half lies within 1 mm of the other.
 #[test]
 fn a_slice_has_one_score_whatever_its_axis_and_its_neighbours() {
-    let scores = [([40, 32, 1], 0), ([1, 40, 32], 0), ([40, 1, 32], 0), ([40, 32, 3], 1), ([5, 40, 32], 4)]
-        .map(|(shape, slice): ([usize; 3], usize)| {
-            let across = if shape[0] < 9 { 0 } else if shape[1] < 9 { 1 } else { 2 };
-            let grid = Grid::new(shape, [1.0; 3]).unwrap();
-            let disc = |centre: f64| -> Vec<bool> {
-                let inside = |index: usize| {
-                    let at = position(&grid, index);
-                    let flat: Vec<f64> =
-                        (0..3).filter(|&k| k != across).map(|k| at[k] as f64).collect();
-                    at[across] == slice && (flat[0] - centre).hypot(flat[1] - 16.0) < 10.0
+    let scores =
+        [([40, 32, 1], 0), ([1, 40, 32], 0), ([40, 1, 32], 0), ([40, 32, 3], 1), ([5, 40, 32], 4)]
+            .map(|(shape, slice): ([usize; 3], usize)| {
+                let across = if shape[0] < 9 {
+                    0
+                } else if shape[1] < 9 {
+                    1
+                } else {
+                    2
                 };
-                (0..grid.voxels()).map(inside).collect()
-            };
-            let surfaces = SurfaceDistances::between(&disc(18.0), &disc(21.0), &grid).unwrap();
-            surfaces.surface_dice(1.0).finite().unwrap()
-        });
+                let grid = Grid::new(shape, [1.0; 3]).unwrap();
+                let disc = |centre: f64| -> Vec<bool> {
+                    let inside = |index: usize| {
+                        let at = position(&grid, index);
+                        let flat: Vec<f64> =
+                            (0..3).filter(|&k| k != across).map(|k| at[k] as f64).collect();
+                        at[across] == slice && (flat[0] - centre).hypot(flat[1] - 16.0) < 10.0
+                    };
+                    (0..grid.voxels()).map(inside).collect()
+                };
+                let surfaces = SurfaceDistances::between(&disc(18.0), &disc(21.0), &grid).unwrap();
+                surfaces.surface_dice(1.0).finite().unwrap()
+            });
     assert!(scores.iter().all(|score| (score - scores[0]).abs() < 1e-12), "{scores:?}");
     assert!((0.3..0.7).contains(&scores[0]), "{scores:?}");
 }

@@ -48,7 +48,10 @@ impl ModelFile {
     ///
     /// # Errors
     /// As of [`Self::load`].
-    pub fn load_wrapped(path: &Path, preprocessing: Option<Preprocessing>) -> Result<(Self, Taken)> {
+    pub fn load_wrapped(
+        path: &Path,
+        preprocessing: Option<Preprocessing>,
+    ) -> Result<(Self, Taken)> {
         let path = &in_run_folder(path);
         let (Checkpoint { tensors, metadata }, taken) = Checkpoint::load_network(path, &MARKS)?;
         check_network(path, &tensors, &taken)?;

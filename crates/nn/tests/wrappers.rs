@@ -121,7 +121,10 @@ fn load(root: &Item) -> Result<(Checkpoint, Taken), String> {
         Checkpoint::load_network(&path, &MARKS).map_err(|error| error.to_string())
     });
     let names = |found: &Result<(Checkpoint, Taken), String>| {
-        found.as_ref().map(|(checkpoint, _)| checkpoint.tensors.keys().cloned().collect::<Vec<_>>()).ok()
+        found
+            .as_ref()
+            .map(|(checkpoint, _)| checkpoint.tensors.keys().cloned().collect::<Vec<_>>())
+            .ok()
     };
     assert_eq!((names(&found[0]), names(&found[0])), (names(&found[1]), names(&found[2])));
     let [first, ..] = found;

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind};
 use std::path::Path;
 
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
+};
 use udas_files::write_whole_with;
 
-use crate::{png_checksums, tiff};
 use crate::{Affine, Error, Grid, Header, Image, Labels, Result, Volume, Warning};
+use crate::{png_checksums, tiff};
 
 /// Pixels along a side of a picture.
 const MAX_SIDE: u32 = 1 << 15;

@@ -84,7 +84,8 @@ impl Directory {
         let count = if kind == Kind::Big { source.number(8)? } else { source.number(2)? };
         let (mut depth, mut planes, mut description) = (1, 1, None);
         for _ in 0..count {
-            let (tag, field, count) = (source.number(2)? as u16, source.number(2)?, source.place(kind)?);
+            let (tag, field, count) =
+                (source.number(2)? as u16, source.number(2)?, source.place(kind)?);
             let value = source.value(kind, field)?;
             match tag {
                 IMAGE_DESCRIPTION => description = Some((value, count)),

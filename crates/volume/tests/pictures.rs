@@ -2,8 +2,8 @@
 
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use udas_volume::{
-    FileKind, Labels, Warning, is_coloured, probe, probe_labels, read, read_labels, stem, write_labels,
-    write_rgb_png,
+    FileKind, Labels, Warning, is_coloured, probe, probe_labels, read, read_labels, stem,
+    write_labels, write_rgb_png,
 };
 
 fn ramp8() -> GrayImage {
@@ -185,7 +185,9 @@ fn tiff(big: bool, little: bool, extra: Option<(u16, u16, u64)>, text: &str) -> 
     }
     bytes.extend(number(entries.len() as u64, if big { 8 } else { 2 }));
     for (tag, field, count, value) in entries {
-        bytes.extend([number(tag.into(), 2), number(field.into(), 2), number(count, place)].concat());
+        bytes.extend(
+            [number(tag.into(), 2), number(field.into(), 2), number(count, place)].concat(),
+        );
         let width = match field {
             3 => 2,
             4 => 4,
@@ -209,7 +211,10 @@ fn tiff_stacks_in_one_page_are_refused_and_big_tiff_is_read() {
                 (Ok(volume), Ok(_), None) => assert_eq!(volume.data(), [10.0, 20.0, 30.0, 40.0]),
                 (Err(error), Err(_), Some(expected)) => {
                     let message = error.to_string();
-                    assert!(message.contains(expected) && message.contains("stack.tif"), "{message}");
+                    assert!(
+                        message.contains(expected) && message.contains("stack.tif"),
+                        "{message}"
+                    );
                 }
                 (read, ..) => panic!("{big} {little} {extra:?} {text:?}: {read:?}"),
             }

@@ -62,7 +62,8 @@ fn places<'a>(pickle: &'a Pickle, marks: &[&str]) -> Result<(Places<'a>, Taken),
     }
     let top: Vec<&str> = pickle.entries(pickle.root).map(|(name, _)| name).collect();
     if dicts.is_empty() {
-        let keys = if top.is_empty() { String::new() } else { format!(" under {}", top.join(", ")) };
+        let keys =
+            if top.is_empty() { String::new() } else { format!(" under {}", top.join(", ")) };
         return Err(format!("it holds no tensors{keys}"));
     }
     let named = |(keys, places): &(Vec<String>, Places<'a>)| {

@@ -72,7 +72,10 @@ impl Pickle {
         match self.get(id) {
             Some(Value::List(items) | Value::Tuple(items)) => {
                 let items = items.iter().copied().enumerate();
-                items.filter(|(_, id)| is_container(id)).map(|(n, id)| (n.to_string(), id)).collect()
+                items
+                    .filter(|(_, id)| is_container(id))
+                    .map(|(n, id)| (n.to_string(), id))
+                    .collect()
             }
             _ => {
                 let entries = self.entries(id).filter(|(_, id)| is_container(id));
