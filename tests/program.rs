@@ -315,9 +315,10 @@ fn what_is_asked_for_later_is_added() {
     let line = "predict --model src --data ph --domain Siemens_15 --out masks";
     bench.succeed(line);
     let files = || std::fs::read_dir(bench.path("masks")).unwrap().count();
-    assert_eq!(files(), 3);
+    // Two masks, their list, and the mark of their model.
+    assert_eq!(files(), 4);
     let text = bench.succeed(&format!("{line} --overlays --probabilities"));
-    assert!(text.contains("2 masks written") && files() == 7, "{text}: {}", files());
+    assert!(text.contains("2 masks written") && files() == 8, "{text}: {}", files());
     let text = bench.succeed(&format!("{line} --overlays"));
     assert!(text.contains("2 were there"), "{text}");
     // What lies beside the masks is not scored, whatever it is called.
