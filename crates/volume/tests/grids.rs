@@ -75,11 +75,7 @@ fn sheared_axes_are_said_and_their_voxels_measured() {
     }
     // Oblique and anisotropic, yet at right angles; four decimals as some tools write them.
     let mut oblique = File::counting();
-<<<<<<< HEAD
-    oblique.srow = [[0.7071, -1.4142, 0.0, 5.0], [0.7071, 1.4142, 0.0, -8.0], [0.0, 0.0, 3.0, 1.0]];
-=======
     oblique.srow = [[0.8192, -1.1472, 0.0, 5.0], [0.5736, 1.6383, 0.0, -8.0], [0.0, 0.0, 3.0, 1.0]];
->>>>>>> faults
     let found = probe(&oblique.write(folder.path(), "oblique.nii")).unwrap();
     assert!(found.header.warnings().is_empty(), "{:?}", found.header.warnings());
 }
