@@ -88,7 +88,7 @@ fn adapt_moves_the_weights_as_the_published_refinement_does() {
         let head = with_prefix(&start, &format!("head{level}."));
         Checkpoint { tensors: head, metadata: None }.save(bench.path("head.safetensors")).unwrap();
         let output = bench.run(&format!(
-            "adapt --model unet.pth --head head.safetensors --images vol.nii.gz --method early-features \
+            "adapt --model unet.pth --head head.safetensors --images vol.nii.gz --method early-features --unready warn \
              --preset paper --pseudo-label {graph} --level {level} --order sequential --epochs 2 \
              --batch-size 2 --stop-change 0 --out run"
         ));

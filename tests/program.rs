@@ -7,7 +7,7 @@ use common::{Bench, TINY};
 fn from_a_phantom_to_a_report() {
     let bench = Bench::trained();
     bench.succeed(
-        "adapt --model src --data ph --domain Siemens_15 --method early-features --batch-size 8 --epochs 1 --out ad",
+        "adapt --model src --data ph --domain Siemens_15 --method early-features --unready warn --batch-size 8 --epochs 1 --out ad",
     );
     let models = [("src", "before", "scores_before"), ("ad", "after", "scores")];
     for (model, name, scores) in models {
@@ -39,7 +39,9 @@ fn from_a_phantom_to_a_report() {
     let verdict = bench.succeed("verify ad");
     assert!(verdict.contains("the same, to the bit"), "{verdict}");
     let events = std::fs::read_to_string(bench.path("ad/events.jsonl")).unwrap();
-    let kinds: Vec<_> = events.lines().map(|line| &line[..line.find(',').unwrap()]).collect();
+    // What is warned of depends on what so small a network has learned.
+    let kinds = events.lines().map(|line| &line[..line.find(',').unwrap()]);
+    let kinds: Vec<_> = kinds.filter(|kind| !kind.contains("warning")).collect();
     let expected = ["start", "before", "epoch", "verdict", "stop"]
         .map(|kind| format!("{{\"event\":\"{kind}\""));
     assert_eq!(kinds, expected);

@@ -87,7 +87,7 @@ fn train_head_and_adapt_go_on_to_the_same_bits() {
     survives_kills(
         &bench,
         &format!(
-            "adapt --model src_whole --head head_whole --data ph --domain Siemens_15 --method early-features {tiny} --stop-change 0"
+            "adapt --model src_whole --head head_whole --data ph --domain Siemens_15 --method early-features --unready warn {tiny} --stop-change 0"
         ),
         "ad",
     );

@@ -68,7 +68,7 @@ fn what_a_file_cannot_set_is_refused_by_name() {
         ("config = \"other.toml\"", "`config`"),
         ("batchsize = 3", "`batchsize` is no option of this command"),
         ("batch_size = 3\nbatch-size = 4", "`batch-size` is given twice"),
-        ("seed = 4\nepochs = \"5\"", "`epochs`: invalid type"),
+        ("seed = 4\nepochs = \"5\"", "`epochs`: "),
     ];
     for command in [
         "train --data ph --domain GE_3",
@@ -85,7 +85,7 @@ fn what_a_file_cannot_set_is_refused_by_name() {
     bench.fail(
         "train --data ph --domain GE_3 --config c.toml --out x",
         3,
-        &["`preset` is no option"],
+        &["`preset` cannot be set in a file", "--preset"],
     );
 }
 
@@ -93,7 +93,7 @@ fn what_a_file_cannot_set_is_refused_by_name() {
 fn a_runs_own_file_is_enough_for_another_and_to_go_on() {
     let bench = Bench::trained();
     bench.succeed(
-        "adapt --model src --data ph --domain Siemens_15 --method early-features --batch-size 8 --epochs 1 --out ad",
+        "adapt --model src --data ph --domain Siemens_15 --method early-features --unready warn --batch-size 8 --epochs 1 --out ad",
     );
     let weights = |run: &str| std::fs::read(bench.path(run).join("model.safetensors")).unwrap();
     for (command, run) in [("train", "src"), ("head", "src/head0"), ("adapt", "ad")] {
@@ -182,7 +182,7 @@ fn subjects_and_folds_stand_in_for_each_other() {
 #[test]
 fn another_method_does_not_get_the_options_of_the_files() {
     let bench = Bench::trained();
-    let target = "--model src --data ph --domain Siemens_15";
+    let target = "--model src --data ph --domain Siemens_15 --unready warn";
     bench.succeed(&format!(
         "adapt {target} --method early-features --batch-size 8 --epochs 1 --lr 0.0002 --keep best-score --out ad"
     ));
@@ -240,7 +240,7 @@ fn epochs_in_a_file_are_asked_for_and_default_ones_are_not() {
 #[test]
 fn a_preset_is_of_its_method() {
     let bench = Bench::trained();
-    let target = "--model src --data ph --domain Siemens_15";
+    let target = "--model src --data ph --domain Siemens_15 --unready warn";
     let explicit = format!("adapt {target} --method early-features --preset paper --out x");
     let explicit = plan(&bench, &explicit);
     assert!(explicit.contains("early-features: "), "{explicit}");
@@ -284,7 +284,7 @@ fn options_out_of_range_are_refused_before_the_run_is_made() {
     let training = [
         ("--filters 0", "--filters 0"),
         ("--filters 100000", "--filters 100000"),
-        ("--keep best-score", "--validation-subjects"),
+        ("--keep best-score --hold-out none", "--validation-subjects"),
         ("--classes 1", "--classes"),
     ];
     let train = both.iter().chain(&training).map(|case| ("train", case));

@@ -4,6 +4,7 @@ use crate::judging::JudgingFlags;
 use crate::method_flags::MethodFlags;
 use crate::observer::Watch;
 use crate::options::word;
+use crate::readiness::{self, Unready};
 use crate::run_folder::RunFolder;
 use crate::selection::Images;
 use crate::training::{self, LabelledSet, OrderName};
@@ -76,6 +77,10 @@ pub struct AdaptArgs {
     #[arg(long, num_args = 1.., value_name = "MODEL")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub teachers: Vec<PathBuf>,
+    /// What to do where the source model or its early head is not ready to teach: refuse or warn
+    #[arg(long, default_value = "refuse", value_parser = word::<Unready>)]
+    #[serde(default)]
+    pub unready: Unready,
     #[command(flatten)]
     #[serde(flatten)]
     pub judging: JudgingFlags,
@@ -199,6 +204,9 @@ impl Job {
         let subjects = args.target.subjects(console)?;
         let mut warnings = selection::warn_of_headers(&subjects, console);
         warnings.extend(selection::warn_of_orientations(&model.info, &subjects, console));
+        let unready = of_readiness(&source, head.as_ref(), args.unready)?;
+        unready.iter().for_each(|text| console.warn(text));
+        warnings.extend(unready);
         let cache = training::cache_bytes(args.cache_gib)?;
         let target = training::unlabelled(&subjects, &model.info.preprocessing, cache)?;
         Ok(Self {
@@ -270,7 +278,12 @@ impl Job {
         let class_ratio = self.model.info.class_ratio.clone();
         let teachers: Vec<_> = self.teachers.iter().map(|teacher| teacher.state.clone()).collect();
         let score = if self.head.is_some() { "agreement" } else { "confidence" };
+        let unready = args.unready;
+        let judge = move |agreement| readiness::of_agreement(agreement).map(|text| (unready, text));
         let mut watch = Watch::new(folder, console, Phase::Adapt, score, self.options.epochs);
+        if self.head.is_some() {
+            watch = watch.judging(&judge);
+        }
         let run = Run {
             target: &*target,
             check: &check,
@@ -345,6 +358,21 @@ impl Job {
         };
         Ok(ModelFile { state, info })
     }
+}
+
+/// What is to be said before an adaptation; an error where it should not begin.
+fn of_readiness(
+    source: &ModelFile,
+    head: Option<&HeadFile>,
+    unready: Unready,
+) -> Result<Vec<String>> {
+    let reason = head.and_then(|head| readiness::refusal(source, head));
+    if let Some(text) = reason.filter(|_| unready == Unready::Refuse) {
+        return Err(failure::rejected(text).into());
+    }
+    let measured = head.and_then(|head| head.info.convergence);
+    let of_head = measured.as_ref().and_then(readiness::of_head);
+    Ok(readiness::of_source(source).into_iter().chain(of_head).collect())
 }
 
 /// The method where none is named.

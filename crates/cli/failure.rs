@@ -127,7 +127,7 @@ fn of_training(error: &udas_train::Error) -> Option<u8> {
         udas_train::Error::Data(_)
         | udas_train::Error::NoBatches { .. }
         | udas_train::Error::Snapshot(_) => Some(3),
-        udas_train::Error::Diverged { .. } => Some(4),
+        udas_train::Error::Diverged { .. } | udas_train::Error::Refused(_) => Some(4),
         udas_train::Error::Network(error) => of_network(error),
         _ => None,
     }

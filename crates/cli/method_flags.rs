@@ -142,10 +142,12 @@ impl MethodFlags {
             lr: Some(options.learning_rate),
             epochs: Some(options.epochs),
             batch_size: Some(options.batch_size),
-            stop_change: Some(match options.stop {
-                StopRule::Never => 0.0,
-                StopRule::ScoreChangeBelow(change) => change,
-            }),
+            stop_change: match options.stop {
+                StopRule::Never => Some(0.0),
+                StopRule::ScoreChangeBelow(change) => Some(change),
+                // `Options::check` has refused it: it needs labels.
+                StopRule::UntilConverged(_) => None,
+            },
             keep: Some(options.keep),
             rank: Some(options.rank),
             teacher_decay: Some(options.teacher_decay),

@@ -1,5 +1,6 @@
 //! What is shown and kept of a training while it runs.
 use crate::console::Console;
+use crate::readiness::Unready;
 use crate::run_folder::RunFolder;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -15,7 +16,11 @@ pub struct Watch<'a> {
     score: &'static str,
     epochs: usize,
     bar: Option<ProgressBar>,
+    judge_start: Option<&'a JudgeStart>,
 }
+
+/// What is made of the score before the first epoch.
+pub type JudgeStart = dyn Fn(f64) -> Option<(Unready, String)>;
 
 impl<'a> Watch<'a> {
     pub fn new(
@@ -25,7 +30,12 @@ impl<'a> Watch<'a> {
         score: &'static str,
         epochs: usize,
     ) -> Self {
-        Self { folder, console, phase, score, epochs, bar: None }
+        Self { folder, console, phase, score, epochs, bar: None, judge_start: None }
+    }
+
+    /// Lets the score before the first epoch decide whether there is one.
+    pub fn judging(self, judge: &'a JudgeStart) -> Self {
+        Self { judge_start: Some(judge), ..self }
     }
 
     fn bar(&mut self, steps: usize) -> &ProgressBar {
@@ -48,10 +58,17 @@ fn observer_error(error: anyhow::Error) -> Error {
 }
 
 impl Observer for Watch<'_> {
-    fn before(&mut self, score: f64) {
+    fn before(&mut self, score: f64) -> Result<()> {
         self.console.say(format!("before the first epoch: {} {score:.4}", self.score));
         // Kept with the first epoch's state too; a run that cannot write fails there.
         let _ = self.folder.record(Event::Before { phase: self.phase, score });
+        match self.judge_start.and_then(|judge| judge(score)) {
+            None => Ok(()),
+            Some((Unready::Refuse, text)) => Err(Error::Refused(text)),
+            Some((Unready::Warn, text)) => {
+                self.folder.warn(&text, self.console).map_err(observer_error)
+            }
+        }
     }
 
     fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f32) {

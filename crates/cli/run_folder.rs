@@ -185,6 +185,12 @@ impl RunFolder {
         }
     }
 
+    /// Says and records something that the user should know.
+    pub fn warn(&mut self, text: &str, console: &Console) -> Result<()> {
+        console.warn(text);
+        self.record(Event::Warning { message: text.to_owned() })
+    }
+
     /// Adds warnings, once a run.
     pub fn record_warnings(&mut self, warnings: &[String]) -> Result<()> {
         if self.start == Start::Resume {
@@ -241,8 +247,9 @@ fn forget_failed_start(path: &Path) -> Result<bool> {
     let kept = [MODEL_FILE, STATE_FILE].iter().any(|name| path.join(name).exists());
     // Without events that can be read it is none of our runs.
     let Ok(events) = read_events(path) else { return Ok(false) };
-    let only_begun =
-        events.iter().all(|event| matches!(event, Event::Start(_) | Event::Warning { .. }));
+    let only_begun = events.iter().all(|event| {
+        matches!(event, Event::Start(_) | Event::Warning { .. } | Event::Before { .. })
+    });
     if kept || events.is_empty() || !only_begun {
         return Ok(false);
     }

@@ -284,9 +284,10 @@ pub fn give_way(file: &mut Table, subjects: Option<&str>, fold: Option<&str>) {
     }
 }
 
-/// The subjects less those of a fold, given as `0/3`: what a cross-validation trains on.
-pub fn without_fold(subjects: Vec<Subject>, fold: Option<&str>) -> Result<Vec<Subject>> {
-    let Some(text) = fold else { return Ok(subjects) };
+/// The subjects less those of a fold, given as `0/3`, and those of the fold: what a cross-validation trains on, and what
+/// it leaves out.
+pub fn fold(subjects: Vec<Subject>, fold: Option<&str>) -> Result<(Vec<Subject>, Vec<Subject>)> {
+    let Some(text) = fold else { return Ok((subjects, Vec::new())) };
     let numbers = text
         .split_once('/')
         .and_then(|(fold, folds)| Some((fold.trim().parse().ok()?, folds.trim().parse().ok()?)));
@@ -294,7 +295,8 @@ pub fn without_fold(subjects: Vec<Subject>, fold: Option<&str>) -> Result<Vec<Su
         let text = format!("--fold {text}: give a fold and their number, such as 0/3");
         return Err(failure::usage(&text).into());
     };
-    Ok(udas_data::fold(&subjects, folds, fold)?.train)
+    let udas_data::Split { train, test } = udas_data::fold(&subjects, folds, fold)?;
+    Ok((train, test))
 }
 
 fn places(item: &str, subjects: &[Subject]) -> Result<std::ops::Range<usize>> {
@@ -338,7 +340,9 @@ mod tests {
     #[test]
     fn a_fold_is_left_out() {
         let kept = |fold| -> Result<Vec<String>> {
-            Ok(without_fold(all(), fold)?.into_iter().map(|subject| subject.id).collect())
+            let (kept, left_out) = super::fold(all(), fold)?;
+            assert_eq!(kept.len() + left_out.len(), 5);
+            Ok(kept.into_iter().map(|subject| subject.id).collect())
         };
         assert_eq!(kept(None).unwrap().len(), 5);
         assert_eq!(kept(Some("0/2")).unwrap(), ["s4", "s5"]);

@@ -43,24 +43,9 @@ pub fn cache_bytes(gib: f64) -> Result<usize> {
     Ok((gib * (1u64 << 30) as f64) as usize)
 }
 
-/// Refuses what no training can run with.
-pub fn check(epochs: usize, batch_size: usize, lr: f64) -> Result<()> {
-    let refuse = |text: &str| Err(failure::usage(text).into());
-    if epochs == 0 {
-        return refuse("--epochs 0: give at least 1");
-    }
-    if batch_size == 0 {
-        return refuse("--batch-size 0: give at least 1");
-    }
-    if !(lr > 0.0 && lr.is_finite()) {
-        return refuse(&format!("--lr {lr}: give a positive number"));
-    }
-    Ok(())
-}
-
 /// Labelled slices of subjects, and their batches.
 pub struct LabelledSet {
-    pub slices: Arc<VolumeSlices>,
+    pub slices: Arc<dyn SliceSource>,
     pub task: Task,
 }
 
@@ -128,26 +113,47 @@ pub struct What<'a> {
     pub target: Option<&'a str>,
 }
 
+/// What a run does with subjects.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It learns from them.
+    Learned,
+    /// It is measured on them.
+    HeldOut,
+}
+
+impl Use {
+    fn roles(self) -> [&'static str; 2] {
+        match self {
+            Self::Learned => ["image", "label"],
+            Self::HeldOut => ["held-out image", "held-out label"],
+        }
+    }
+}
+
 /// The record of a start, with the hashes of all files read.
 pub fn start_record(
     what: What,
     seed: u64,
     files: &[(&str, &Path)],
-    subjects: &[&[Subject]],
+    subjects: &[(Use, &[Subject])],
     console: &Console,
 ) -> Result<StartRecord> {
     let mut inputs = Vec::new();
     for (role, path) in files {
         inputs.push(hashed(role, path)?);
     }
-    let subjects: Vec<&Subject> = subjects.iter().flat_map(|subjects| subjects.iter()).collect();
-    let mut progress = console.progress(subjects.len(), "hashing");
-    for subject in subjects {
-        inputs.push(hashed("image", &subject.image)?);
-        if let Some(labels) = &subject.labels {
-            inputs.push(hashed("label", labels)?);
+    let count = subjects.iter().map(|(_, subjects)| subjects.len()).sum();
+    let mut progress = console.progress(count, "hashing");
+    for (of, subjects) in subjects {
+        let [image_role, label_role] = of.roles();
+        for subject in *subjects {
+            inputs.push(hashed(image_role, &subject.image)?);
+            if let Some(labels) = &subject.labels {
+                inputs.push(hashed(label_role, labels)?);
+            }
+            progress.advance("");
         }
-        progress.advance("");
     }
     progress.finish();
     Ok(StartRecord {

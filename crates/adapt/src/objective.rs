@@ -212,14 +212,15 @@ impl Objective for Adaptation {
             let logits = unet.forward(images, NormMode::Running)?;
             let sure = confidence(self.task, &self.task.probabilities(&logits)?)?;
             let value = f64::from(sure.mean_all()?.to_scalar::<f32>()?);
-            return Ok(Score { value, foreground: self.task.foreground(&logits)? });
+            let foreground = self.task.foreground(&logits)?;
+            return Ok(Score { value, foreground, doubt: 0.0 });
         };
         let features = unet.early(images, head.level(), NormMode::Running)?;
         let last = unet.finish(&features, NormMode::Running)?;
         let early = features.last().map(|map| head.forward(map)).transpose()?;
         let early = early.ok_or_else(|| missing("early features"))?;
         let value = dice_agreement(&early, &last, self.task.agreement())?;
-        Ok(Score { value, foreground: self.task.foreground(&last)? })
+        Ok(Score { value, foreground: self.task.foreground(&last)?, doubt: 0.0 })
     }
 
     fn after_step(&mut self) -> Result<()> {

@@ -134,6 +134,12 @@ impl Options {
         if !(self.target_share > 0.0 && self.target_share <= 1.0) {
             return refuse("target-share", format!("{} is not in (0, 1]", self.target_share));
         }
+        if matches!(self.stop, StopRule::UntilConverged(_)) {
+            return refuse(
+                "stop",
+                "labels tell when a training has converged: there are none".into(),
+            );
+        }
         if self.rank == 0 {
             return refuse("rank", "at least 1".into());
         }

@@ -78,6 +78,7 @@ fn defaults(method: &dyn Method) -> String {
         StopRule::ScoreChangeBelow(change) => {
             format!("stops when the score changes by less than {change}")
         }
+        StopRule::UntilConverged(_) => "until held-out labels are learned".to_owned(),
     };
     format!(
         "learning rate {}, batches of {}, at most {} epochs, {stop}",

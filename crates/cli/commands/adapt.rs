@@ -5,14 +5,14 @@ use crate::console::Console;
 use crate::judging::{self, Fate, Judged, JudgingAids};
 use crate::method_flags::MethodFlags;
 use crate::run_folder::{RunFolder, Start};
-use crate::training::{self, What};
+use crate::training::{self, Use, What};
 use crate::{failure, interrupt, settings};
 use anyhow::Result;
 use clap::ArgMatches;
 use serde_json::json;
 use toml::{Table, Value};
 use udas_adapt::{Adapted, Patch};
-use udas_record::{Event, Phase, StopReason, StopRecord};
+use udas_record::{Phase, StopReason, StopRecord};
 use udas_train::StopRule;
 
 pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
@@ -46,7 +46,7 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
         target: Some(&target),
     };
     let read = [job.seen(), job.source_subjects.clone()];
-    let read = read.each_ref().map(Vec::as_slice);
+    let read = read.each_ref().map(|subjects| (Use::Learned, subjects.as_slice()));
     let record = training::start_record(what, args.seed, &files, &read, console)?;
     let text = settings::to_text(&args)?;
     if let Some(stop) = folder.finished(&text, &record)? {
@@ -87,8 +87,6 @@ fn give_way(given: &AdaptArgs, file: &mut Table, console: &Console) -> Result<()
     Ok(())
 }
 
-/// Agreement of an early head and its network below which an adaptation by it is worth a warning.
-const USELESS: f64 = 0.05;
 /// What changed against the source model, in a run folder.
 pub const PATCH_FILE: &str = "patch.safetensors";
 /// The same of an adaptation that was rolled back.
@@ -137,12 +135,6 @@ fn finish(
         adapted.moved.len()
     ));
     let before = summary.and_then(|summary| summary.before);
-    if job.head.is_some() && before.is_some_and(|agreement| agreement < USELESS) {
-        let message = "the early head hardly agrees with the network on these images: what it taught is worth nothing; \
-                       train a head for longer (udas head --epochs)";
-        console.warn(message);
-        folder.record(Event::Warning { message: message.into() })?;
-    }
     let epochs = summary.map_or(0, |summary| summary.epochs.len());
     let collapse = adapted.collapse();
     let model = job.model_file(adapted.unet, epochs, args)?;

@@ -1,19 +1,21 @@
 //! `udas head`: an early head on the features of a trained network.
+use crate::commands::train::Preset;
 use crate::console::Console;
-use crate::observer::Watch;
+use crate::held_out::{HoldOut, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::run_folder::{RunFolder, Start};
-use crate::training::{self, LabelledSet, OrderName, What};
-use crate::{failure, interrupt, selection, settings};
+use crate::schedule::{ScheduleFlags, Training};
+use crate::training::{self, Use, What};
+use crate::{failure, readiness, selection, settings};
 use anyhow::Result;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use udas_data::Augment;
-use udas_model::{HeadFile, HeadInfo, Provenance};
-use udas_nn::AdamConfig;
-use udas_record::{Event, Phase};
-use udas_train::{Fit, FitConfig, HeadTraining, Keep, Snapshot, StopRule, Task, fit, mean_score};
+use udas_model::{HeadFile, HeadInfo, ModelFile, Provenance};
+use udas_record::Phase;
+use udas_train::{HeadTraining, Keep, Task};
 use udas_unet::{EarlyHead, MAX_LEVEL, UNet};
 
 /// Trains a small segmentation head on the early features of a trained network
@@ -47,18 +49,17 @@ pub struct HeadArgs {
     /// Folder of the run; `adapt` finds heads in folders within the model's own
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
-    /// Epochs
-    #[arg(long, default_value_t = 50)]
-    epochs: usize,
-    /// Slices a step
-    #[arg(long, default_value_t = 20)]
-    batch_size: usize,
-    /// Step size of Adam
-    #[arg(long, default_value_t = 1e-3)]
-    lr: f64,
-    /// Order of slices: shuffled or sequential
-    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
-    order: OrderName,
+    #[command(flatten)]
+    #[serde(flatten)]
+    holding_out: HoldOutFlags,
+    /// The published schedule, for options that are not given: paper (50 epochs, batches of 20, nothing held out but a
+    /// fold)
+    #[arg(long, value_parser = word::<Preset>)]
+    #[serde(skip)]
+    preset: Option<Preset>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    schedule: ScheduleFlags,
     /// Memory for decoded volumes in GiB
     #[arg(long, default_value_t = 4.0)]
     cache_gib: f64,
@@ -79,117 +80,127 @@ pub struct HeadArgs {
     config: Option<PathBuf>,
 }
 
+/// What the settings come to on the data at hand.
+struct Plan {
+    model: ModelFile,
+    split: Split,
+    slices: SplitSlices,
+}
+
 pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
     let (config, out) = (given.config.clone(), given.out.clone());
     let dry_run = given.dry_run;
-    let args = settings::of_run(given, flags, config, (start, &out), |given, file| {
+    let mut args = settings::of_run(given, flags, config, (start, &out), |given, file| {
         selection::give_way(file, given.subjects.as_deref(), given.fold.as_deref());
         Ok(())
     })?;
-    training::check(args.epochs, args.batch_size, args.lr)?;
-    if args.level > MAX_LEVEL {
-        let text = format!("--level {}: stages are 0 to {MAX_LEVEL}", args.level);
-        return Err(failure::usage(&text).into());
-    }
-    let model_file = settings::needed(args.model.as_ref(), "--model")?;
-    let data = settings::needed(args.data.as_ref(), "--data")?;
-    settings::needed(args.domain.first(), "--domain")?;
-    let suggestion = selection::preprocessing_of(udas_data::DataSet::open(data)?.layout());
-    let model = selection::load_model(model_file, suggestion, &[], console)?;
-    let subjects = selection::domains(data, &args.domain, console)?;
-    let subjects = selection::choose(subjects, args.subjects.as_deref())?;
-    let subjects = selection::without_fold(subjects, args.fold.as_deref())?;
-    let architecture = model.info.architecture;
-    let task = Task::of(architecture.outputs);
-    let cache = training::cache_bytes(args.cache_gib)?;
-    let set = LabelledSet::open(subjects.clone(), &model.info.preprocessing, task, cache)?;
-    console.say(format!(
-        "head at level {} on {} subjects of {}",
-        args.level,
-        subjects.len(),
-        args.domain.join(", ")
-    ));
-    let warnings = selection::warn_of_headers(&subjects, console);
+    args.apply_preset(flags);
+    let plan = plan(&args, console)?;
+    let learned = plan.split.train.as_slice();
+    let warnings = selection::warn_of_headers(learned, console);
     if dry_run {
         return settings::show(&args, console);
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
-    let files = [("model", model_path(model_file))];
+    let files = [("model", model_path(args.model()?))];
     let files = files.each_ref().map(|(role, path)| (*role, path.as_path()));
     let domains = args.domain.join("+");
     let what = What { command: "head", source: Some(&domains), ..What::default() };
-    let record = training::start_record(what, args.seed, &files, &[&subjects], console)?;
+    let subjects = [(Use::Learned, learned), (Use::HeldOut, plan.split.held_out())];
+    let record = training::start_record(what, args.seed, &files, &subjects, console)?;
     let text = settings::to_text(&args)?;
     if folder.finished(&text, &record)?.is_some() {
         console.say(format!("{} is done already", args.out.display()));
         return Ok(());
     }
     let resume = folder.begin(&text, record, Phase::Head)?;
-    folder.record_warnings(&warnings)?;
-    let unet = UNet::from_state(&model.state, console.device())?;
+    folder.record_warnings(&[warnings, readiness::of_source(&plan.model)].concat())?;
+    let unet = UNet::from_state(&plan.model.state, console.device())?;
+    let architecture = plan.model.info.architecture;
     let head = EarlyHead::random(architecture, args.level, args.seed, console.device())?;
     let mut objective = HeadTraining::new(unet, head);
-    let summary = train(&args, &set, &mut objective, (&mut folder, resume), console)?;
-    training::report_stop(&summary, &folder, console)?;
-    let in_order = OrderName::Sequential.plan(args.seed, args.batch_size);
-    let dice = mean_score(&objective, &set.batches(in_order, Augment::Off, console)?)?.value;
-    console.say(format!("Dice of the head and the labels it learned from: {dice:.4}"));
-    if dice < USELESS {
-        let text =
-            "the head hardly finds anything, and is no guide for an adaptation: give more --epochs";
-        console.warn(text);
-        folder.record(Event::Warning { message: text.into() })?;
+    let training = Training {
+        phase: Phase::Head,
+        slices: &plan.slices,
+        augment: Augment::Off,
+        keep: Keep::Last,
+        seed: args.seed,
+        score: if plan.slices.is_held_out() { "held-out Dice" } else { "Dice" },
+    };
+    let (summary, convergence) =
+        args.schedule.run(&mut objective, &training, (&mut folder, resume), console)?;
+    if let Some(text) = readiness::of_head(&convergence) {
+        folder.warn(&text, console)?;
     }
     let provenance = Provenance {
         version: env!("CARGO_PKG_VERSION").into(),
         command: "head".into(),
         domains: args.domain.clone(),
-        subjects: subjects.len(),
+        subjects: learned.len(),
         seed: args.seed,
         epochs: summary.epochs.len(),
         ..Provenance::default()
     };
-    let info = HeadInfo::new(architecture, args.level, model.hash()?, provenance);
+    let mut info = HeadInfo::new(architecture, args.level, plan.model.hash()?, provenance);
+    info.convergence = Some(convergence);
     let state = objective.head().parameters().state()?;
     HeadFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Head, &summary))?;
     let path = folder.model();
-    console.result(path.display().to_string(), &serde_json::json!({ "head": path, "dice": dice }))
+    let value = serde_json::json!({
+        "head": path,
+        "dice": convergence.dice,
+        "convergence": convergence,
+    });
+    console.result(path.display().to_string(), &value)
 }
 
-/// Dice below which a head is worth a warning.
-const USELESS: f64 = 0.05;
+impl HeadArgs {
+    /// Lets a preset stand for what the command line does not say.
+    fn apply_preset(&mut self, flags: &ArgMatches) {
+        let Some(Preset::Paper) = self.preset else { return };
+        let is_free = |name: &str| flags.value_source(name) != Some(ValueSource::CommandLine);
+        self.schedule.take(ScheduleFlags::paper(), is_free);
+        if is_free("hold_out") {
+            self.holding_out.hold_out = HoldOut::None;
+        }
+    }
+
+    /// The trained network, which a flag or a file must name.
+    fn model(&self) -> Result<&PathBuf> {
+        settings::needed(self.model.as_ref(), "--model")
+    }
+}
+
+fn plan(args: &HeadArgs, console: &Console) -> Result<Plan> {
+    args.schedule.check()?;
+    if args.level > MAX_LEVEL {
+        let text = format!("--level {}: stages are 0 to {MAX_LEVEL}", args.level);
+        return Err(failure::usage(&text).into());
+    }
+    let model_file = args.model()?;
+    let data = settings::needed(args.data.as_ref(), "--data")?;
+    settings::needed(args.domain.first(), "--domain")?;
+    let suggestion = selection::preprocessing_of(udas_data::DataSet::open(data)?.layout());
+    let model = selection::load_model(model_file, suggestion, &[], console)?;
+    let all = selection::domains(data, &args.domain, console)?;
+    let split = args.holding_out.split(all, args.subjects.as_deref(), args.fold.as_deref())?;
+    let task = Task::of(model.info.architecture.outputs);
+    let cache = training::cache_bytes(args.cache_gib)?;
+    let slices = split.open(&model.info.preprocessing, task, cache)?;
+    console.say(format!(
+        "head at level {} on {} subjects of {}",
+        args.level,
+        split.train.len(),
+        args.domain.join(", ")
+    ));
+    console.say(slices.words(&split));
+    readiness::of_source(&model).iter().for_each(|text| console.warn(text));
+    Ok(Plan { model, split, slices })
+}
 
 /// The file behind a model's path, which may be a run folder.
 pub fn model_path(path: &std::path::Path) -> PathBuf {
     if path.is_dir() { path.join(udas_model::MODEL_FILE) } else { path.to_owned() }
-}
-
-fn train(
-    args: &HeadArgs,
-    set: &LabelledSet,
-    objective: &mut HeadTraining,
-    (folder, resume): (&mut RunFolder, Option<Snapshot>),
-    console: &Console,
-) -> Result<udas_train::FitSummary> {
-    let plan = args.order.plan(args.seed, args.batch_size);
-    let batches = set.batches(plan, Augment::Off, console)?;
-    let config = FitConfig {
-        phase: Phase::Head,
-        adam: AdamConfig::new(args.lr),
-        epochs: args.epochs,
-        stop: StopRule::Never,
-        keep: Keep::Last,
-    };
-    let mut watch = Watch::new(folder, console, Phase::Head, "Dice", args.epochs);
-    let surroundings = Fit {
-        train: &batches,
-        check: None,
-        config: &config,
-        observer: &mut watch,
-        interrupt: interrupt::flag(),
-        resume,
-    };
-    Ok(fit(objective, surroundings)?)
 }

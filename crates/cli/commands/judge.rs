@@ -2,7 +2,7 @@
 use crate::console::Console;
 use crate::judging::{self, Judged, JudgingAids};
 use crate::selection::{self, Images};
-use crate::{failure, out_file};
+use crate::{failure, out_file, readiness};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -61,6 +61,7 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
         );
         return Err(failure::usage(&text).into());
     }
+    readiness::of_source(&before).iter().for_each(|text| console.warn(text));
     let subjects = args.images.subjects(console)?;
     selection::warn_of_orientations(&after.info, &subjects, console);
     let named = (args.calibration.as_deref(), args.peers.as_slice());

@@ -1,21 +1,20 @@
 //! `udas train`: the network on labelled source volumes.
 use crate::console::Console;
-use crate::observer::Watch;
+use crate::held_out::{HoldOut, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::run_folder::{RunFolder, Start};
-use crate::training::{self, LabelledSet, OrderName, What};
-use crate::{failure, intensity, interrupt, selection, settings};
+use crate::schedule::{ScheduleFlags, Training};
+use crate::training::{self, Use, What};
+use crate::{failure, intensity, selection, settings};
 use anyhow::Result;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use udas_data::{
-    Augment, AugmentationRanges, DataSet, LastBatch, Layout, Plane, Preprocessing, Subject,
-};
+use udas_data::{Augment, AugmentationRanges, DataSet, Layout, Plane, Preprocessing};
 use udas_model::{ModelFile, ModelInfo, Provenance};
-use udas_nn::AdamConfig;
 use udas_record::Phase;
-use udas_train::{Fit, FitConfig, FitSummary, Keep, Snapshot, SourceTraining, StopRule, Task, fit};
+use udas_train::{Keep, SourceTraining, Task};
 use udas_unet::{Architecture, UNet};
 
 /// Trains a segmentation network on labelled volumes of the source scanner
@@ -39,10 +38,9 @@ pub struct TrainArgs {
     #[arg(long, value_name = "K/N", conflicts_with = "subjects")]
     #[serde(skip_serializing_if = "Option::is_none")]
     fold: Option<String>,
-    /// Subjects to watch the score on, chosen as by --subjects [default: none]
-    #[arg(long, value_name = "LIST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    validation_subjects: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    holding_out: HoldOutFlags,
     /// Folder of the run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -53,18 +51,14 @@ pub struct TrainArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     classes: Option<u8>,
-    /// Epochs
-    #[arg(long, default_value_t = 50)]
-    epochs: usize,
-    /// Slices a step
-    #[arg(long, default_value_t = 20)]
-    batch_size: usize,
-    /// Step size of Adam
-    #[arg(long, default_value_t = 1e-3)]
-    lr: f64,
-    /// Order of slices: shuffled or sequential
-    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
-    order: OrderName,
+    /// The published schedule, for options that are not given: paper (50 epochs, batches of 20, intensities unaltered,
+    /// nothing held out but a fold)
+    #[arg(long, value_parser = word::<Preset>)]
+    #[serde(skip)]
+    preset: Option<Preset>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    schedule: ScheduleFlags,
     /// Plane of slices: sagittal, coronal, axial or stored [default: stored for M&Ms, else sagittal]
     #[arg(long, value_parser = word::<Plane>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +70,7 @@ pub struct TrainArgs {
     /// paper's)
     #[arg(long, default_value = "intensity", value_parser = word::<AugmentName>)]
     augment: AugmentName,
-    /// Weights to end with: last, or best-score on the validation subjects
+    /// Weights to end with: last, or best-score on what is held out
     #[arg(long, default_value = "last", value_parser = word::<Keep>)]
     keep: Keep,
     /// Memory for decoded volumes in GiB
@@ -101,6 +95,12 @@ pub struct TrainArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    Paper,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum AugmentName {
     None,
     Intensity,
@@ -113,31 +113,32 @@ const MAX_FILTERS: usize = 1024;
 struct Plan {
     task: Task,
     preprocessing: Preprocessing,
-    train: Vec<Subject>,
-    validation: Vec<Subject>,
+    split: Split,
 }
 
 pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
     let (config, out) = (given.config.clone(), given.out.clone());
     let dry_run = given.dry_run;
-    let args = settings::of_run(given, flags, config, (start, &out), |given, file| {
+    let mut args = settings::of_run(given, flags, config, (start, &out), |given, file| {
         selection::give_way(file, given.subjects.as_deref(), given.fold.as_deref());
         Ok(())
     })?;
+    args.apply_preset(flags);
     check(&args)?;
     let plan = plan(&args, console)?;
     let cache = training::cache_bytes(args.cache_gib)?;
-    let set = LabelledSet::open(plan.train.clone(), &plan.preprocessing, plan.task, cache)?;
-    describe(&args, &plan, &set, console);
-    let mut warnings = selection::warn_of_headers(&plan.train, console);
+    let slices = plan.split.open(&plan.preprocessing, plan.task, cache)?;
+    describe(&args, &plan, &slices, console);
+    let learned = plan.split.train.as_slice();
+    let mut warnings = selection::warn_of_headers(learned, console);
     let orientations = stored_orientations(&plan);
     warnings.extend(warn_of_mixture(&orientations, console));
     if dry_run {
         return settings::show(&args, console);
     }
     let mut folder = RunFolder::open(&args.out, start, console)?;
-    let subjects = [plan.train.as_slice(), plan.validation.as_slice()];
+    let subjects = [(Use::Learned, learned), (Use::HeldOut, plan.split.held_out())];
     let domains = args.domain.join("+");
     let what = What { command: "train", source: Some(&domains), ..What::default() };
     let record = training::start_record(what, args.seed, &[], &subjects, console)?;
@@ -151,32 +152,73 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let architecture = Architecture { filters: args.filters, outputs: plan.task.outputs() };
     let unet = UNet::random(architecture, args.seed, console.device())?;
     let mut objective = SourceTraining::new(unet);
-    let summary = train(&args, &plan, &set, &mut objective, (&mut folder, resume), console)?;
-    training::report_stop(&summary, &folder, console)?;
-    let provenance = Provenance {
-        version: env!("CARGO_PKG_VERSION").into(),
-        command: "train".into(),
-        domains: args.domain.clone(),
-        subjects: plan.train.len(),
+    let training = Training {
+        phase: Phase::Source,
+        slices: &slices,
+        augment: args.augment(),
+        keep: args.keep,
         seed: args.seed,
-        epochs: summary.epochs.len(),
-        ..Provenance::default()
+        score: if slices.is_held_out() { "held-out Dice" } else { "Dice" },
     };
-    let mut info = ModelInfo::new(architecture, plan.preprocessing.clone(), provenance);
+    let (summary, convergence) =
+        args.schedule.run(&mut objective, &training, (&mut folder, resume), console)?;
+    let mut info = ModelInfo::new(
+        architecture,
+        plan.preprocessing.clone(),
+        provenance(&args, &plan, summary.epochs.len()),
+    );
     info.orientations = orientations;
-    info.class_ratio = set.class_ratio()?;
-    info.source_histogram = Some(intensity::histogram(&plan.train, &plan.preprocessing)?);
+    info.class_ratio = slices.train.class_ratio()?;
+    info.source_histogram = Some(intensity::histogram(learned, &plan.preprocessing)?);
+    info.convergence = Some(convergence);
     let state = objective.unet().parameters().state()?;
     ModelFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Source, &summary))?;
     let path = folder.model();
-    console.result(path.display().to_string(), &serde_json::json!({ "model": path }))
+    let value = serde_json::json!({ "model": path, "convergence": convergence });
+    console.result(path.display().to_string(), &value)
+}
+
+impl TrainArgs {
+    /// Lets a preset stand for what the command line does not say.
+    fn apply_preset(&mut self, flags: &ArgMatches) {
+        let Some(Preset::Paper) = self.preset else { return };
+        let is_free = |name: &str| flags.value_source(name) != Some(ValueSource::CommandLine);
+        self.schedule.take(ScheduleFlags::paper(), is_free);
+        if is_free("augment") {
+            self.augment = AugmentName::None;
+        }
+        if is_free("hold_out") {
+            self.holding_out.hold_out = HoldOut::None;
+        }
+    }
+
+    fn augment(&self) -> Augment {
+        match self.augment {
+            AugmentName::None => Augment::Off,
+            AugmentName::Intensity => {
+                Augment::Intensity { ranges: AugmentationRanges::SCANNERS, seed: self.seed }
+            }
+        }
+    }
+}
+
+fn provenance(args: &TrainArgs, plan: &Plan, epochs: usize) -> Provenance {
+    Provenance {
+        version: env!("CARGO_PKG_VERSION").into(),
+        command: "train".into(),
+        domains: args.domain.clone(),
+        subjects: plan.split.train.len(),
+        seed: args.seed,
+        epochs,
+        ..Provenance::default()
+    }
 }
 
 /// Axis codes of the volumes trained on, where slices are taken as they are stored.
 fn stored_orientations(plan: &Plan) -> Vec<String> {
     match plan.preprocessing.plane {
-        Plane::Stored => selection::orientations(&plan.train).into_keys().collect(),
+        Plane::Stored => selection::orientations(&plan.split.train).into_keys().collect(),
         _ => Vec::new(),
     }
 }
@@ -195,13 +237,17 @@ fn warn_of_mixture(orientations: &[String], console: &Console) -> Option<String>
 
 /// Refuses values out of range.
 fn check(args: &TrainArgs) -> Result<()> {
-    training::check(args.epochs, args.batch_size, args.lr)?;
+    args.schedule.check()?;
     if !(1..=MAX_FILTERS).contains(&args.filters) {
         let text = format!("--filters {}: give 1 to {MAX_FILTERS}", args.filters);
         return Err(failure::usage(&text).into());
     }
-    if args.keep == Keep::BestScore && args.validation_subjects.is_none() {
-        let text = "--keep best-score: there is no score without --validation-subjects; give them";
+    let HoldOutFlags { validation_subjects, hold_out } = &args.holding_out;
+    let nothing =
+        *hold_out == HoldOut::None && validation_subjects.is_none() && args.fold.is_none();
+    if args.keep == Keep::BestScore && nothing {
+        let text =
+            "--keep best-score: there is no score with --hold-out none; give --validation-subjects";
         return Err(failure::usage(text).into());
     }
     Ok(())
@@ -212,88 +258,30 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     settings::needed(args.domain.first(), "--domain")?;
     let layout = DataSet::open(data)?.layout();
     let all = selection::domains(data, &args.domain, console)?;
-    let train = selection::choose(all.clone(), args.subjects.as_deref())?;
-    let train = selection::without_fold(train, args.fold.as_deref())?;
-    let validation = match &args.validation_subjects {
-        Some(list) => selection::choose(all, Some(list))?,
-        None => Vec::new(),
-    };
-    if let Some(both) = validation.iter().find(|subject| train.contains(subject)) {
-        let text = format!("{} is in --subjects and in --validation-subjects", both.id);
-        return Err(failure::usage(&text).into());
-    }
+    let split = args.holding_out.split(all, args.subjects.as_deref(), args.fold.as_deref())?;
     let suggestion = selection::preprocessing_of(layout);
     let mut preprocessing = selection::in_plane(suggestion, args.plane);
-    preprocessing.intensity = intensity::for_training(&args.intensity, &train, &preprocessing)?;
+    preprocessing.intensity =
+        intensity::for_training(&args.intensity, &split.train, &preprocessing)?;
     let classes = args.classes.unwrap_or(if layout == Layout::Mnms { 4 } else { 2 });
     let task = match classes {
         0 | 1 => return Err(failure::usage("--classes: at least 2, background included").into()),
         2 => Task::Binary,
         classes => Task::MultiClass { classes: classes.into() },
     };
-    Ok(Plan { task, preprocessing, train, validation })
+    Ok(Plan { task, preprocessing, split })
 }
 
-fn describe(args: &TrainArgs, plan: &Plan, set: &LabelledSet, console: &Console) {
-    use udas_data::SliceSource;
-    let [height, width] = set.slices.size();
+fn describe(args: &TrainArgs, plan: &Plan, slices: &SplitSlices, console: &Console) {
+    let [height, width] = slices.train.slices.size();
     console.say(format!(
-        "training on {} subjects of {} ({} slices of {height}x{width}), {} to validate; \
-         {} filters, {} output channels, seed {}",
-        plan.train.len(),
+        "training on {} subjects of {} ({} slices of {height}x{width}), {} filters, {} output channels, seed {}",
+        plan.split.train.len(),
         args.domain.join(", "),
-        set.slices.len(),
-        plan.validation.len(),
+        slices.train.slices.len(),
         args.filters,
         plan.task.outputs(),
         args.seed,
     ));
-}
-
-fn train(
-    args: &TrainArgs,
-    plan: &Plan,
-    set: &LabelledSet,
-    objective: &mut SourceTraining,
-    (folder, resume): (&mut RunFolder, Option<Snapshot>),
-    console: &Console,
-) -> Result<FitSummary> {
-    let order = args.order.plan(args.seed, args.batch_size);
-    let augment = match args.augment {
-        AugmentName::None => Augment::Off,
-        AugmentName::Intensity => {
-            Augment::Intensity { ranges: AugmentationRanges::SCANNERS, seed: args.seed }
-        }
-    };
-    let batches = set.batches(order, augment, console)?;
-    let validation = if plan.validation.is_empty() {
-        None
-    } else {
-        let cache = training::cache_bytes(args.cache_gib)?;
-        let validation = plan.validation.clone();
-        let set = LabelledSet::open(validation, &plan.preprocessing, plan.task, cache)?;
-        let order = OrderName::Sequential.plan(args.seed, args.batch_size);
-        Some(set.batches(
-            udas_data::BatchPlan { last: LastBatch::Keep, ..order },
-            Augment::Off,
-            console,
-        )?)
-    };
-    let config = FitConfig {
-        phase: Phase::Source,
-        adam: AdamConfig::new(args.lr),
-        epochs: args.epochs,
-        stop: StopRule::Never,
-        keep: args.keep,
-    };
-    let mut watch = Watch::new(folder, console, Phase::Source, "validation Dice", args.epochs);
-    let surroundings = Fit {
-        train: &batches,
-        check: validation.as_ref().map(|batches| batches as _),
-        config: &config,
-        observer: &mut watch,
-        interrupt: interrupt::flag(),
-        resume,
-    };
-    Ok(fit(objective, surroundings)?)
+    console.say(slices.words(&plan.split));
 }

@@ -73,6 +73,7 @@ mod slicing;
 mod source;
 mod split;
 mod subject;
+mod subset;
 mod volume_slices;
 
 pub use augmentation::{Augmentation, AugmentationRanges};
@@ -90,4 +91,5 @@ pub use slicing::{Plane, Slicing, Spacing, Turn};
 pub use source::{Labelled, Place, Slice, SliceSource, Unlabelled, UnlabelledSlice};
 pub use split::{Split, fold, random_split};
 pub use subject::{Frames, Part, Subject, select};
+pub use subset::SliceSubset;
 pub use volume_slices::{DEFAULT_CACHE_BYTES, LabelUse, VolumeSlices};

@@ -1,6 +1,7 @@
 //! What a model file says beside its tensors.
 use serde::{Deserialize, Serialize};
 use udas_data::{Landmarks, Preprocessing};
+use udas_record::Convergence;
 use udas_unet::Architecture;
 
 /// Version of the metadata; readers refuse later ones.
@@ -25,6 +26,9 @@ pub struct ModelInfo {
     /// Axis codes of the volumes that it learned from, such as `RAS`, where it takes slices as they are stored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orientations: Vec<String>,
+    /// Where its training on labels stood when it ended; none where that is not known. An adaptation keeps the source's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convergence: Option<Convergence>,
     /// Where it comes from.
     pub provenance: Provenance,
     /// Whether the file said all this, or its reader.
@@ -54,6 +58,9 @@ pub struct HeadInfo {
     pub level: usize,
     /// Hash of that network's tensors.
     pub base: String,
+    /// Where its training stood when it ended; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convergence: Option<Convergence>,
     /// Where it comes from.
     pub provenance: Provenance,
 }
@@ -99,6 +106,7 @@ impl ModelInfo {
             class_ratio: Vec::new(),
             source_histogram: None,
             orientations: Vec::new(),
+            convergence: None,
             description: Description::Own,
             provenance,
         }
@@ -113,6 +121,6 @@ impl HeadInfo {
         base: String,
         provenance: Provenance,
     ) -> Self {
-        Self { format: FORMAT, architecture, level, base, provenance }
+        Self { format: FORMAT, architecture, level, base, convergence: None, provenance }
     }
 }

@@ -1,5 +1,5 @@
 //! The events of a run, one JSON object a line in `events.jsonl`.
-use crate::{Machine, Verdict};
+use crate::{Convergence, Machine, Verdict};
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
 
@@ -20,6 +20,13 @@ pub enum Event {
     },
     /// After every epoch.
     Epoch(EpochRecord),
+    /// Where a training on labels stood when it ended, on slices held out of it.
+    Convergence {
+        /// Which training it belongs to.
+        phase: Phase,
+        /// What was measured.
+        measured: Convergence,
+    },
     /// Something the user should know.
     Warning {
         /// A sentence.
@@ -33,8 +40,8 @@ pub enum Event {
 
 impl Event {
     /// The values of `event` in a line, by which [`crate::parse_events`] knows the lines of other versions.
-    pub(crate) const NAMES: [&str; 7] =
-        ["start", "resume", "before", "epoch", "warning", "verdict", "stop"];
+    pub(crate) const NAMES: [&str; 8] =
+        ["start", "resume", "before", "epoch", "convergence", "warning", "verdict", "stop"];
 }
 
 /// Which of the three stages of the method, or which part of another one.

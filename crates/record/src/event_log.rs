@@ -159,6 +159,7 @@ fn reconciled(text: &str, progress: Progress) -> Result<String, (usize, serde_js
                 continue;
             }
             Event::Stop(stop) if stop.phase == phase => continue,
+            Event::Convergence { phase: of, .. } if *of == phase => continue,
             Event::Epoch(record) if record.phase == phase => {
                 if let (Some(score), false) = (score_before, has_before) {
                     push_event(&mut out, &Event::Before { phase, score });

@@ -1,6 +1,6 @@
 //! An experiment: a question, the data, the methods, and what every adaptation came to. The file
 //! `results.json`, written where outcomes are gathered and read by the report.
-use crate::{Histogram, Input, Machine, Outcome, ResultsError};
+use crate::{Convergence, Histogram, Input, Machine, Outcome, ResultsError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -23,6 +23,9 @@ pub struct Experiment {
     pub metrics: Vec<MetricDescription>,
     /// In the order in which tables show them. The first [`MethodKind::Baseline`] is "no adaptation".
     pub methods: Vec<MethodDescription>,
+    /// The source models and early heads that methods start from; empty where nothing is known of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ingredients: Vec<Ingredient>,
     /// One entry a source, target, method and seed.
     pub outcomes: Vec<Outcome>,
     /// Intensities of each domain.
@@ -33,6 +36,38 @@ pub struct Experiment {
     pub published: Vec<Published>,
     /// Where it comes from.
     pub provenance: Provenance,
+}
+
+/// A source model or an early head, as its own training measured it at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ingredient {
+    /// The stage whose output an early head reads; none: it is a source model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<usize>,
+    /// The domain that it was trained on.
+    pub domain: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Where its training stood.
+    pub measured: Convergence,
+}
+
+impl Ingredient {
+    /// What it is, such as `early head, level 0`.
+    pub fn name(&self) -> String {
+        self.level.map_or("source model".to_owned(), |level| format!("early head, level {level}"))
+    }
+
+    /// Why what a method makes of it says little of the method; none where it is sound.
+    pub fn fault(&self) -> Option<&'static str> {
+        let Convergence { dice, .. } = self.measured;
+        match self.level {
+            Some(_) if dice < Convergence::HEAD_DICE => Some("does not know the task"),
+            None if dice < Convergence::MODEL_DICE => Some("does not know the task"),
+            None if !self.measured.is_sure() => Some("has not converged"),
+            _ => None,
+        }
+    }
 }
 
 /// What an experiment was measured on.

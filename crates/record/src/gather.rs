@@ -173,6 +173,8 @@ impl Outcome {
                 }
                 Event::Before { score, .. } => outcome.score_before = Some(score),
                 Event::Epoch(epoch) => outcome.epochs.push(epoch),
+                // A source training's or a head's; an adaptation has no labels to measure it on.
+                Event::Convergence { .. } => {}
                 Event::Warning { message } => outcome.warnings.push(message),
                 Event::Verdict(verdict) => outcome.verdict = Some(verdict),
                 Event::Stop(stop) => {

@@ -21,6 +21,7 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod convergence;
 mod csv;
 mod evaluation;
 mod event;
@@ -35,12 +36,13 @@ mod outcome;
 mod results;
 mod settings;
 
+pub use convergence::Convergence;
 pub use evaluation::{ClassScores, Evaluation, SCORES_BEFORE_FILE, SCORES_FILE, SubjectRecord};
 pub use event::{EpochRecord, Event, Input, Phase, StartRecord, StopReason, StopRecord};
 pub use event_log::{EventLog, Progress};
 pub use experiment::{
-    Better, Class, DataSet, Experiment, MethodDescription, MethodKind, MetricDescription, Origin,
-    Provenance, Published,
+    Better, Class, DataSet, Experiment, Ingredient, MethodDescription, MethodKind,
+    MetricDescription, Origin, Provenance, Published,
 };
 pub use gather::CONFIG_FILE;
 pub use histogram::Histogram;

@@ -16,7 +16,7 @@ fn events_are_read_and_written_as_documented() {
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let events = parse_events(&text).unwrap();
     let kinds: Vec<_> = events.iter().map(std::mem::discriminant).collect();
-    assert_eq!((events.len(), kinds.len()), (lines.len(), 7), "one example of every event");
+    assert_eq!((events.len(), kinds.len()), (lines.len(), 8), "one example of every event");
     assert!(matches!(
         (events.first(), events.last()),
         (Some(Event::Start(_)), Some(Event::Stop(_)))

@@ -280,7 +280,7 @@ fn course(overview: &Overview) -> Option<String> {
 }
 
 fn cautions(overview: &Overview) -> Vec<String> {
-    let mut cautions = Vec::new();
+    let mut cautions: Vec<String> = unsound(overview).into_iter().collect();
     if let (Some(metric), Some(result)) = (overview.metric, overview.focus_result()) {
         if result.pooled.pairs.left_out > 0 {
             let left_out = count(result.pooled.pairs.left_out, "pair");
@@ -313,6 +313,23 @@ fn cautions(overview: &Overview) -> Vec<String> {
         cautions.push(format!("And {} more warnings in the runs' logs.", warnings.len() - SHOWN));
     }
     cautions
+}
+
+/// What of the ingredients speaks against drawing conclusions.
+fn unsound(overview: &Overview) -> Option<String> {
+    let found = overview.experiment.ingredients.iter().filter_map(|ingredient| {
+        let name = ingredient.name();
+        Some(format!(
+            "{name} of {}, seed {}, {}",
+            ingredient.domain,
+            ingredient.seed,
+            ingredient.fault()?
+        ))
+    });
+    let found: Vec<String> = found.collect();
+    (!found.is_empty()).then(|| {
+        format!("What methods make of these says little of the methods: {}.", list(&found))
+    })
 }
 
 /// What the stop rule watched, before and after the method in question, mean over its runs.

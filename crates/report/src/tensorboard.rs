@@ -142,7 +142,11 @@ fn write_events<W: Write>(
                 write_epoch(log, epoch, time)?;
             }
             Event::Resume(resumed) => time = time.max(resumed.started_unix as f64),
-            Event::Start(_) | Event::Warning { .. } | Event::Verdict(_) | Event::Stop(_) => {}
+            Event::Start(_)
+            | Event::Convergence { .. }
+            | Event::Warning { .. }
+            | Event::Verdict(_)
+            | Event::Stop(_) => {}
         }
     }
     Ok(time)

@@ -18,9 +18,9 @@ pub const ALL: &str = "all";
 const STOCK: [(&str, &str); 6] = [
     ("brain_t1", include_str!("../experiments/brain_t1.toml")),
     ("brain_t1_back", include_str!("../experiments/brain_t1_back.toml")),
-    ("brain_t1_plain", include_str!("../experiments/brain_t1_plain.toml")),
     ("cc359", include_str!("../experiments/cc359.toml")),
     ("mnms", include_str!("../experiments/mnms.toml")),
+    ("mnms_ab", include_str!("../experiments/mnms_ab.toml")),
     ("two-scanners", include_str!("../experiments/two-scanners.toml")),
 ];
 

@@ -36,6 +36,7 @@ mod error;
 mod estimate;
 mod files;
 mod grid;
+mod ingredients;
 mod job;
 mod local;
 mod made;

@@ -13,6 +13,7 @@ use crate::definition::Method;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::grid::{Cell, Grid, PREDICTIONS, SCORES};
+use crate::ingredients;
 use crate::plan::{Job, Plan};
 use crate::state::State;
 
@@ -64,6 +65,7 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, maker: &Maker) -> Result
         data: data_set(grid),
         metrics: definition.metrics.clone(),
         methods: methods.iter().map(|method| describe(method, grid)).collect(),
+        ingredients: ingredients::gather(cells, plan)?,
         outcomes,
         // Counted by `udas report`, which can read images.
         histograms: Vec::new(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::ingredients;
 use udas_metrics::statistics::{
     Alternative, Bootstrap, Description, bootstrap_mean, holm, wilcoxon_signed_rank,
 };
@@ -31,6 +32,7 @@ pub fn text(experiment: &Experiment) -> String {
     }
     let all = View { experiment, metric: &metric.name, classes: classes.iter().collect() };
     text.push_str(&all.tests());
+    text.push_str(&ingredients::text(experiment));
     text
 }
 

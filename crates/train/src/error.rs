@@ -35,12 +35,15 @@ pub enum Error {
         /// Batch size asked for.
         batch_size: usize,
     },
-    /// The best score is asked for where none is measured.
-    #[error("Keep::BestScore needs batches to measure a score on; give `check`")]
+    /// A score is asked for where none is measured.
+    #[error("a stop rule and Keep::BestScore need batches to measure a score on; give `check`")]
     NoScore,
     /// A snapshot is not of this training.
     #[error("the saved state does not belong to this training: {0}")]
     Snapshot(String),
+    /// What was measured before the first epoch speaks against it; an observer says so.
+    #[error("{0}")]
+    Refused(String),
     /// The observer could not save or show something.
     #[error("{0}")]
     Observer(String),

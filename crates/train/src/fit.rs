@@ -1,7 +1,7 @@
 //! The loop: epochs of steps, a score after each, a rule that stops it.
 use crate::keep::Best;
 use crate::snapshot::History;
-use crate::{Batches, Collapse, Error, Keep, Objective, Result, Score, Snapshot, finite};
+use crate::{Batches, Collapse, Error, Keep, Objective, Plateau, Result, Score, Snapshot, finite};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -16,13 +16,18 @@ pub enum StopRule {
     Never,
     /// When the score differs from the one before by less than this (the paper: 0.005).
     ScoreChangeBelow(f64),
+    /// When labelled slices say that there is no more to learn.
+    UntilConverged(Plateau),
 }
 
 impl StopRule {
-    fn is_met(self, change: Option<f64>) -> bool {
-        match (self, change) {
-            (Self::ScoreChangeBelow(threshold), Some(change)) => change.abs() < threshold,
-            _ => false,
+    fn is_met(self, history: &History) -> bool {
+        match self {
+            Self::Never => false,
+            Self::ScoreChangeBelow(threshold) => {
+                history.last_change().is_some_and(|change| change.abs() < threshold)
+            }
+            Self::UntilConverged(plateau) => plateau.is_met(history),
         }
     }
 }
@@ -45,7 +50,12 @@ pub struct FitConfig {
 /// Hears of progress. All methods do nothing unless they are overridden.
 pub trait Observer {
     /// After the score before the first epoch.
-    fn before(&mut self, _score: f64) {}
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where it speaks against the training, which does not begin then.
+    fn before(&mut self, _score: f64) -> Result<()> {
+        Ok(())
+    }
 
     /// After every step: epoch and step from 1, steps an epoch, loss.
     fn step(&mut self, _epoch: usize, _step: usize, _steps: usize, _loss: f32) {}
@@ -106,7 +116,8 @@ pub fn fit<O: Objective>(objective: &mut O, mut fit: Fit<O::Batch>) -> Result<Fi
     if train.steps() == 0 {
         return Err(Error::NoBatches { slices: train.slices(), batch_size: train.batch_size() });
     }
-    if config.keep == Keep::BestScore && check.is_none() {
+    let scored = config.keep == Keep::BestScore || config.stop != StopRule::Never;
+    if scored && check.is_none() {
         return Err(Error::NoScore);
     }
     let mut adam = Adam::new(objective.trainable(), config.adam);
@@ -117,18 +128,21 @@ pub fn fit<O: Objective>(objective: &mut O, mut fit: Fit<O::Batch>) -> Result<Fi
     while !config.ends(&history) {
         let started = Instant::now();
         let epoch = history.epochs.len() + 1;
-        let loss = match run_epoch(objective, &mut adam, train, epoch, fit.observer, interrupt) {
-            Ok(Some(loss)) => loss,
-            unfinished => {
-                objective.restore(&good)?;
-                unfinished?;
-                reason = StopReason::Interrupted;
-                break;
-            }
-        };
+        let rate = |step| config.rate(&history, step, train.steps());
+        let loss =
+            match run_epoch(objective, (&mut adam, &rate), train, epoch, fit.observer, interrupt) {
+                Ok(Some(loss)) => loss,
+                unfinished => {
+                    objective.restore(&good)?;
+                    unfinished?;
+                    reason = StopReason::Interrupted;
+                    break;
+                }
+            };
         let trained = started.elapsed().as_secs_f64();
         let score = check.map(|check| mean_score(objective, check)).transpose()?;
         history.foreground.extend(score.map(|score| score.foreground));
+        history.doubts.extend(score.map(|score| score.doubt));
         let record = EpochRecord {
             steps: train.steps(),
             seconds: started.elapsed().as_secs_f64(),
@@ -142,7 +156,7 @@ pub fn fit<O: Objective>(objective: &mut O, mut fit: Fit<O::Batch>) -> Result<Fi
         fit.observer.epoch(&record, &snapshot)?;
         good = snapshot.objective;
     }
-    if reason == StopReason::EpochsDone && config.stop.is_met(history.last_change()) {
+    if reason == StopReason::EpochsDone && config.stop.is_met(&history) {
         reason = StopReason::Converged;
     }
     let kept = best.settle(objective, history.epochs.len())?;
@@ -164,7 +178,7 @@ fn begin<O: Objective>(
         history = snapshot.history;
     } else if let Some(check) = fit.check {
         let score = mean_score(objective, check)?;
-        fit.observer.before(score.value);
+        fit.observer.before(score.value)?;
         history.before = Some(score.value);
         history.foreground.push(score.foreground);
     }
@@ -182,7 +196,20 @@ impl History {
 
 impl FitConfig {
     fn ends(&self, history: &History) -> bool {
-        history.epochs.len() >= self.epochs || self.stop.is_met(history.last_change())
+        let met = match self.stop {
+            StopRule::UntilConverged(plateau) => plateau.ends(history, self.epochs),
+            rule => rule.is_met(history),
+        };
+        history.epochs.len() >= self.epochs || met
+    }
+
+    /// The learning rate of a step of the next epoch, counted from 0.
+    fn rate(&self, history: &History, step: usize, steps: usize) -> f64 {
+        let share = match self.stop {
+            StopRule::UntilConverged(plateau) => plateau.rate(history, self.epochs, step, steps),
+            StopRule::Never | StopRule::ScoreChangeBelow(_) => 1.0,
+        };
+        self.adam.learning_rate * share
     }
 
     /// The next epoch's record, its times left open.
@@ -195,7 +222,7 @@ impl FitConfig {
             loss,
             score,
             score_change: score.zip(previous).map(|(now, before)| now - before),
-            learning_rate: self.adam.learning_rate,
+            learning_rate: self.rate(history, 0, 1),
             seconds: 0.0,
             slices_per_second: 0.0,
             peak_memory_bytes: peak_memory_bytes(),
@@ -206,7 +233,7 @@ impl FitConfig {
 /// Mean loss of the epoch, or none when it was interrupted.
 fn run_epoch<O: Objective>(
     objective: &mut O,
-    adam: &mut Adam,
+    (adam, rate): (&mut Adam, &dyn Fn(usize) -> f64),
     train: &dyn Batches<O::Batch>,
     epoch: usize,
     observer: &mut dyn Observer,
@@ -218,6 +245,7 @@ fn run_epoch<O: Objective>(
             return Ok(None);
         }
         let (batch, step) = (batch?, index + 1);
+        adam.set_learning_rate(rate(index));
         let loss = run_step(objective, adam, &batch)?.map_err(|(what, value)| Error::Diverged {
             what,
             epoch,
@@ -265,10 +293,15 @@ pub fn mean_score<O: Objective>(objective: &O, check: &dyn Batches<O::Batch>) ->
         let score = objective.score(&batch?)?;
         total.value += score.value;
         total.foreground += score.foreground;
+        total.doubt += score.doubt;
         count += 1.0;
     }
     if count == 0.0 {
         return Err(Error::NoBatches { slices: check.slices(), batch_size: check.batch_size() });
     }
-    Ok(Score { value: total.value / count, foreground: total.foreground / count })
+    Ok(Score {
+        value: total.value / count,
+        foreground: total.foreground / count,
+        doubt: total.doubt / count,
+    })
 }

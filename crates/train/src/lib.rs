@@ -7,23 +7,27 @@
 
 mod batch;
 mod collapse;
+mod converged;
 mod error;
 mod finite;
 mod fit;
 mod from_data;
 mod keep;
 mod objective;
+mod reliability;
 mod snapshot;
 mod source;
 mod task;
 
 pub use batch::{Batches, LabelledBatch};
 pub use collapse::Collapse;
+pub use converged::{Plateau, measure};
 pub use error::{Error, Result};
 pub use fit::{Fit, FitConfig, FitSummary, Observer, Silent, StopRule, fit, mean_score};
 pub use from_data::{SourceBatches, images};
 pub use keep::Keep;
-pub use objective::{Objective, Score};
+pub use objective::{Objective, Score, Supervised};
+pub use reliability::Reliability;
 pub use snapshot::{History, Snapshot};
 pub use source::{HeadTraining, SourceTraining, statistics};
 pub use task::Task;

@@ -1,5 +1,5 @@
 //! What a training minimises and watches.
-use crate::Result;
+use crate::{LabelledBatch, Result, Task};
 use candle_core::{Tensor, Var};
 use udas_nn::StateDict;
 
@@ -10,6 +10,26 @@ pub struct Score {
     pub value: f64,
     /// Share of the pixels that are predicted to be foreground, of whatever class.
     pub foreground: f64,
+    /// By how much the network is less sure than right, over all pixels; 0 where no labels tell.
+    pub doubt: f64,
+}
+
+/// An objective with labels, against which its prediction is held.
+pub trait Supervised: Objective<Batch = LabelledBatch> {
+    /// What the logits mean.
+    fn task(&self) -> Task;
+
+    /// The logits `[N, C, H, W]` of a batch, in evaluation mode.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    fn predict(&self, batch: &LabelledBatch) -> Result<Tensor>;
+
+    /// Mean size of the scale that the last batch norm gives the logits, where there is one.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    fn logit_scale(&self) -> Result<Option<f64>>;
 }
 
 /// What one step minimises; everything that is not [`Self::trainable`] is frozen.

@@ -24,6 +24,9 @@ pub struct History {
     /// Share of the pixels predicted to be foreground, before the first epoch and after each.
     #[serde(default)]
     pub foreground: Vec<f64>,
+    /// By how much the network was less sure than right, after each epoch.
+    #[serde(default)]
+    pub doubts: Vec<f64>,
     /// The epochs, in order.
     pub epochs: Vec<EpochRecord>,
     /// True when the stop rule was met or all epochs were done.

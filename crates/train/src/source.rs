@@ -1,5 +1,5 @@
 //! The two trainings on labelled source data: the network, then an early head.
-use crate::{LabelledBatch, Objective, Result, Score, Task};
+use crate::{LabelledBatch, Objective, Reliability, Result, Score, Supervised, Task};
 use candle_core::{Tensor, Var};
 use udas_losses::dice_agreement;
 use udas_nn::{NormMode, Parameters, Role, RunningUpdate, StateDict};
@@ -39,8 +39,7 @@ impl Objective for SourceTraining {
 
     /// Dice of prediction and labels.
     fn score(&self, batch: &LabelledBatch) -> Result<Score> {
-        let logits = self.unet.forward(&batch.images, NormMode::Running)?;
-        dice_to_labels(self.task, &logits, &batch.target)
+        dice_to_labels(self, batch)
     }
 
     fn statistics(&self) -> Vec<(String, Var)> {
@@ -53,6 +52,20 @@ impl Objective for SourceTraining {
 
     fn restore(&mut self, state: &StateDict) -> Result<()> {
         Ok(self.unet.parameters().set_state(state)?)
+    }
+}
+
+impl Supervised for SourceTraining {
+    fn task(&self) -> Task {
+        self.task
+    }
+
+    fn predict(&self, batch: &LabelledBatch) -> Result<Tensor> {
+        Ok(self.unet.forward(&batch.images, NormMode::Running)?)
+    }
+
+    fn logit_scale(&self) -> Result<Option<f64>> {
+        Ok(Some(self.unet.logit_scale()?))
     }
 }
 
@@ -99,7 +112,7 @@ impl Objective for HeadTraining {
 
     /// Dice of the head's prediction and labels.
     fn score(&self, batch: &LabelledBatch) -> Result<Score> {
-        dice_to_labels(self.task, &self.logits(&batch.images)?, &batch.target)
+        dice_to_labels(self, batch)
     }
 
     fn state(&self) -> Result<StateDict> {
@@ -111,11 +124,30 @@ impl Objective for HeadTraining {
     }
 }
 
-/// Dice of logits and a 0/1 target over the whole batch.
-fn dice_to_labels(task: Task, logits: &Tensor, target: &Tensor) -> Result<Score> {
+impl Supervised for HeadTraining {
+    fn task(&self) -> Task {
+        self.task
+    }
+
+    fn predict(&self, batch: &LabelledBatch) -> Result<Tensor> {
+        self.logits(&batch.images)
+    }
+
+    /// A head ends in a convolution.
+    fn logit_scale(&self) -> Result<Option<f64>> {
+        Ok(None)
+    }
+}
+
+/// Dice of the prediction and a 0/1 target over the whole batch, and how sure the prediction is.
+fn dice_to_labels(objective: &impl Supervised, batch: &LabelledBatch) -> Result<Score> {
+    let (task, logits) = (objective.task(), objective.predict(batch)?);
     // A one-hot target is its own logits: its largest entry is the class, and 1 is above 0.
-    let value = dice_agreement(logits, target, task.agreement())?;
-    Ok(Score { value, foreground: task.foreground(logits)? })
+    let value = dice_agreement(&logits, &batch.target, task.agreement())?;
+    let mut reliability = Reliability::default();
+    reliability.add(task, &logits, &batch.target)?;
+    let doubt = reliability.accuracy() - reliability.confidence();
+    Ok(Score { value, foreground: task.foreground(&logits)?, doubt })
 }
 
 /// The running means and variances of a network.

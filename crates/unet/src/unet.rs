@@ -1,7 +1,7 @@
 //! The network: stages down, shortcuts across, stages up.
 use crate::architecture::{Architecture, Layers, STAGES};
 use crate::initial;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use udas_nn::{NormMode, Parameters, Result, StateDict, layout};
 
 /// The outputs of the first encoder stages, `[N, H / 2^s, W / 2^s, filters * 2^s]` for stage `s`.
@@ -74,6 +74,16 @@ impl UNet {
     /// The weights and statistics, to choose what is trainable.
     pub fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
+    }
+
+    /// Mean size of the scale that the last batch norm gives the logits: 1 before the first step, and the larger the surer
+    /// the network may be.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn logit_scale(&self) -> Result<f64> {
+        let scale = self.parameters.var("out_path.2.weight")?;
+        Ok(scale.as_tensor().to_dtype(DType::F64)?.abs()?.mean_all()?.to_scalar()?)
     }
 
     /// Names of the weights of encoder stages 0 to `level`.

@@ -17,10 +17,9 @@ impl Method for EarlyFeatures {
             equation: "mean H(q, head(stage_L(x))), q = sigmoid or softmax of unet(x)",
             source: "Sheikh and Schultz 2022, MIDL (PMLR 172:1096-1107)",
             needs: &[Requirement::EarlyHead],
-            failure: "Agreement of the two outputs is what it trains, so that it rises even where both \
-                      get worse together. On real heads the published learning rate (1e-3) harmed every source \
-                      model trained with altered intensities; `--lr 1e-4` gained on two of three poor ones, and harmed \
-                      three good ones half as much.",
+            failure: "A head that does not know the task on its own domain cannot teach it, and a source model that is \
+                      right but unsure teaches its blur: train both until they have converged. Agreement of the two \
+                      outputs is what it trains, so that it rises even where both get worse together.",
         }
     }
 

@@ -25,8 +25,7 @@ impl Method for EnsembleDistillation {
                      (NIPS, section 2.4)",
             needs: &[Requirement::OtherTrainings],
             failure: "What the shift does to all trainings alike stays, and teachers that are worse than the \
-                      model pull it down: of three source models trained without altered intensities the \
-                      best lost. Agreement with the teachers is what it trains, and no evidence.",
+                      model pull it down. Agreement with the teachers is what it trains, and no evidence.",
         }
     }
 

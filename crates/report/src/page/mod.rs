@@ -1,6 +1,7 @@
 //! The page: its parts in reading order, from the answer down to the provenance.
 mod cases;
 mod curves;
+mod ingredients;
 mod intensities;
 mod methods_table;
 mod opening;
@@ -42,6 +43,7 @@ struct Section {
 pub(crate) fn page(overview: &Overview, pictures: &Pictures) -> String {
     let sections: Vec<Section> = [
         methods_table::section(overview),
+        ingredients::section(overview),
         subjects::section(overview),
         cases::section(overview, pictures),
         verdicts::section(overview),

@@ -2,9 +2,9 @@
 #![allow(dead_code)]
 
 use udas_record::{
-    Better, Class, DataSet, Decision, EpochRecord, Experiment, Histogram, Input, Machine,
-    MeasuredScore, MethodDescription, MethodKind, MetricDescription, Origin, Outcome, Phase,
-    PredictedScore, Provenance, Published, ScoreColumn, StopReason, Verdict,
+    Better, Class, Convergence, DataSet, Decision, EpochRecord, Experiment, Histogram, Ingredient,
+    Input, Machine, MeasuredScore, MethodDescription, MethodKind, MetricDescription, Origin,
+    Outcome, Phase, PredictedScore, Provenance, Published, ScoreColumn, StopReason, Verdict,
 };
 use udas_report::{Case, Picture, Pictures, Plane, before_after, cases};
 use udas_volume::{Affine, Labels, Volume};
@@ -148,6 +148,7 @@ pub fn experiment(pairs: Pairs, seeds: u64, subjects: usize) -> Experiment {
                 idea: idea.into(),
             })
             .to_vec(),
+        ingredients: ingredients(),
         outcomes,
         histograms: histograms(&mut noise),
         published: published(),
@@ -416,4 +417,26 @@ pub fn hostile() -> (Experiment, Vec<Case>) {
     }
     let chosen = cases(&experiment);
     (experiment, chosen)
+}
+
+/// A source model that is sound, one that is not, and a head that knows nothing.
+fn ingredients() -> Vec<Ingredient> {
+    let measured = |dice, accuracy, confidence| Convergence {
+        steps: 3600,
+        logit_scale: Some(3.1),
+        slices: 180,
+        held_out: true,
+        dice,
+        accuracy,
+        confidence,
+        calibration_error: f64::abs(accuracy - confidence),
+        foreground_probability: Some(0.9),
+    };
+    let of =
+        |level, seed, measured| Ingredient { level, domain: DOMAINS[0].into(), seed, measured };
+    vec![
+        of(None, 0, measured(0.97, 0.99, 0.985)),
+        of(None, 1, measured(0.93, 0.98, 0.8)),
+        of(Some(0), 0, measured(0.2, 0.9, 0.9)),
+    ]
 }

@@ -1,0 +1,259 @@
+//! How long and in what steps a training on labels runs, and the run itself: what `train` and `head` share.
+use crate::console::Console;
+use crate::held_out::SplitSlices;
+use crate::observer::Watch;
+use crate::options::word;
+use crate::run_folder::RunFolder;
+use crate::training::{self, OrderName};
+use crate::{failure, interrupt};
+use anyhow::Result;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use udas_data::Augment;
+use udas_nn::AdamConfig;
+use udas_record::{Convergence, Event, Phase, StopReason};
+use udas_train::{
+    Batches, Fit, FitConfig, FitSummary, Keep, LabelledBatch, Plateau, Snapshot, StopRule,
+    Supervised, fit, measure,
+};
+
+/// How many epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "NumberOrWord", into = "NumberOrWord")]
+pub enum Epochs {
+    /// Until held-out slices are predicted no better.
+    Auto,
+    /// So many.
+    Number(usize),
+}
+
+/// As a settings file has it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum NumberOrWord {
+    Number(usize),
+    Word(String),
+}
+
+impl FromStr for Epochs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(number)) => Ok(Self::Number(number)),
+            _ => Err("give a number, or auto".into()),
+        }
+    }
+}
+
+impl TryFrom<NumberOrWord> for Epochs {
+    type Error = String;
+
+    fn try_from(value: NumberOrWord) -> Result<Self, String> {
+        match value {
+            NumberOrWord::Number(number) => Ok(Self::Number(number)),
+            NumberOrWord::Word(word) if word == "auto" => Ok(Self::Auto),
+            NumberOrWord::Word(word) => Err(format!("{word:?} is no number, and not \"auto\"")),
+        }
+    }
+}
+
+impl From<Epochs> for NumberOrWord {
+    fn from(epochs: Epochs) -> Self {
+        match epochs {
+            Epochs::Auto => Self::Word(epochs.to_string()),
+            Epochs::Number(number) => Self::Number(number),
+        }
+    }
+}
+
+impl fmt::Display for Epochs {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+/// When `--epochs auto` ends. Chosen on source data alone: docs/results/convergence.md.
+const UNTIL_CONVERGED: Plateau =
+    Plateau { steps: 1000, rise: 0.002, doubt: Convergence::DOUBT, decay: 0.2 };
+
+/// Flags of the trainings on labels.
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ScheduleFlags {
+    /// Epochs: a number, or auto: until held-out slices are predicted no better over 1000 steps and the network is about
+    /// as sure as it is right; then a fifth as many, over which the step size falls to 0
+    #[arg(long, default_value_t = Epochs::Auto)]
+    pub epochs: Epochs,
+    /// Steps after which --epochs auto ends all the same
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[serde(default = "max_steps")]
+    pub max_steps: usize,
+    /// Slices a step
+    #[arg(long, default_value_t = 4)]
+    pub batch_size: usize,
+    /// Step size of Adam
+    #[arg(long, default_value_t = 1e-3)]
+    pub lr: f64,
+    /// Order of slices: shuffled or sequential
+    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
+    pub order: OrderName,
+}
+
+fn max_steps() -> usize {
+    20_000
+}
+
+/// What a training is run with beside its flags.
+pub struct Training<'a> {
+    pub phase: Phase,
+    pub slices: &'a SplitSlices,
+    pub augment: Augment,
+    pub keep: Keep,
+    pub seed: u64,
+    /// What the score is called.
+    pub score: &'static str,
+}
+
+impl ScheduleFlags {
+    /// The published schedule (method, stages 1 and 2).
+    pub fn paper() -> Self {
+        Self {
+            epochs: Epochs::Number(50),
+            max_steps: max_steps(),
+            batch_size: 20,
+            lr: 1e-3,
+            order: OrderName::Shuffled,
+        }
+    }
+
+    /// Takes from `other` what `is_free` says is not given.
+    pub fn take(&mut self, other: Self, is_free: impl Fn(&str) -> bool) {
+        let Self { epochs, max_steps, batch_size, lr, order } = other;
+        let mut set = |name: &str, take: &mut dyn FnMut(&mut Self)| {
+            if is_free(name) {
+                take(self);
+            }
+        };
+        set("epochs", &mut |own| own.epochs = epochs);
+        set("max_steps", &mut |own| own.max_steps = max_steps);
+        set("batch_size", &mut |own| own.batch_size = batch_size);
+        set("lr", &mut |own| own.lr = lr);
+        set("order", &mut |own| own.order = order);
+    }
+
+    /// Refuses values out of range.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |text: &str| Err(failure::usage(text).into());
+        if self.epochs == Epochs::Number(0) {
+            return refuse("--epochs 0: give at least 1, or auto");
+        }
+        if self.max_steps == 0 {
+            return refuse("--max-steps 0: give at least 1");
+        }
+        if self.batch_size == 0 {
+            return refuse("--batch-size 0: give at least 1");
+        }
+        if !(self.lr > 0.0 && self.lr.is_finite()) {
+            return refuse(&format!("--lr {}: give a positive number", self.lr));
+        }
+        Ok(())
+    }
+
+    fn config(&self, phase: Phase, keep: Keep, steps: usize) -> FitConfig {
+        let (epochs, stop) = match self.epochs {
+            Epochs::Auto => {
+                (self.max_steps.div_ceil(steps.max(1)), StopRule::UntilConverged(UNTIL_CONVERGED))
+            }
+            Epochs::Number(number) => (number, StopRule::Never),
+        };
+        FitConfig { phase, adam: AdamConfig::new(self.lr), epochs, stop, keep }
+    }
+
+    /// Trains, then measures where the training stands; both are said and recorded.
+    pub fn run<O: Supervised>(
+        &self,
+        objective: &mut O,
+        training: &Training,
+        (folder, resume): (&mut RunFolder, Option<Snapshot>),
+        console: &Console,
+    ) -> Result<(FitSummary, Convergence)> {
+        let Training { phase, slices, augment, keep, seed, score } = *training;
+        let plan = self.order.plan(seed, self.batch_size);
+        let batches = slices.train.batches(plan, augment, console)?;
+        let check = slices.check(seed, self.batch_size, console)?;
+        let config = self.config(phase, keep, batches.steps());
+        // What is learned from is looked at again only where a rule has to go by it.
+        let needed = config.stop != StopRule::Never || keep == Keep::BestScore;
+        let watched = slices.is_held_out() || needed;
+        let mut watch = Watch::new(folder, console, phase, score, config.epochs);
+        let summary = fit(
+            objective,
+            Fit {
+                train: &batches,
+                check: watched.then_some(&check as &dyn Batches<LabelledBatch>),
+                config: &config,
+                observer: &mut watch,
+                interrupt: interrupt::flag(),
+                resume,
+            },
+        )?;
+        training::report_stop(&summary, folder, console)?;
+        let steps = summary.epochs.iter().map(|epoch| epoch.steps).sum();
+        let measured = measure(objective, &check, steps, slices.is_held_out())?;
+        console.say(measured.sentence());
+        folder.record(Event::Convergence { phase, measured })?;
+        let unfinished = summary.reason == StopReason::EpochsDone && !measured.is_sure();
+        if let Some(text) = unfinished.then(|| unfinished_text(&measured, self)) {
+            folder.warn(&text, console)?;
+        }
+        Ok((summary, measured))
+    }
+}
+
+fn unfinished_text(measured: &Convergence, schedule: &ScheduleFlags) -> String {
+    let remedy = match schedule.epochs {
+        Epochs::Auto => format!("more than --max-steps {}", schedule.max_steps),
+        Epochs::Number(_) => "--epochs auto, or more epochs".to_owned(),
+    };
+    format!(
+        "the training has not converged: it is right on {:.1} % of the pixels and only {:.1} % sure. What learns from its \
+         probabilities learns a blur; give {remedy}",
+        100.0 * measured.accuracy,
+        100.0 * measured.confidence
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_are_a_number_or_auto() {
+        assert_eq!("auto".parse(), Ok(Epochs::Auto));
+        assert_eq!("12".parse(), Ok(Epochs::Number(12)));
+        assert!("often".parse::<Epochs>().is_err());
+        for epochs in [Epochs::Auto, Epochs::Number(7)] {
+            let flags = ScheduleFlags { epochs, ..ScheduleFlags::paper() };
+            let text = toml::to_string(&flags).unwrap();
+            assert_eq!(toml::from_str::<ScheduleFlags>(&text).unwrap().epochs, epochs, "{text}");
+        }
+        let wrong = toml::to_string(&ScheduleFlags::paper()).unwrap().replace("50", "\"often\"");
+        assert!(toml::from_str::<ScheduleFlags>(&wrong).is_err());
+    }
+
+    #[test]
+    fn auto_is_bounded_in_steps() {
+        let flags =
+            ScheduleFlags { epochs: Epochs::Auto, max_steps: 100, ..ScheduleFlags::paper() };
+        assert_eq!(flags.config(Phase::Source, Keep::Last, 30).epochs, 4);
+        let paper = ScheduleFlags::paper().config(Phase::Source, Keep::Last, 30);
+        assert_eq!((paper.epochs, paper.stop), (50, StopRule::Never));
+    }
+}
