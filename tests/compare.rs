@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -228,4 +229,40 @@ fn mistakes_are_told_before_anything_runs() {
         assert!(!output.status.success() && text.contains(reason), "{reason}: {text}");
     }
     assert!(!out.exists());
+}
+
+/// Programs that do as Slurm's would, at once: an array's jobs run one after the other, and the queue is empty then.
+fn stub_of_slurm(folder: &Path) {
+    let sbatch = "#!/bin/sh\n\
+        for word; do case $word in --array=0-*) last=${word#--array=0-};; esac; script=$word; done\n\
+        for task in $(seq 0 \"${last%%%*}\"); do SLURM_ARRAY_TASK_ID=$task sh \"$script\" >&2; done\n\
+        echo \"$$\"\n";
+    for (name, text) in [("sbatch", sbatch), ("squeue", "#!/bin/sh\n")] {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn arrays_of_slurm_come_to_the_table_of_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    stub_of_slurm(folder.path());
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let [here, there] = ["here", "there"].map(|name| folder.path().join(name));
+    run_well(compare_in_size("parted", "tiny-hearts", &here, &[]));
+    let on_slurm = || {
+        let options = ["--executor", "slurm", "--jobs", "2"];
+        let mut command = compare_in_size("parted", "tiny-hearts", &there, &options);
+        command.env("PATH", &path);
+        run_well(command)
+    };
+    let first = on_slurm();
+    assert!(
+        first.contains("submitted") && first.contains("1 source jobs of tiny-hearts"),
+        "{first}"
+    );
+    assert_eq!(read(&there, "tiny-hearts", "table.txt"), read(&here, "tiny-hearts", "table.txt"));
+    let again = on_slurm();
+    assert!(!again.contains("submitted"), "{again}");
 }

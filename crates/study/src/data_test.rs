@@ -60,13 +60,15 @@ fn too_few_subjects_and_missing_masks_are_told() {
 
 #[test]
 fn subjects_that_a_preset_asks_for_must_be_there() {
-    let definition = Catalogue::Stock.load("brain_t1").unwrap();
+    let mut definition = Catalogue::Stock.load("two-scanners").unwrap();
+    let preset = definition.presets.get_mut("converged").unwrap();
+    preset.options.train.subjects = Some("1-16".parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     for name in definition.domains() {
         domain(folder.path(), name, 9, LABELLED);
     }
     let data = Data::Folder(Folder::open(folder.path()).unwrap());
-    let preset = definition.preset("real").unwrap();
+    let preset = definition.preset("converged").unwrap();
     let error = data.check(&definition, preset, Pairs::Own).unwrap_err().to_string();
     assert!(error.contains("there are 9, and --subjects 1-16"), "{error}");
 }

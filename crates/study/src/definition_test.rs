@@ -20,8 +20,12 @@ fn the_experiments_that_are_built_in_are_sound() {
         for preset in definition.presets.values() {
             let methods = definition.methods_of(preset);
             assert!(methods.iter().any(|method| method.kind == MethodKind::Baseline));
-            assert!(methods.iter().any(|method| method.name == definition.focus));
+            assert!(methods.len() > 1, "{name} compares the source model with nothing");
         }
+        let asks = |preset: &Preset| {
+            definition.methods_of(preset).iter().any(|method| method.name == definition.focus)
+        };
+        assert!(definition.presets.values().any(asks), "{name}: no preset answers its question");
         let known = |name: &String| definition.methods.iter().any(|method| method.name == *name);
         for row in &definition.published {
             assert!(definition.targets.contains(&row.target), "{}", row.target);

@@ -61,7 +61,11 @@ pub fn gather(grid: &Grid, cells: &[Cell], plan: &Plan, maker: &Maker) -> Result
     let mut experiment = Experiment {
         title: definition.title.clone(),
         question: definition.question.clone(),
-        focus: Some(definition.focus.clone()),
+        // A preset may compare other methods: the first of them answers then.
+        focus: methods
+            .iter()
+            .any(|method| method.name == definition.focus)
+            .then(|| definition.focus.clone()),
         data: data_set(grid),
         metrics: definition.metrics.clone(),
         methods: methods.iter().map(|method| describe(method, grid)).collect(),
