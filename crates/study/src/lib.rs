@@ -21,8 +21,8 @@
 //!         maker: Maker::default(),
 //!     },
 //! )?;
-//! // A phantom, a source model, two heads; three methods and the source model on five targets.
-//! assert_eq!(study.plan().jobs.len(), 1 + 1 + 2 + 15 + 20);
+//! // A phantom, a source model, two heads; four methods and the source model on five targets.
+//! assert_eq!(study.plan().jobs.len(), 1 + 1 + 2 + 20 + 25);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
