@@ -158,7 +158,7 @@ fn a_full_disk_ends_the_run_and_with_more_room_it_goes_on() {
     // Of a model and Adam's two moments, a state takes less than three models: one has room, and nothing more.
     let one_state = 3 * model / 1024;
     let cases = [
-        (2, 4, "events.jsonl"),
+        (2, 8, "events.jsonl"),
         (2, 64, "state.safetensors"),
         (2, one_state, "state.safetensors"),
         (1, one_state, "model.safetensors"),

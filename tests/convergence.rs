@@ -63,14 +63,14 @@ fn what_is_not_ready_does_not_teach() {
     bench.fail(
         &format!("{early} --out x"),
         4,
-        &["has not converged", "--epochs auto", "--unready warn"],
+        &["hardly knows its own domain", "--epochs auto", "--unready warn"],
     );
     assert!(!bench.path("x").exists(), "refused before the work");
     bench.succeed(&format!("{early} --unready warn --out warned"));
     let warned = |run: &str| {
         let events = read_events(&bench.path(run)).unwrap();
         events.into_iter().any(|event| {
-            matches!(event, Event::Warning { message } if message.contains("has not converged"))
+            matches!(event, Event::Warning { message } if message.contains("hardly knows its own domain"))
         })
     };
     assert!(warned("warned"));
@@ -78,7 +78,7 @@ fn what_is_not_ready_does_not_teach() {
     bench.succeed("adapt --model src --data ph --domain Siemens_15 --on-harm keep --out ad");
     assert!(warned("ad"));
     let judged = bench.run("judge --before src --after ad --data ph --domain Siemens_15");
-    assert!(String::from_utf8_lossy(&judged.stderr).contains("has not converged"));
+    assert!(String::from_utf8_lossy(&judged.stderr).contains("hardly knows its own domain"));
 }
 
 #[test]

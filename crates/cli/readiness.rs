@@ -18,8 +18,6 @@ pub enum Unready {
 const MEDIOCRE_HEAD: f64 = 0.8;
 /// Agreement of an early head and its network on the target below which it cannot teach.
 pub const AGREEMENT: f64 = 0.3;
-/// Doubt of a source model above which its probabilities are no labels.
-const TOO_UNSURE: f64 = 0.1;
 
 /// What is to be said of a model that knows nothing, whatever is done with it.
 pub fn of_knowledge(model: &ModelFile) -> Option<String> {
@@ -67,9 +65,8 @@ pub fn of_head(measured: &Convergence) -> Option<String> {
 
 /// Why an adaptation by an early head should not begin, if there is a reason.
 pub fn refusal(source: &ModelFile, head: &HeadFile) -> Option<String> {
-    let unsure = source.info.convergence.is_some_and(|measured| measured.doubt() > TOO_UNSURE);
     let ignorant = head.info.convergence.is_some_and(|m| m.dice < Convergence::HEAD_DICE);
-    if !unsure && !ignorant {
+    if of_source(source).is_empty() && !ignorant {
         return None;
     }
     let said =

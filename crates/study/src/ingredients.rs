@@ -45,7 +45,7 @@ fn of_run(events: &[Event], level: Option<usize>) -> Option<Ingredient> {
 pub(crate) fn text(experiment: &Experiment) -> String {
     let mut text = String::new();
     if !experiment.ingredients.is_empty() {
-        text.push_str("\nWhat the methods start from, on its own domain:\n");
+        text.push_str("\nSources and heads, each on its own domain:\n");
     }
     for ingredient in &experiment.ingredients {
         let Ingredient { domain, seed, measured, .. } = ingredient;
