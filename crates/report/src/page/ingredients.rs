@@ -16,8 +16,8 @@ pub(super) fn section(overview: &Overview) -> Option<Section> {
     }
     let rows: String = ingredients.iter().map(row).collect();
     let table = format!(
-        "<table><thead><tr><th>what</th><th>domain</th><th>seed</th><th>steps</th><th>scale of the logits</th>\
-         <th>slices</th><th>Dice</th><th>right</th><th>sure</th><th>calibration error</th><th></th></tr></thead>\n\
+        "<table><caption>Each on its own domain.</caption><thead><tr><th scope=\"col\">what</th><th scope=\"col\">domain</th><th scope=\"col\">seed</th><th scope=\"col\">steps</th><th scope=\"col\">scale of the logits</th>\
+         <th scope=\"col\">slices</th><th>Dice</th><th scope=\"col\">right</th><th scope=\"col\">sure</th><th scope=\"col\">calibration error</th><th scope=\"col\"></th></tr></thead>\n\
          <tbody>\n{rows}</tbody></table>"
     );
     let body = format!("{INTRODUCTION}{}", scrolling("Source models and heads", "", &table));
