@@ -9,16 +9,29 @@ const INTRODUCTION: &str = "<p>Measured at the end of each training on labelled 
     right more often than it is sure has not converged, and a head that does not know the task on its own domain cannot \
     teach it.</p>\n";
 
+const COLUMNS: [&str; 11] = [
+    "What",
+    "Domain",
+    "Seed",
+    "Steps",
+    "Scale of the logits",
+    "Slices",
+    "Dice",
+    "Right",
+    "Sure",
+    "Calibration error",
+    "In short",
+];
+
 pub(super) fn section(overview: &Overview) -> Option<Section> {
     let ingredients = &overview.experiment.ingredients;
     if ingredients.is_empty() {
         return None;
     }
     let rows: String = ingredients.iter().map(row).collect();
+    let head: String = COLUMNS.map(|name| format!("<th scope=\"col\">{name}</th>")).concat();
     let table = format!(
-        "<table><caption>Each on its own domain.</caption><thead><tr><th scope=\"col\">what</th><th scope=\"col\">domain</th><th scope=\"col\">seed</th><th scope=\"col\">steps</th><th scope=\"col\">scale of the logits</th>\
-         <th scope=\"col\">slices</th><th>Dice</th><th scope=\"col\">right</th><th scope=\"col\">sure</th><th scope=\"col\">calibration error</th><th scope=\"col\"></th></tr></thead>\n\
-         <tbody>\n{rows}</tbody></table>"
+        "<table><caption>Each on its own domain</caption><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table>"
     );
     let body = format!("{INTRODUCTION}{}", scrolling("Source models and heads", "", &table));
     Some(Section {
