@@ -203,7 +203,8 @@ fn a_disk_that_turns_read_only_ends_the_run_and_once_repaired_it_goes_on() {
         trigger=/sys/fs/ext4/$(basename \"$(losetup -n -O NAME -j image)\")/trigger_fs_error
         test -w $trigger && touch mounted || exit 99
         $UDAS {line} --out disk/run & run=$!
-        while [ ! -e disk/run/state.safetensors ]; do kill -0 $run || break; sleep 0.01; done
+        # An epoch is recorded after its state is on the disk for good.
+        while ! grep -qs '\"epoch\":2' disk/run/events.jsonl; do kill -0 $run || break; sleep 0.01; done
         echo 1 >$trigger
         wait $run; code=$?
         umount disk
