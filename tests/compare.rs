@@ -131,7 +131,14 @@ fn nothing_is_run_twice_and_a_dry_run_runs_nothing() {
     assert!(!out.exists(), "a dry run wrote something");
     let first = run_well(compare("tiny", &out, &[]));
     assert!(first.contains("start  tiny/source/seed-0") && first.contains("± "), "{first}");
-    assert!(out.join("tiny/report/index.html").exists());
+    // Whether sources and heads had converged comes before what methods made of them.
+    assert!(first.contains("source model, GE_3, seed 0: "), "{first}");
+    assert!(first.contains("early head, level 0, GE_3, seed 1: "), "{first}");
+    let page = read(&out, "tiny", "report/index.html");
+    assert!(
+        page.contains("What the methods start from") && page.contains("does not know the task")
+    );
+    assert_eq!(reported(&out, "tiny").ingredients.len(), 4);
     let again = run_well(compare("tiny", &out, &[]));
     assert!(!again.contains("start "), "{again}");
     let plan = run_well(compare("tiny", &out, &["--dry-run"]));

@@ -104,6 +104,7 @@ impl Experiment {
             (&a.domain, &a.intensities) == (&b.domain, &b.intensities)
         });
         add(&mut self.published, other.published, |a, b| a == b);
+        add(&mut self.ingredients, other.ingredients, |a, b| a == b);
         self.outcomes.extend(other.outcomes);
         self.provenance.absorb(other.provenance);
     }
