@@ -155,7 +155,7 @@ impl StopReason {
     pub fn explanation(self) -> &'static str {
         match self {
             Self::EpochsDone => "all epochs are done",
-            Self::Converged => "the score changed by less than the threshold",
+            Self::Converged => "it has converged: the score hardly changes any more",
             Self::Interrupted => "it was interrupted",
             Self::NothingToTrain => "there was nothing to train by gradient",
         }
