@@ -1,13 +1,14 @@
 //! How long and in what steps a training on labels runs, and the run itself: what `train` and `head` share.
 use crate::console::Console;
-use crate::held_out::SplitSlices;
+use crate::held_out::{HoldOut, HoldOutFlags, SplitSlices};
 use crate::observer::Watch;
 use crate::options::word;
 use crate::run_folder::RunFolder;
 use crate::training::{self, OrderName};
 use crate::{failure, interrupt};
 use anyhow::Result;
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -108,6 +109,38 @@ pub struct ScheduleFlags {
 
 fn max_steps() -> usize {
     20_000
+}
+
+/// Named sets of options of the trainings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// The published code's.
+    Paper,
+}
+
+impl Preset {
+    /// Lets the preset stand for what the command line does not say.
+    pub fn apply(
+        self,
+        flags: &ArgMatches,
+        schedule: &mut ScheduleFlags,
+        holding_out: &mut HoldOutFlags,
+    ) {
+        match self {
+            Self::Paper => {
+                schedule.take(ScheduleFlags::paper(), |name| is_free(flags, name));
+                if is_free(flags, "hold_out") {
+                    holding_out.hold_out = HoldOut::None;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the command line does not say an option.
+pub fn is_free(flags: &ArgMatches, name: &str) -> bool {
+    flags.value_source(name) != Some(ValueSource::CommandLine)
 }
 
 /// What a training is run with beside its flags.

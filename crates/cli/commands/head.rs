@@ -1,14 +1,12 @@
 //! `udas head`: an early head on the features of a trained network.
-use crate::commands::train::Preset;
 use crate::console::Console;
-use crate::held_out::{HoldOut, HoldOutFlags, Split, SplitSlices};
+use crate::held_out::{HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::run_folder::{RunFolder, Start};
-use crate::schedule::{ScheduleFlags, Training};
+use crate::schedule::{Preset, ScheduleFlags, Training};
 use crate::training::{self, Use, What};
 use crate::{failure, readiness, selection, settings};
 use anyhow::Result;
-use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -159,11 +157,8 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
 impl HeadArgs {
     /// Lets a preset stand for what the command line does not say.
     fn apply_preset(&mut self, flags: &ArgMatches) {
-        let Some(Preset::Paper) = self.preset else { return };
-        let is_free = |name: &str| flags.value_source(name) != Some(ValueSource::CommandLine);
-        self.schedule.take(ScheduleFlags::paper(), is_free);
-        if is_free("hold_out") {
-            self.holding_out.hold_out = HoldOut::None;
+        if let Some(preset) = self.preset {
+            preset.apply(flags, &mut self.schedule, &mut self.holding_out);
         }
     }
 

@@ -3,11 +3,10 @@ use crate::console::Console;
 use crate::held_out::{HoldOut, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::run_folder::{RunFolder, Start};
-use crate::schedule::{ScheduleFlags, Training};
+use crate::schedule::{self, Preset, ScheduleFlags, Training};
 use crate::training::{self, Use, What};
 use crate::{failure, intensity, selection, settings};
 use anyhow::Result;
-use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -95,12 +94,6 @@ pub struct TrainArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Preset {
-    Paper,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 enum AugmentName {
     None,
     Intensity,
@@ -182,14 +175,10 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
 impl TrainArgs {
     /// Lets a preset stand for what the command line does not say.
     fn apply_preset(&mut self, flags: &ArgMatches) {
-        let Some(Preset::Paper) = self.preset else { return };
-        let is_free = |name: &str| flags.value_source(name) != Some(ValueSource::CommandLine);
-        self.schedule.take(ScheduleFlags::paper(), is_free);
-        if is_free("augment") {
+        let Some(preset) = self.preset else { return };
+        preset.apply(flags, &mut self.schedule, &mut self.holding_out);
+        if schedule::is_free(flags, "augment") {
             self.augment = AugmentName::None;
-        }
-        if is_free("hold_out") {
-            self.holding_out.hold_out = HoldOut::None;
         }
     }
 
