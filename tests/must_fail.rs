@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use udas_data::{DataSet, LabelUse, Layout, Plane, Preprocessing, SliceSource, VolumeSlices};
+use udas_model::families;
 use udas_model::{HeadFile, ModelFile};
+use udas_network::Shape;
 use udas_nn::Checkpoint;
-use udas_unet::Architecture;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -25,9 +26,10 @@ fn reader(kind: &str) -> Option<fn(&Path) -> Outcome> {
         "dataset" => data_set,
         "checkpoint" => |path| Ok(Checkpoint::load(path).map(drop)?),
         "network" => |path| Ok(ModelFile::load(path, None).map(drop)?),
-        "head" => {
-            |path| Ok(HeadFile::load(path, Architecture { filters: 2, outputs: 1 }).map(drop)?)
-        }
+        "head" => |path| {
+            Ok(HeadFile::load(path, &families()[0].spec(Shape { filters: 2, outputs: 1 }))
+                .map(drop)?)
+        },
         "preprocessing" => preprocessing,
         _ => return None,
     })

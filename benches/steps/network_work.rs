@@ -3,15 +3,17 @@ use crate::{Sizes, Work, noise};
 use candle_core::{Device, Tensor};
 use std::error::Error;
 use udas_adapt::{Adaptation, Given, METHODS, Options, PseudoLabel, StepBatch, TargetBatch};
+use udas_network::{EarlyHead, Network, Shape};
 use udas_nn::{Adam, AdamConfig, NormMode};
 use udas_train::{HeadTraining, LabelledBatch, Objective, SourceTraining};
-use udas_unet::{Architecture, EarlyHead, UNet};
+use udas_unet::UNet;
 
 /// The work called `name`.
 pub fn find(name: &str, sizes: Sizes) -> Result<Work, Box<dyn Error>> {
-    let architecture = Architecture { filters: sizes.channels, outputs: 1 };
-    let unet = UNet::random(architecture, 1, &Device::Cpu)?;
-    let head = || EarlyHead::random(architecture, 0, 2, &Device::Cpu);
+    let shape = Shape { filters: sizes.channels, outputs: 1 };
+    let unet: Box<dyn Network> = Box::new(UNet::random(shape, 1, &Device::Cpu)?);
+    let spec = unet.spec().clone();
+    let head = || EarlyHead::random(&spec, 0, 2, &Device::Cpu);
     Ok(match name {
         "forward" => {
             let images = images(sizes)?;
@@ -40,7 +42,7 @@ fn labelled(sizes: Sizes) -> candle_core::Result<LabelledBatch> {
 
 /// One refinement step of the `paper` preset at level 0.
 fn refinement(
-    unet: UNet,
+    unet: Box<dyn Network>,
     head: EarlyHead,
     pseudo_label: PseudoLabel,
     sizes: Sizes,

@@ -19,9 +19,9 @@ use udas_adapt::{
 };
 use udas_data::{Augment, LastBatch, Plane, Subject, Unlabelled};
 use udas_model::{HeadFile, ModelFile, Provenance};
+use udas_network::Task;
 use udas_record::Phase;
-use udas_train::{Batches, LabelledBatch, Objective, Snapshot, Task};
-use udas_unet::UNet;
+use udas_train::{Batches, LabelledBatch, Objective, Snapshot};
 
 /// What is run where nothing is asked for.
 const DEFAULT_METHOD: &str = "match-source";
@@ -160,6 +160,7 @@ impl Job {
             let text = format!("there is no method {name:?}; there are {}", names.join(", "));
             failure::usage(&text)
         })?;
+        method.check(&*source.network(console.device())?)?;
         let base = args.options.base(method)?;
         let source_subjects = source_subjects(method, args, console)?;
         let mut model = source.clone();
@@ -196,7 +197,7 @@ impl Job {
         };
         let teachers = teachers(method, args, &source)?;
         let options = args.options.resolve(base);
-        options.check()?;
+        options.check(&source.info.network)?;
         if options.epochs == 0 {
             return Err(failure::usage("--epochs 0: give at least 1").into());
         }
@@ -272,11 +273,12 @@ impl Job {
             None
         };
         let model = Model {
-            unet: self.model.state.clone(),
+            network: self.model.network(device)?.into(),
             head: self.head.as_ref().map(|head| head.state.clone()),
         };
         let class_ratio = self.model.info.class_ratio.clone();
-        let teachers: Vec<_> = self.teachers.iter().map(|teacher| teacher.state.clone()).collect();
+        let teachers = self.teachers.iter().map(|teacher| Ok(teacher.network(device)?.into()));
+        let teachers = teachers.collect::<Result<Vec<_>>>()?;
         let score = if self.head.is_some() { "agreement" } else { "confidence" };
         let unready = args.unready;
         let judge = move |agreement| readiness::of_agreement(agreement).map(|text| (unready, text));
@@ -301,9 +303,9 @@ impl Job {
 
     /// The network that a saved state stands for: with its adapters added in, or its averaged teacher.
     pub fn result_of(&self, state: &Snapshot, console: &Console) -> Result<udas_nn::StateDict> {
-        let unet = UNet::from_state(&self.model.state, console.device())?;
+        let network = self.model.network(console.device())?;
         let (recipe, options) = (self.method.recipe(), self.options.clone());
-        let mut adaptation = Adaptation::new(unet, Given::default(), recipe, options)?;
+        let mut adaptation = Adaptation::new(network, Given::default(), recipe, options)?;
         adaptation.restore(&state.objective)?;
         Ok(adaptation.adapted()?)
     }
@@ -330,7 +332,7 @@ impl Job {
     }
 
     fn labelled(&self, subjects: Vec<Subject>, args: &AdaptArgs) -> Result<LabelledSet> {
-        let task = Task::of(self.model.info.architecture.outputs);
+        let task = Task::of(self.model.info.network.outputs);
         let cache = training::cache_bytes(args.cache_gib)?;
         LabelledSet::open(subjects, &self.model.info.preprocessing, task, cache)
     }

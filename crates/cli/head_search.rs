@@ -12,7 +12,7 @@ pub fn find(
     model: &ModelFile,
 ) -> Result<Option<(PathBuf, HeadFile)>> {
     if let Some(path) = given {
-        let head = HeadFile::load(path, model.info.architecture)?;
+        let head = HeadFile::load(path, &model.info.network)?;
         if let Some(asked) = level
             && head.info.level != asked
         {
@@ -28,7 +28,7 @@ pub fn find(
     };
     let heads = candidates(folder).into_iter().filter_map(|path| {
         // What is no head, or one for another network, is simply not the one looked for.
-        let head = HeadFile::load(&path, model.info.architecture).ok()?;
+        let head = HeadFile::load(&path, &model.info.network).ok()?;
         Some((path, head))
     });
     Ok(heads.filter(|(_, head)| fits(head)).min_by_key(|(_, head)| head.info.level))

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use udas_data::{Augment, BatchPlan, LastBatch, Preprocessing, SliceSubset, Subject};
-use udas_train::{SourceBatches, Task};
+use udas_network::Task;
+use udas_train::SourceBatches;
 
 /// What is held out where nobody says whom.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

@@ -14,7 +14,7 @@ pub fn load(flag: &str, paths: &[PathBuf], model: &ModelFile) -> Result<Vec<Mode
         if other.hash()? == model.hash()? {
             return refuse("is the model itself, and no other training; give other seeds");
         }
-        if other.info.architecture.outputs != model.info.architecture.outputs {
+        if other.info.network.outputs != model.info.network.outputs {
             return refuse("segments another number of classes; leave it out");
         }
         if !other.info.preprocessing.has_slices_of(&model.info.preprocessing) {

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
 use udas_model::{Description, MODEL_FILE, ModelFile, ModelInfo};
-use udas_unet::SIZE_MULTIPLE;
 
 pub use crate::choice::choose;
 
@@ -237,12 +236,15 @@ pub fn warn_of_orientations(
     said
 }
 
+/// What the sides of slices are multiples of, unless a network asks for more.
+const MULTIPLE: usize = 8;
+
 /// The preprocessing that a layout suggests; slices come in sizes that the network takes.
 pub fn preprocessing_of(layout: Layout) -> Preprocessing {
     match layout {
         Layout::DomainFolders => Preprocessing::upright(Plane::Sagittal),
         Layout::Cc359 => Preprocessing {
-            padding: Padding::Square { multiple: SIZE_MULTIPLE },
+            padding: Padding::Square { multiple: MULTIPLE },
             ..Preprocessing::CC359
         },
         Layout::Mnms => Preprocessing::MNMS,

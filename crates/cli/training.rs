@@ -14,8 +14,9 @@ use udas_data::{
     SliceSource, Subject, Unlabelled, UnlabelledBatches, VolumeSlices,
 };
 use udas_kernels::InstructionSet;
+use udas_network::Task;
 use udas_record::{Input, Machine, Phase, StartRecord, StopReason, StopRecord};
-use udas_train::{FitSummary, SourceBatches, Task};
+use udas_train::{FitSummary, SourceBatches};
 
 /// The order of slices, as a flag names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

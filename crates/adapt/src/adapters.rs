@@ -4,8 +4,8 @@ use candle_core::{Device, Tensor, Var};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
+use udas_network::Network;
 use udas_nn::{Error, Mismatch, Result, StateDict};
-use udas_unet::UNet;
 
 /// The adapters of some convolutions, by the name of the weight.
 pub(crate) struct Adapters(BTreeMap<String, Adapter>);
@@ -20,11 +20,18 @@ struct Adapter {
 impl Adapters {
     /// Adapters of `rank` on the convolutions of encoder stages 0 to `level`. `up` begins at zero, so that
     /// nothing changes at first; `down` is drawn uniformly within 1 / sqrt(in k).
-    pub fn new(unet: &UNet, level: usize, rank: usize, seed: u64, device: &Device) -> Result<Self> {
+    pub fn new(
+        network: &dyn Network,
+        level: usize,
+        rank: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut adapters = BTreeMap::new();
-        for (name, _) in unet.parameters().names().filter(|(name, _)| UNet::is_early(name, level)) {
-            let &[out, input, k, _] = unet.parameters().var(name)?.dims() else { continue };
+        let parameters = network.parameters();
+        for (name, _) in parameters.names().filter(|(name, _)| network.is_early(name, level)) {
+            let &[out, input, k, _] = parameters.var(name)?.dims() else { continue };
             let bound = 1.0 / ((input * k) as f32).sqrt();
             let shape = (rank * k, input * k);
             let down = (0..shape.0 * shape.1).map(|_| random.random_range(-bound..bound));
@@ -49,12 +56,12 @@ impl Adapters {
         both.collect()
     }
 
-    /// Lets the sums stand for the weights in `unet`, as the matrices are now.
-    pub fn apply(&self, unet: &mut UNet) -> Result<()> {
+    /// Lets the sums stand for the weights in `network`, as the matrices are now.
+    pub fn apply(&self, network: &mut dyn Network) -> Result<()> {
         for (name, Adapter { down, up }) in &self.0 {
-            let weight = unet.parameters().var(name)?.as_detached_tensor();
+            let weight = network.parameters().var(name)?.as_detached_tensor();
             let change = up.matmul(down)?.reshape(weight.shape())?;
-            unet.parameters_mut().replace(name, (weight + change)?)?;
+            network.parameters_mut().replace(name, (weight + change)?)?;
         }
         Ok(())
     }

@@ -36,6 +36,23 @@ pub enum Error {
         /// What to give.
         what: &'static str,
     },
+    /// The network has none of the weights that the method moves.
+    #[error("method `{method}` moves {moves}, and the network has none; choose another method")]
+    NothingMoves {
+        /// The method.
+        method: &'static str,
+        /// What it moves.
+        moves: &'static str,
+    },
+    /// The method works on batch-norm statistics.
+    #[error(
+        "method `{method}` needs a network with batch norm: this one keeps no statistics of its source that could be \
+         replaced; choose another method"
+    )]
+    NoBatchNorm {
+        /// The method.
+        method: &'static str,
+    },
     /// A teacher segments another number of classes.
     #[error(
         "a teacher has {found} output channels, the model {expected}; give other trainings of the same task"

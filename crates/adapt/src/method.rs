@@ -3,13 +3,13 @@ use crate::methods::METHODS;
 use crate::re_estimate::blend_statistics;
 use crate::step_batch::Steps;
 use crate::{
-    Adaptation, Adapted, Error, Given, Model, NormChoice, Options, Output, Recipe, Result, Run,
-    Supervision,
+    Adaptation, Adapted, Error, Given, Model, Moves, NormChoice, Options, Output, Recipe, Result,
+    Run, Supervision,
 };
+use udas_network::{EarlyHead, Network, NormKind};
 use udas_nn::AdamConfig;
 use udas_record::Phase;
 use udas_train::{Fit, FitConfig, fit};
-use udas_unet::{EarlyHead, UNet};
 
 /// What a method needs beside a model and unlabelled target images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Requirement {
     SourceHistogram,
     /// Other trainings of the source model, which see the same slices.
     OtherTrainings,
+    /// A network with batch norm, whose statistics are part of the model.
+    BatchNorm,
     /// Labels of target subjects: the method is an oracle.
     TargetLabels,
 }
@@ -38,6 +40,7 @@ impl Requirement {
             Self::ClassRatio => "the source's class ratio",
             Self::SourceHistogram => "the source's histogram",
             Self::OtherTrainings => "other trainings of the source model",
+            Self::BatchNorm => "a network with batch norm",
             Self::TargetLabels => "labels of target subjects (an oracle)",
         }
     }
@@ -72,11 +75,28 @@ pub trait Method: Sync {
     /// Options it runs with unless told otherwise.
     fn options(&self) -> Options;
 
+    /// Refuses a network on which the method would do nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoBatchNorm`] or [`Error::NothingMoves`].
+    fn check(&self, network: &dyn Network) -> Result<()> {
+        let (method, moves) = (self.name(), self.recipe().moves);
+        let needs_norm = self.about().needs.contains(&Requirement::BatchNorm);
+        if needs_norm && network.spec().norm != NormKind::Batch {
+            return Err(Error::NoBatchNorm { method });
+        }
+        if moves != Moves::Nothing && !moves.any(network, self.options().level) {
+            return Err(Error::NothingMoves { method, moves: moves.words() });
+        }
+        Ok(())
+    }
+
     /// Adapts a copy of `model`.
     ///
     /// # Errors
     /// When something the method needs is missing, data cannot be read, or the training fails.
     fn adapt(&self, model: &Model, options: &Options, run: Run) -> Result<Adapted> {
+        self.check(&*model.network)?;
         adapt_by_recipe(self.name(), self.recipe(), model, options, run)
     }
 }
@@ -94,16 +114,18 @@ pub(crate) fn adapt_by_recipe(
     options: &Options,
     run: Run,
 ) -> Result<Adapted> {
-    options.check()?;
-    let unet = UNet::from_state(&model.unet, &run.device)?;
-    let given = given(method, recipe, &unet, model, options, &run)?;
-    if options.norm == NormChoice::ReEstimated && run.resume.is_none() {
-        blend_statistics(&unet, run.check, options.target_share)?;
+    let source = &*model.network;
+    options.check(source.spec())?;
+    let has_statistics = source.spec().norm == NormKind::Batch;
+    let network = source.with_state(&source.parameters().state()?, &run.device)?;
+    let given = given(method, recipe, source, model, options, &run)?;
+    if options.norm == NormChoice::ReEstimated && has_statistics && run.resume.is_none() {
+        blend_statistics(&*network, run.check, options.target_share)?;
     }
-    let mut adaptation = Adaptation::new(unet, given, recipe, options.clone())?;
+    let mut adaptation = Adaptation::new(network, given, recipe, options.clone())?;
     let moved = adaptation.moved();
     if moved.is_empty() {
-        return Ok(Adapted { unet: adaptation.adapted()?, summary: None, moved });
+        return Ok(Adapted { state: adaptation.adapted()?, summary: None, moved });
     }
     let config = FitConfig {
         phase: Phase::Adapt,
@@ -122,20 +144,20 @@ pub(crate) fn adapt_by_recipe(
         resume: run.resume,
     };
     let summary = fit(&mut adaptation, surroundings)?;
-    Ok(Adapted { unet: adaptation.adapted()?, summary: Some(summary), moved })
+    Ok(Adapted { state: adaptation.adapted()?, summary: Some(summary), moved })
 }
 
 /// What the recipe needs beside the network, or what is missing.
 fn given(
     method: &'static str,
     recipe: Recipe,
-    unet: &UNet,
+    network: &dyn Network,
     model: &Model,
     options: &Options,
     run: &Run,
 ) -> Result<Given> {
     let head = match recipe.output {
-        Output::EarlyHead => Some(head_for(method, unet, model, options, run)?),
+        Output::EarlyHead => Some(head_for(method, network, model, options, run)?),
         Output::Final => None,
     };
     if recipe.supervision.needs_source() && run.source.is_none() {
@@ -147,37 +169,30 @@ fn given(
         }
         (_, ratio) => ratio.clone().unwrap_or_default(),
     };
-    let teachers = if recipe.supervision.needs_teachers() {
-        let states = run.teachers.iter();
-        states.map(|state| Ok(UNet::from_state(state, &run.device)?)).collect::<Result<Vec<_>>>()?
-    } else {
-        Vec::new()
-    };
-    if recipe.supervision.needs_teachers() && teachers.is_empty() {
+    let learns = recipe.supervision.needs_teachers();
+    let teachers = if learns { run.teachers.to_vec() } else { Vec::new() };
+    if learns && teachers.is_empty() {
         return Err(Error::Missing { method, what: "other trainings of the source model" });
     }
-    let outputs = unet.architecture().outputs;
-    if let Some(other) = teachers.iter().find(|teacher| teacher.architecture().outputs != outputs) {
-        return Err(Error::TeacherOutputs {
-            found: other.architecture().outputs,
-            expected: outputs,
-        });
+    let outputs = network.spec().outputs;
+    if let Some(other) = teachers.iter().find(|teacher| teacher.spec().outputs != outputs) {
+        return Err(Error::TeacherOutputs { found: other.spec().outputs, expected: outputs });
     }
     Ok(Given { head, class_ratio, teachers, seed: run.seed })
 }
 
 fn head_for(
     method: &'static str,
-    unet: &UNet,
+    network: &dyn Network,
     model: &Model,
     options: &Options,
     run: &Run,
 ) -> Result<EarlyHead> {
     let level = options.level;
     let state = model.head.as_ref().ok_or(Error::NoHead { method, level })?;
-    let found = EarlyHead::level_of(state, unet.architecture())?;
+    let found = EarlyHead::level_of(state, network.spec())?;
     if found != level {
         return Err(Error::HeadLevel { found, asked: level });
     }
-    Ok(EarlyHead::from_state(state, unet.architecture(), level, &run.device)?)
+    Ok(EarlyHead::from_state(state, network.spec(), level, &run.device)?)
 }

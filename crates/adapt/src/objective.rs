@@ -8,10 +8,11 @@ use crate::{
     View,
 };
 use candle_core::{Device, Tensor, Var};
+use std::sync::Arc;
 use udas_losses::{class_ratio_divergence, dice_agreement, entropy};
+use udas_network::{EarlyHead, Network, Task};
 use udas_nn::{NormMode, RunningUpdate, StateDict};
-use udas_train::{Objective, Result, Score, Task, statistics};
-use udas_unet::{EarlyHead, UNet};
+use udas_train::{Objective, Result, Score, statistics};
 
 /// What an adaptation is given beside the network.
 #[derive(Default)]
@@ -22,14 +23,14 @@ pub struct Given {
     /// needs none.
     pub class_ratio: Vec<f64>,
     /// Other trainings of the source model, which teach beside it; empty where the recipe needs none.
-    pub teachers: Vec<UNet>,
+    pub teachers: Vec<Arc<dyn Network>>,
     /// Seed of everything random.
     pub seed: u64,
 }
 
 /// A network under adaptation.
 pub struct Adaptation {
-    unet: UNet,
+    network: Box<dyn Network>,
     adapters: Option<Adapters>,
     teacher: Option<Teacher>,
     given: Given,
@@ -49,36 +50,41 @@ impl Adaptation {
     ///
     /// # Errors
     /// When memory for adapters or a teacher cannot be had.
-    pub fn new(mut unet: UNet, given: Given, recipe: Recipe, options: Options) -> Result<Self> {
-        recipe.moves.apply(&mut unet, options.level);
-        let device = device_of(&unet)?;
+    pub fn new(
+        mut network: Box<dyn Network>,
+        given: Given,
+        recipe: Recipe,
+        options: Options,
+    ) -> Result<Self> {
+        recipe.moves.apply(&mut *network, options.level);
+        let device = device_of(&*network)?;
         let adapters = match recipe.moves {
             Moves::EarlyAdapters => {
                 let (level, rank) = (options.level, options.rank);
-                Some(Adapters::new(&unet, level, rank, given.seed, &device)?)
+                Some(Adapters::new(&*network, level, rank, given.seed, &device)?)
             }
             _ => None,
         };
         if let Some(adapters) = &adapters {
-            adapters.apply(&mut unet)?;
+            adapters.apply(&mut *network)?;
         }
         let teacher = recipe.supervision.teacher();
         let teacher = teacher
-            .map(|kind| Teacher::of(&unet, kind, options.teacher_decay, &device))
+            .map(|kind| Teacher::of(&*network, kind, options.teacher_decay, &device))
             .transpose()?;
-        let task = Task::of(unet.architecture().outputs);
-        Ok(Self { unet, adapters, teacher, given, recipe, options, task, steps: 0 })
+        let task = Task::of(network.spec().outputs);
+        Ok(Self { network, adapters, teacher, given, recipe, options, task, steps: 0 })
     }
 
     /// The network that the steps move.
-    pub fn unet(&self) -> &UNet {
-        &self.unet
+    pub fn network(&self) -> &dyn Network {
+        &*self.network
     }
 
     /// The network that comes of it: the averaged teacher where there is one; adapters are added in.
-    fn result(&self) -> &UNet {
+    fn result(&self) -> &dyn Network {
         let kept = self.teacher.as_ref().filter(|teacher| teacher.is_kept());
-        kept.map_or(&self.unet, Teacher::unet)
+        kept.map_or(&*self.network, Teacher::network)
     }
 
     /// The entries of the network that comes of it.
@@ -91,7 +97,7 @@ impl Adaptation {
 
     /// Names of the network's weights that can move.
     pub fn moved(&self) -> Vec<String> {
-        let own = self.unet.parameters().trainable().into_iter().map(|(name, _)| name);
+        let own = self.network.parameters().trainable().into_iter().map(|(name, _)| name);
         let adapted = self.adapters.iter().flat_map(Adapters::weights).map(str::to_owned);
         own.chain(adapted).collect()
     }
@@ -115,18 +121,19 @@ impl Adaptation {
     /// options ask for.
     fn logits(&self, images: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
         let (Output::EarlyHead, Some(head)) = (self.recipe.output, &self.given.head) else {
-            return Ok((self.unet.forward(images, self.mode(RunningUpdate::Once))?, None));
+            return Ok((self.network.forward(images, self.mode(RunningUpdate::Once))?, None));
         };
         // Published: the early layers run twice a step, once for each output. One pass whose statistics
         // are counted twice is the same.
-        let features = self.unet.early(images, head.level(), self.mode(RunningUpdate::Twice))?;
+        let features =
+            self.network.encode(images, head.level(), self.mode(RunningUpdate::Twice))?;
         let onward = match self.options.pseudo_label {
             PseudoLabel::Attached => features.clone(),
             PseudoLabel::Detached => features.detach(),
         };
-        let last = self.unet.finish(&onward, self.mode(RunningUpdate::Once))?;
-        let early = features.last().map(|map| head.forward(map)).transpose()?;
-        Ok((last, early))
+        let last = self.network.decode(&onward, self.mode(RunningUpdate::Once))?;
+        let early = head.forward(features.deepest()?)?;
+        Ok((last, Some(early)))
     }
 
     /// The probabilities that the prediction of `last` teaches.
@@ -141,13 +148,13 @@ impl Adaptation {
     /// The teacher's probabilities for the slices as they are; where other trainings teach too, the mean of all.
     fn taught(&self, batch: &TargetBatch) -> Result<Tensor> {
         let teacher = self.teacher.as_ref().ok_or_else(|| missing("a teacher"))?;
-        Ok(self.task.mean_probabilities(teacher.unet(), &self.given.teachers, &batch.images)?)
+        Ok(self.task.mean_probabilities(teacher.network(), &self.given.teachers, &batch.images)?)
     }
 
     /// Cross-entropy on labelled source slices. The running statistics stay the target's.
     fn source_loss(&self, batch: &StepBatch) -> Result<Tensor> {
         let source = batch.source.as_ref().ok_or_else(|| missing("labelled source slices"))?;
-        let logits = self.unet.forward(&source.images, self.mode(RunningUpdate::Keep))?;
+        let logits = self.network.forward(&source.images, self.mode(RunningUpdate::Keep))?;
         Ok(self.task.loss(&logits, &source.target)?)
     }
 
@@ -157,9 +164,9 @@ impl Adaptation {
     }
 }
 
-fn device_of(unet: &UNet) -> Result<Device> {
-    let name = unet.parameters().names().next().map_or("", |(name, _)| name);
-    Ok(unet.parameters().var(name)?.device().clone())
+fn device_of(network: &dyn Network) -> Result<Device> {
+    let name = network.parameters().names().next().map_or("", |(name, _)| name);
+    Ok(network.parameters().var(name)?.device().clone())
 }
 
 fn missing(what: &str) -> udas_train::Error {
@@ -170,7 +177,7 @@ impl Objective for Adaptation {
     type Batch = StepBatch;
 
     fn trainable(&self) -> Vec<(String, Var)> {
-        let mut variables = self.unet.parameters().trainable();
+        let mut variables = self.network.parameters().trainable();
         let adapters = self.adapters.iter().flat_map(Adapters::variables);
         variables.extend(adapters.map(|(name, var)| (format!("{ADAPTER}{name}"), var)));
         variables
@@ -207,18 +214,17 @@ impl Objective for Adaptation {
     /// The published agreement of early and final prediction; for recipes that look at the final output
     /// alone, the mean probability of the most probable class.
     fn score(&self, batch: &StepBatch) -> Result<Score> {
-        let (images, unet) = (&batch.target.images, self.result());
+        let (images, network) = (&batch.target.images, self.result());
         let (Output::EarlyHead, Some(head)) = (self.recipe.output, &self.given.head) else {
-            let logits = unet.forward(images, NormMode::Running)?;
+            let logits = network.forward(images, NormMode::Running)?;
             let sure = confidence(self.task, &self.task.probabilities(&logits)?)?;
             let value = f64::from(sure.mean_all()?.to_scalar::<f32>()?);
             let foreground = self.task.foreground(&logits)?;
             return Ok(Score { value, foreground, doubt: 0.0 });
         };
-        let features = unet.early(images, head.level(), NormMode::Running)?;
-        let last = unet.finish(&features, NormMode::Running)?;
-        let early = features.last().map(|map| head.forward(map)).transpose()?;
-        let early = early.ok_or_else(|| missing("early features"))?;
+        let features = network.encode(images, head.level(), NormMode::Running)?;
+        let last = network.decode(&features, NormMode::Running)?;
+        let early = head.forward(features.deepest()?)?;
         let value = dice_agreement(&early, &last, self.task.agreement())?;
         Ok(Score { value, foreground: self.task.foreground(&last)?, doubt: 0.0 })
     }
@@ -226,29 +232,29 @@ impl Objective for Adaptation {
     fn after_step(&mut self) -> Result<()> {
         self.steps += 1;
         if let Some(adapters) = &self.adapters {
-            adapters.apply(&mut self.unet)?;
+            adapters.apply(&mut *self.network)?;
         }
         if let Some(teacher) = &self.teacher {
-            teacher.follow(self.unet.parameters())?;
+            teacher.follow(self.network.parameters())?;
         }
         Ok(())
     }
 
     fn statistics(&self) -> Vec<(String, Var)> {
-        statistics(self.unet.parameters())
+        statistics(self.network.parameters())
     }
 
     fn state(&self) -> Result<StateDict> {
         let mut state = StateDict::new();
         // The stored entries, not what adapters make of them.
-        for (name, _) in self.unet.parameters().names() {
-            state.insert(name.to_owned(), self.unet.parameters().var(name)?.copy()?);
+        for (name, _) in self.network.parameters().names() {
+            state.insert(name.to_owned(), self.network.parameters().var(name)?.copy()?);
         }
         for (name, var) in self.adapters.iter().flat_map(Adapters::variables) {
             state.insert(format!("{ADAPTER}{name}"), var.copy()?);
         }
         if let Some(teacher) = &self.teacher {
-            let entries = teacher.unet().parameters().state()?;
+            let entries = teacher.network().parameters().state()?;
             state.extend(entries.into_iter().map(|(name, t)| (format!("{TEACHER}{name}"), t)));
         }
         state.insert(STEPS.into(), Tensor::new(self.steps as i64, &Device::Cpu)?);
@@ -262,10 +268,10 @@ impl Objective for Adaptation {
             });
             part.collect()
         };
-        self.unet.parameters().set_state(state)?;
+        self.network.parameters().set_state(state)?;
         if let Some(adapters) = &self.adapters {
             adapters.restore(&with(ADAPTER))?;
-            adapters.apply(&mut self.unet)?;
+            adapters.apply(&mut *self.network)?;
         }
         if let Some(teacher) = &self.teacher {
             teacher.restore(&with(TEACHER))?;

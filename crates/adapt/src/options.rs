@@ -1,8 +1,8 @@
 //! The named alternatives of an adaptation: plain data, recorded with every run.
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use udas_network::Spec;
 use udas_train::{Keep, StopRule};
-use udas_unet::MAX_LEVEL;
 
 /// Whether gradient flows through the pseudo-label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl NormChoice {
 /// How a method is run. Every field is explicit; methods state their defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
-    /// Deepest early stage, 0 to 3.
+    /// Deepest early stage, 0 at full size.
     pub level: usize,
     /// Gradient through the pseudo-label or not.
     pub pseudo_label: PseudoLabel,
@@ -111,10 +111,11 @@ impl Options {
     ///
     /// # Errors
     /// [`Error::Option`] names the option and the range.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, network: &Spec) -> Result<()> {
         let refuse = |option, reason: String| Err(Error::Option { option, reason });
-        if self.level > MAX_LEVEL {
-            return refuse("level", format!("{} is none of 0 to {MAX_LEVEL}", self.level));
+        let deepest = network.deepest();
+        if self.level > deepest {
+            return refuse("level", format!("{} is none of 0 to {deepest}", self.level));
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return refuse("lr", format!("{} is not a positive number", self.learning_rate));

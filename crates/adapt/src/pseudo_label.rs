@@ -4,7 +4,7 @@ use candle_core::{DType, Result, Tensor};
 use udas_losses::{
     binary_cross_entropy, binary_cross_entropy_elements, log_softmax, soft_cross_entropy,
 };
-use udas_train::Task;
+use udas_network::Task;
 
 /// The loss of `logits` against a prediction's `probabilities`, both `[N, C, H, W]`. Gradient flows through
 /// `probabilities` too, unless they are detached or hardened.

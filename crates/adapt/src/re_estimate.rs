@@ -3,16 +3,16 @@
 use crate::{Result, TargetBatch};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
+use udas_network::Network;
 use udas_nn::{NormMode, RunningUpdate};
 use udas_train::{Batches, Error, statistics};
-use udas_unet::UNet;
 
 /// Replaces every layer's running mean and variance by the target's; see [`blend_statistics`].
 ///
 /// # Errors
 /// When data cannot be read, a tensor operation fails, or a statistic is no number.
-pub fn re_estimate(unet: &UNet, target: &dyn Batches<TargetBatch>) -> Result<()> {
-    blend_statistics(unet, target, 1.0)
+pub fn re_estimate(network: &dyn Network, target: &dyn Batches<TargetBatch>) -> Result<()> {
+    blend_statistics(network, target, 1.0)
 }
 
 /// Moves every layer's running mean and variance to `(1 - share) * source + share * target`. No weight
@@ -26,15 +26,19 @@ pub fn re_estimate(unet: &UNet, target: &dyn Batches<TargetBatch>) -> Result<()>
 ///
 /// # Errors
 /// When data cannot be read, a tensor operation fails, or a statistic is no number.
-pub fn blend_statistics(unet: &UNet, target: &dyn Batches<TargetBatch>, share: f64) -> Result<()> {
-    let source = running(unet)?;
+pub fn blend_statistics(
+    network: &dyn Network,
+    target: &dyn Batches<TargetBatch>,
+    share: f64,
+) -> Result<()> {
+    let source = running(network)?;
     let mut pooled = Pooled::default();
     for (index, batch) in target.epoch(0)?.enumerate() {
         let batch = batch?;
         // An average of which no batch came before is this batch's statistics.
         let update = RunningUpdate::Average { seen: 0 };
-        unet.forward(&batch.images, NormMode::Batch(update))?;
-        let found = running(unet)?;
+        network.forward(&batch.images, NormMode::Batch(update))?;
+        let found = running(network)?;
         refuse_odd(&found, index + 1, || target.describe(&batch))?;
         pooled.add(&found, batch.images.elem_count() as f64);
     }
@@ -45,7 +49,7 @@ pub fn blend_statistics(unet: &UNet, target: &dyn Batches<TargetBatch>, share: f
     for (name, of_target) in pooled.finish() {
         let blend = of_target.iter().zip(&source[&name]);
         let blend = blend.map(|(target, source)| (share * target + (1.0 - share) * source) as f32);
-        let var = unet.parameters().var(&name)?;
+        let var = network.parameters().var(&name)?;
         var.set(&Tensor::from_vec(blend.collect::<Vec<_>>(), var.shape(), var.device())?)?;
     }
     Ok(())
@@ -54,11 +58,11 @@ pub fn blend_statistics(unet: &UNet, target: &dyn Batches<TargetBatch>, share: f
 /// Running means and variances by name.
 type Statistics = BTreeMap<String, Vec<f64>>;
 
-fn running(unet: &UNet) -> Result<Statistics> {
+fn running(network: &dyn Network) -> Result<Statistics> {
     let read = |(name, var): (String, candle_core::Var)| -> Result<_> {
         Ok((name, var.to_vec1::<f32>()?.into_iter().map(f64::from).collect()))
     };
-    statistics(unet.parameters()).into_iter().map(read).collect()
+    statistics(network.parameters()).into_iter().map(read).collect()
 }
 
 fn refuse_odd(found: &Statistics, step: usize, batch: impl Fn() -> String) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The small space of methods: what moves, what supervises it, at which output, on which view of a slice.
-use udas_nn::{Parameters, Role};
-use udas_unet::UNet;
+use std::collections::BTreeSet;
+use udas_network::{Network, Part};
+use udas_nn::Role;
 
 /// Which weights move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub enum Moves {
     EarlyAdapters,
     /// The batch-norm affine parameters of all layers.
     NormAffine,
-    /// The last layers: `out_path`.
+    /// The last layers, from which logits come.
     LastLayers,
     /// All weights.
     Everything,
@@ -22,17 +23,32 @@ pub enum Moves {
 
 impl Moves {
     /// Makes the network's weights trainable that move; adapters are no weights of it.
-    pub fn apply(self, unet: &mut UNet, level: usize) {
-        let norms = norm_names(unet.parameters());
-        let is_norm = |name: &str| norms.iter().any(|norm| belongs_to(name, norm));
-        unet.parameters_mut().set_trainable(|name| match self {
+    pub fn apply(self, network: &mut dyn Network, level: usize) {
+        let moving: BTreeSet<String> = network
+            .parameters()
+            .names()
+            .filter(|&(name, role)| self.moves(network, level, name, role))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        network.parameters_mut().set_trainable(|name| moving.contains(name));
+    }
+
+    /// Whether the network has weights that move.
+    pub fn any(self, network: &dyn Network, level: usize) -> bool {
+        let mut names = network.parameters().names().filter(|(_, role)| role.is_trainable());
+        names.any(|(name, role)| self.moves(network, level, name, role))
+    }
+
+    fn moves(self, network: &dyn Network, level: usize, name: &str, role: Role) -> bool {
+        let is_norm = role == Role::NormAffine;
+        match self {
             Self::Nothing => false,
-            Self::EarlyStages => UNet::is_early(name, level),
-            Self::EarlyAdapters => UNet::is_early(name, level) && is_norm(name),
-            Self::NormAffine => is_norm(name),
-            Self::LastLayers => name.starts_with("out_path."),
+            Self::EarlyStages => network.is_early(name, level),
+            Self::EarlyAdapters => network.is_early(name, level) && is_norm,
+            Self::NormAffine => is_norm,
+            Self::LastLayers => network.part(name) == Part::Output,
             Self::Everything => true,
-        });
+        }
     }
 
     /// In words.
@@ -48,18 +64,6 @@ impl Moves {
             Self::Everything => "all weights",
         }
     }
-}
-
-fn norm_names(parameters: &Parameters) -> Vec<String> {
-    parameters
-        .names()
-        .filter(|(_, role)| *role == Role::Statistic)
-        .filter_map(|(name, _)| name.strip_suffix(".running_mean").map(str::to_owned))
-        .collect()
-}
-
-fn belongs_to(name: &str, layer: &str) -> bool {
-    name.strip_prefix(layer).is_some_and(|rest| rest == ".weight" || rest == ".bias")
 }
 
 /// What tells the moving weights where to go.

@@ -1,15 +1,17 @@
 //! What a method is given, and what it gives back.
 use crate::TargetBatch;
 use candle_core::Device;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use udas_network::Network;
 use udas_nn::StateDict;
 use udas_train::{Batches, Collapse, FitSummary, LabelledBatch, Observer, Snapshot};
 
 /// A source model; never edited.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Model {
-    /// The network's entries.
-    pub unet: StateDict,
+    /// The network.
+    pub network: Arc<dyn Network>,
     /// The early head's entries, where there is one.
     pub head: Option<StateDict>,
 }
@@ -25,7 +27,7 @@ pub struct Run<'a> {
     /// Mean of each class over the source's pixels, one entry an output channel.
     pub class_ratio: Option<Vec<f64>>,
     /// Other trainings of the source model, for the methods that learn from them.
-    pub teachers: &'a [StateDict],
+    pub teachers: &'a [Arc<dyn Network>],
     /// Where to compute.
     pub device: Device,
     /// Seed of everything random.
@@ -42,7 +44,7 @@ pub struct Run<'a> {
 #[derive(Clone, Debug)]
 pub struct Adapted {
     /// The network's entries.
-    pub unet: StateDict,
+    pub state: StateDict,
     /// How the training went; none for methods without one.
     pub summary: Option<FitSummary>,
     /// Weights that could move.

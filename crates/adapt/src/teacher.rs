@@ -2,21 +2,26 @@
 //! steps (Tarvainen and Valpola 2017, section 2).
 use crate::TeacherKind;
 use candle_core::Device;
+use udas_network::Network;
 use udas_nn::{Parameters, Result, StateDict};
-use udas_unet::UNet;
 
 /// A fixed copy or an exponential average of a network: weights and batch-norm statistics alike.
 pub(crate) struct Teacher {
     kind: TeacherKind,
-    unet: UNet,
+    network: Box<dyn Network>,
     decay: f64,
 }
 
 impl Teacher {
     /// Begins as its student.
-    pub fn of(student: &UNet, kind: TeacherKind, decay: f64, device: &Device) -> Result<Self> {
-        let unet = UNet::from_state(&student.parameters().state()?, device)?;
-        Ok(Self { kind, unet, decay })
+    pub fn of(
+        student: &dyn Network,
+        kind: TeacherKind,
+        decay: f64,
+        device: &Device,
+    ) -> Result<Self> {
+        let network = student.with_state(&student.parameters().state()?, device)?;
+        Ok(Self { kind, network, decay })
     }
 
     /// Whether it is what comes of the training.
@@ -25,8 +30,8 @@ impl Teacher {
     }
 
     /// The teaching network.
-    pub fn unet(&self) -> &UNet {
-        &self.unet
+    pub fn network(&self) -> &dyn Network {
+        &*self.network
     }
 
     /// teacher <- decay * teacher + (1 - decay) * student, counts are copied; a fixed one stays.
@@ -35,7 +40,7 @@ impl Teacher {
             return Ok(());
         }
         for (name, _) in student.names() {
-            let own = self.unet.parameters().var(name)?;
+            let own = self.network.parameters().var(name)?;
             let other = student.value(name)?.detach();
             if own.dtype().is_float() {
                 // As own + (1 - decay) (other - own), so that equal values stay equal.
@@ -49,6 +54,6 @@ impl Teacher {
     }
 
     pub fn restore(&self, state: &StateDict) -> Result<()> {
-        self.unet.parameters().set_state(state)
+        self.network.parameters().set_state(state)
     }
 }

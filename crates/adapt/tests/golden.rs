@@ -8,9 +8,10 @@ use common::*;
 use udas_adapt::methods::EarlyFeatures;
 use udas_adapt::{Adaptation, Given, Method, Options, PseudoLabel, StepBatch};
 use udas_losses::dice_agreement;
+use udas_network::{EarlyHead, Network, Task};
 use udas_nn::{NormMode, RunningUpdate, StateDict};
-use udas_train::{HeadTraining, LabelledBatch, Objective, SourceTraining, Task};
-use udas_unet::{EarlyHead, UNet};
+use udas_train::{HeadTraining, LabelledBatch, Objective, SourceTraining};
+use udas_unet::UNet;
 
 /// Training mode, without a trace.
 const LOOK: NormMode = NormMode::Batch(RunningUpdate::Keep);
@@ -19,13 +20,14 @@ const LOOK: NormMode = NormMode::Batch(RunningUpdate::Keep);
 struct Start(StateDict);
 
 impl Start {
-    fn unet(&self, seed: u64) -> UNet {
-        UNet::from_state(&perturbed(&with_prefix(&self.0, "model."), seed), &CPU).unwrap()
+    fn unet(&self, seed: u64) -> Box<dyn Network> {
+        let state = perturbed(&with_prefix(&self.0, "model."), seed);
+        Box::new(UNet::from_state(&state, &CPU).unwrap())
     }
 
     fn head(&self, level: usize, seed: u64) -> EarlyHead {
         let state = perturbed(&with_prefix(&self.0, &format!("head{level}.")), seed);
-        EarlyHead::from_state(&state, self.unet(0).architecture(), level, &CPU).unwrap()
+        EarlyHead::from_state(&state, self.unet(0).spec(), level, &CPU).unwrap()
     }
 
     fn labelled(&self) -> InOrder<LabelledBatch> {
@@ -41,9 +43,9 @@ fn files(task: &str, kind: &str) -> Option<(Start, StateDict, String)> {
 
 fn source_training(task: &str) {
     let Some((start, golden, file)) = files(task, "source_training") else { return };
-    let task = Task::of(start.unet(0).architecture().outputs);
+    let task = Task::of(start.unet(0).spec().outputs);
     let dice = |objective: &SourceTraining, batch: &LabelledBatch| {
-        let logits = objective.unet().forward(&batch.images, LOOK).unwrap();
+        let logits = objective.network().forward(&batch.images, LOOK).unwrap();
         dice_agreement(&logits, &batch.target, task.agreement()).unwrap()
     };
     let run = |seed| Trajectory::of(SourceTraining::new(start.unet(seed)), &start.labelled(), dice);
@@ -72,12 +74,12 @@ fn refinement(name_of: &str, level: usize, pseudo_label: PseudoLabel) {
         return;
     };
     let watcher = start.head(level, 0);
-    let task = Task::of(start.unet(0).architecture().outputs);
+    let task = Task::of(start.unet(0).spec().outputs);
     let agreement = |adaptation: &Adaptation, batch: &StepBatch| {
-        let unet = adaptation.unet();
-        let features = unet.early(&batch.target.images, level, LOOK).unwrap();
-        let last = unet.finish(&features, LOOK).unwrap();
-        let early = watcher.forward(features.last().unwrap()).unwrap();
+        let unet = adaptation.network();
+        let features = unet.encode(&batch.target.images, level, LOOK).unwrap();
+        let last = unet.decode(&features, LOOK).unwrap();
+        let early = watcher.forward(features.deepest().unwrap()).unwrap();
         dice_agreement(&early, &last, task.agreement()).unwrap()
     };
     let run = |seed| {

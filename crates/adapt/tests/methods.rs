@@ -12,7 +12,6 @@ use udas_adapt::{Labels, Requirement};
 use udas_nn::{Checkpoint, StateDict};
 use udas_record::EpochRecord;
 use udas_train::{Keep, Observer, Silent, Snapshot, StopRule};
-use udas_unet::UNet;
 
 fn hash(state: &StateDict) -> String {
     Checkpoint { tensors: state.clone(), metadata: None }.hash().unwrap()
@@ -25,11 +24,12 @@ fn short(method: &dyn Method) -> Options {
 
 #[test]
 fn names_are_unique_and_found() {
+    let model = model(1, 0);
     for method in METHODS {
         let found = find(method.name()).unwrap();
         assert_eq!(found.name(), method.name());
         assert_eq!(METHODS.iter().filter(|other| other.name() == method.name()).count(), 1);
-        method.options().check().unwrap();
+        method.options().check(model.network.spec()).unwrap();
         let about = method.about();
         assert!(![about.idea, about.equation, about.source, about.failure].contains(&""));
     }
@@ -40,13 +40,13 @@ fn names_are_unique_and_found() {
 fn each_moves_what_it_says_and_nothing_else() {
     for outputs in TASKS {
         let model = model(outputs, 0);
-        let before = hash(&model.unet);
+        let before = hash(&state_of(&model));
         for method in METHODS {
             let (name, options) = (method.name(), short(*method));
             let adapted = adapt(*method, &model, &options).unwrap();
-            assert_eq!(hash(&model.unet), before, "{name} edited the source model");
-            assert_eq!(adapted.unet.len(), model.unet.len());
-            let changed = changed(&model.unet, &adapted.unet);
+            assert_eq!(hash(&state_of(&model)), before, "{name} edited the source model");
+            assert_eq!(adapted.state.len(), state_of(&model).len());
+            let changed = changed(&state_of(&model), &adapted.state);
             let weights: Vec<_> = changed.iter().filter(|name| !is_statistic(name)).collect();
             for weight in &weights {
                 assert!(adapted.moved.contains(weight), "{name} moved {weight}");
@@ -81,7 +81,7 @@ fn each_goes_on_to_the_same_bits() {
         for snapshot in snapshots.0 {
             let resumed =
                 adapt_observed(*method, &model, &options, &mut Silent, Some(snapshot)).unwrap();
-            assert_eq!(hash(&resumed.unet), hash(&whole.unet), "{}", method.name());
+            assert_eq!(hash(&resumed.state), hash(&whole.state), "{}", method.name());
         }
     }
 }
@@ -143,9 +143,9 @@ fn early_features_at_every_level_and_with_every_option() {
 
 fn early_features(model: &Model, options: &Options) {
     let adapted = adapt(&EarlyFeatures, model, options).unwrap();
-    let changed = changed(&model.unet, &adapted.unet);
+    let changed = changed(&state_of(&model), &adapted.state);
     for name in &changed {
-        let may = is_statistic(name) || UNet::is_early(name, options.level);
+        let may = is_statistic(name) || model.network.is_early(name, options.level);
         assert!(may, "{name} moved at level {}", options.level);
     }
     // The stage of the head moves, not only those before it.
@@ -156,8 +156,8 @@ fn early_features(model: &Model, options: &Options) {
     assert!(changed.iter().any(|name| name.starts_with(&deepest) && !is_statistic(name)));
     // As published, training mode moves the statistics of every layer, the frozen ones included, and those
     // of the early layers twice a step; three steps here.
-    let count = |name: &str| adapted.unet[name].to_scalar::<i64>().unwrap();
-    let start = |name: &str| model.unet[name].to_scalar::<i64>().unwrap();
+    let count = |name: &str| adapted.state[name].to_scalar::<i64>().unwrap();
+    let start = |name: &str| state_of(&model)[name].to_scalar::<i64>().unwrap();
     let (early, late) =
         ("init_path.2.conv_path.0.bn.num_batches_tracked", "out_path.2.num_batches_tracked");
     let expected = match options.norm {
@@ -180,21 +180,21 @@ fn a_threshold_leaves_uncertain_pixels_out() {
     let model = model(1, 0);
     let with = |confidence| {
         let options = Options { confidence, ..short(&SelfTraining) };
-        hash(&adapt(&SelfTraining, &model, &options).unwrap().unet)
+        hash(&adapt(&SelfTraining, &model, &options).unwrap().state)
     };
     assert_ne!(with(0.0), with(0.55));
     let weights = |confidence| {
         let options = Options { confidence, ..short(&SelfTraining) };
-        adapt(&SelfTraining, &model, &options).unwrap().unet
+        adapt(&SelfTraining, &model, &options).unwrap().state
     };
     // Of nothing, nothing is learnt.
     let none = weights(0.9999);
-    assert!(changed(&model.unet, &none).iter().all(|name| is_statistic(name)));
+    assert!(changed(&state_of(&model), &none).iter().all(|name| is_statistic(name)));
 }
 
 #[test]
 fn options_out_of_range_are_refused_by_name() {
-    let paper = Options::paper;
+    let (model, paper) = (model(1, 0), Options::paper);
     let cases = [
         ("level", Options { level: 4, ..paper() }),
         ("lr", Options { learning_rate: 0.0, ..paper() }),
@@ -207,7 +207,7 @@ fn options_out_of_range_are_refused_by_name() {
         ("rank", Options { rank: 0, ..paper() }),
     ];
     for (expected, options) in cases {
-        match options.check() {
+        match options.check(model.network.spec()) {
             Err(Error::Option { option, .. }) => assert_eq!(option, expected),
             other => panic!("{expected}: {other:?}"),
         }
@@ -224,7 +224,7 @@ fn the_best_scored_epoch_can_be_kept() {
     let highest = scores.iter().copied().fold(0.0, f64::max);
     let best = scores.iter().position(|score| *score == highest).unwrap();
     let kept = &snapshots.0[best].objective;
-    for (name, tensor) in &adapted.unet {
+    for (name, tensor) in &adapted.state {
         assert_eq!(values(tensor), values(&kept[name]), "{name}");
     }
 }

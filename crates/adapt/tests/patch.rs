@@ -3,11 +3,13 @@ mod common;
 
 use common::CPU;
 use common::small::*;
+use std::sync::Arc;
 use udas_adapt::methods::{EarlyFeatures, SelfTraining};
 use udas_adapt::{Error, METHODS, Method, Model, Options, Patch};
+use udas_network::{EarlyHead, Network, Shape};
 use udas_nn::{Checkpoint, StateDict};
 use udas_train::StopRule;
-use udas_unet::{Architecture, EarlyHead, UNet};
+use udas_unet::UNet;
 
 fn bits(state: &StateDict) -> Vec<u8> {
     Checkpoint { tensors: state.clone(), metadata: None }.to_bytes().unwrap()
@@ -18,15 +20,20 @@ fn every_method_s_patch_merges_to_the_bit() {
     let (folder, model) = (tempfile::tempdir().unwrap(), model(3, 0));
     for method in METHODS {
         let options = Options { epochs: 1, stop: StopRule::Never, ..method.options() };
-        let adapted = adapt(*method, &model, &options).unwrap().unet;
+        let adapted = adapt(*method, &model, &options).unwrap().state;
         let path = folder.path().join(format!("{}.safetensors", method.name()));
         let notes = Some(format!("made by {}", method.name()));
-        Patch { notes: notes.clone(), ..Patch::between(&model.unet, &adapted).unwrap() }
+        Patch { notes: notes.clone(), ..Patch::between(&state_of(&model), &adapted).unwrap() }
             .save(&path)
             .unwrap();
         let patch = Patch::load(&path).unwrap();
         assert_eq!(patch.notes, notes);
-        assert_eq!(bits(&patch.apply(&model.unet).unwrap()), bits(&adapted), "{}", method.name());
+        assert_eq!(
+            bits(&patch.apply(&state_of(&model)).unwrap()),
+            bits(&adapted),
+            "{}",
+            method.name()
+        );
     }
 }
 
@@ -34,8 +41,8 @@ fn every_method_s_patch_merges_to_the_bit() {
 fn another_base_is_refused_with_both_hashes() {
     let model = model(1, 0);
     let options = Options { epochs: 1, ..SelfTraining.options() };
-    let adapted = adapt(&SelfTraining, &model, &options).unwrap().unet;
-    let patch = Patch::between(&model.unet, &adapted).unwrap();
+    let adapted = adapt(&SelfTraining, &model, &options).unwrap().state;
+    let patch = Patch::between(&state_of(&model), &adapted).unwrap();
     let error = patch.apply(&adapted).unwrap_err();
     let text = error.to_string();
     assert!(matches!(&error, Error::OtherBase { expected, found }
@@ -46,32 +53,33 @@ fn another_base_is_refused_with_both_hashes() {
 fn what_is_no_patch_is_refused() {
     let (folder, model) = (tempfile::tempdir().unwrap(), model(1, 0));
     let path = folder.path().join("model.safetensors");
-    Checkpoint { tensors: model.unet.clone(), metadata: Some("{}".into()) }.save(&path).unwrap();
+    Checkpoint { tensors: state_of(&model).clone(), metadata: Some("{}".into()) }
+        .save(&path)
+        .unwrap();
     let text = Patch::load(&path).unwrap_err().to_string();
     assert!(text.contains("model.safetensors") && text.contains("not a patch"), "{text}");
-    let mut fewer = model.unet.clone();
+    let mut fewer = state_of(&model).clone();
     fewer.remove("out_path.2.weight");
-    assert!(matches!(Patch::between(&model.unet, &fewer), Err(Error::Patch(_))));
-    let mut damaged = Patch::between(&model.unet, &model.unet).unwrap();
-    damaged.entries.insert("out_path.2.weight".into(), model.unet["out_path.2.bias"].clone());
-    let text = damaged.apply(&model.unet).unwrap_err().to_string();
+    assert!(matches!(Patch::between(&state_of(&model), &fewer), Err(Error::Patch(_))));
+    let mut damaged = Patch::between(&state_of(&model), &state_of(&model)).unwrap();
+    damaged.entries.insert("out_path.2.weight".into(), state_of(&model)["out_path.2.bias"].clone());
+    let text = damaged.apply(&state_of(&model)).unwrap_err().to_string();
     assert!(text.contains("damaged"), "{text}");
 }
 
 #[test]
 fn a_patch_of_the_paper_s_network_is_small() {
-    let architecture = Architecture { filters: 16, outputs: 1 };
-    let state = |unet: UNet| unet.parameters().state().unwrap();
-    let unet = state(UNet::random(architecture, 1, &CPU).unwrap());
-    let head = EarlyHead::random(architecture, 0, 2, &CPU).unwrap();
-    let model = Model { unet, head: Some(head.parameters().state().unwrap()) };
+    let shape = Shape { filters: 16, outputs: 1 };
+    let network: Arc<dyn Network> = Arc::new(UNet::random(shape, 1, &CPU).unwrap());
+    let head = EarlyHead::random(network.spec(), 0, 2, &CPU).unwrap();
+    let model = Model { network, head: Some(head.parameters().state().unwrap()) };
     let options = Options { epochs: 1, ..EarlyFeatures.options() };
-    let adapted = adapt(&EarlyFeatures, &model, &options).unwrap().unet;
-    let patch = Patch::between(&model.unet, &adapted).unwrap();
+    let adapted = adapt(&EarlyFeatures, &model, &options).unwrap().state;
+    let patch = Patch::between(&state_of(&model), &adapted).unwrap();
     let path = tempfile::tempdir().unwrap().keep().join("patch.safetensors");
     patch.save(&path).unwrap();
     let size = std::fs::metadata(&path).unwrap().len();
-    let whole = bits(&model.unet).len() as u64;
+    let whole = bits(&state_of(&model)).len() as u64;
     let weights: usize = patch
         .entries
         .iter()

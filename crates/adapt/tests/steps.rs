@@ -12,29 +12,25 @@ use udas_adapt::{
     Adaptation, Given, Method, Moves, Options, Output, Recipe, StepBatch, Supervision,
 };
 use udas_adapt::{NormChoice, PseudoLabel, View, methods::AdaBn};
+use udas_network::{EarlyHead, Network, Task};
 use udas_nn::{Adam, AdamConfig, NormMode, RunningUpdate, StateDict, layout};
-use udas_train::{Objective, Task};
-use udas_unet::{EarlyHead, UNet};
+use udas_train::Objective;
+use udas_unet::UNet;
 
-fn unet(outputs: usize) -> UNet {
-    UNet::from_state(&model(outputs, 0).unet, &CPU).unwrap()
+fn unet(outputs: usize) -> Box<dyn Network> {
+    network_of(&state_of(&model(outputs, 0)))
+}
+
+fn network_of(state: &StateDict) -> Box<dyn Network> {
+    Box::new(UNet::from_state(state, &CPU).unwrap())
 }
 
 fn given(outputs: usize) -> Given {
     let model = model(outputs, 0);
-    let architecture = Architecture::of(outputs);
-    let head = EarlyHead::from_state(model.head.as_ref().unwrap(), architecture, 0, &CPU).unwrap();
+    let (state, spec) = (model.head.as_ref().unwrap(), model.network.spec());
+    let head = EarlyHead::from_state(state, spec, 0, &CPU).unwrap();
     let class_ratio = vec![0.2; outputs];
     Given { head: Some(head), class_ratio, seed: SEED, ..Given::default() }
-}
-
-/// The shape of the small network.
-struct Architecture;
-
-impl Architecture {
-    fn of(outputs: usize) -> udas_unet::Architecture {
-        udas_unet::Architecture { filters: 2, outputs }
-    }
 }
 
 fn step_batch() -> StepBatch {
@@ -64,7 +60,7 @@ fn median_error(
     let mut adaptation =
         Adaptation::new(unet(outputs), given(outputs), method.recipe(), method.options()).unwrap();
     let images = batch.target.images.to_dtype(DType::F64).unwrap();
-    let weights = model(outputs, 0).unet.into_iter();
+    let weights = state_of(&model(outputs, 0)).into_iter();
     let weights: StateDict =
         weights.map(|(name, tensor)| (name, tensor.to_dtype(DType::F64).unwrap())).collect();
     let direct = |name: &str, index: usize, change: f64| {
@@ -123,21 +119,22 @@ fn probabilities(logits: &[Vec<f64>]) -> Vec<Vec<f64>> {
 #[test]
 fn an_ensemble_teaches_the_mean_of_its_predictions() {
     for outputs in TASKS {
-        let states = [13, 14].map(|seed| model_of_seed(outputs, seed));
-        let networks = states.each_ref().map(|state| UNet::from_state(state, &CPU).unwrap());
-        let teachers = states.each_ref().map(|state| UNet::from_state(state, &CPU).unwrap()).into();
+        let states =
+            [13, 14].map(|seed| network_of_seed(outputs, seed).parameters().state().unwrap());
+        let networks = states.each_ref().map(network_of);
+        let teachers = states.iter().map(|state| network_of(state).into()).collect();
         let recipe = EnsembleDistillation.recipe();
         let given = Given { teachers, ..given(outputs) };
         let mut adaptation =
             Adaptation::new(unet(outputs), given, recipe, EnsembleDistillation.options()).unwrap();
         let batch = step_batch();
-        let predict = |unet: &UNet| {
+        let predict = |unet: &dyn Network| {
             let logits = unet.forward(&batch.target.images, NormMode::Running).unwrap();
             let channels = (0..outputs).map(|c| values(&logits.narrow(1, c, 1).unwrap()));
             probabilities(&channels.collect::<Vec<_>>())
         };
-        let own = predict(adaptation.unet());
-        let others = networks.each_ref().map(predict);
+        let own = predict(adaptation.network());
+        let others = networks.each_ref().map(|network| predict(&**network));
         let taught = |pixel: usize, class: usize| {
             (own[pixel][class] + others[0][pixel][class] + others[1][pixel][class]) / 3.0
         };
@@ -153,7 +150,7 @@ fn an_ensemble_teaches_the_mean_of_its_predictions() {
         let value = f64::from(loss.to_scalar::<f32>().unwrap());
         assert!((value - expected).abs() < 1e-5, "{value} and {expected}");
         let gradients = loss.backward().unwrap();
-        let bias = adaptation.unet().parameters().var("out_path.2.bias").unwrap();
+        let bias = adaptation.network().parameters().var("out_path.2.bias").unwrap();
         let found = values(gradients.get(bias.as_tensor()).unwrap());
         // A binary network's one output is that of the foreground, the second of the two classes.
         let slopes = if outputs == 1 { &slopes[1..] } else { &slopes[..] };
@@ -229,8 +226,9 @@ fn stem(state: &StateDict, images: &Tensor) -> Tensor {
 fn adabn_s_statistics_are_the_direct_means_over_the_target() {
     let model = model(1, 0);
     let batches = target();
-    let adapted = adapt(&AdaBn, &model, &AdaBn.options()).unwrap().unet;
-    let maps: Vec<_> = batches.0.iter().map(|batch| stem(&model.unet, &batch.images)).collect();
+    let adapted = adapt(&AdaBn, &model, &AdaBn.options()).unwrap().state;
+    let maps: Vec<_> =
+        batches.0.iter().map(|batch| stem(&state_of(&model), &batch.images)).collect();
     let norm = "init_path.2.conv_path.0.bn";
     let found = |part: &str| values(&adapted[&format!("{norm}.{part}")]);
     let (means, variances) = (found("running_mean"), found("running_var"));
@@ -250,9 +248,9 @@ fn re_estimated_deep_statistics_are_direct_means_of_what_training_mode_shows() {
     let maps = batches
         .0
         .iter()
-        .map(|batch| unet.early(&batch.images, 0, mode).unwrap().last().unwrap().clone());
+        .map(|batch| unet.encode(&batch.images, 0, mode).unwrap().deepest().unwrap().clone());
     let maps: Vec<_> = maps.collect();
-    udas_adapt::re_estimate(&unet, &batches).unwrap();
+    udas_adapt::re_estimate(&*unet, &batches).unwrap();
     let means = values(unet.parameters().var("down1.0.running_mean").unwrap());
     let variances = values(unet.parameters().var("down1.0.running_var").unwrap());
     for (channel, (mean, variance)) in moments(&maps).into_iter().enumerate() {
@@ -265,11 +263,11 @@ fn re_estimated_deep_statistics_are_direct_means_of_what_training_mode_shows() {
 #[test]
 fn alpha_bn_lies_between_source_and_target() {
     let model = model(1, 0);
-    let target = adapt(&AdaBn, &model, &AdaBn.options()).unwrap().unet;
+    let target = adapt(&AdaBn, &model, &AdaBn.options()).unwrap().state;
     let options = Options { target_share: 0.25, ..AlphaBn.options() };
-    let blend = adapt(&AlphaBn, &model, &options).unwrap().unet;
+    let blend = adapt(&AlphaBn, &model, &options).unwrap().state;
     for (name, blend) in blend.iter().filter(|(name, _)| name.contains(".running_")) {
-        let (source, target) = (values(&model.unet[name]), values(&target[name]));
+        let (source, target) = (values(&state_of(&model)[name]), values(&target[name]));
         let expected = source.iter().zip(&target).map(|(s, t)| 0.75 * s + 0.25 * t);
         for (found, expected) in values(blend).into_iter().zip(expected) {
             assert!((found - expected).abs() <= 1e-6 * expected.abs().max(1.0), "{name}");
@@ -284,7 +282,7 @@ fn plain(method: &dyn Method) -> Recipe {
 
 /// Network, target batch, and the gradient of the loss with respect to every early weight.
 fn plain_gradients(start: &StateDict) -> BTreeMap<String, Tensor> {
-    let unet = UNet::from_state(start, &CPU).unwrap();
+    let unet = network_of(start);
     let mut adaptation =
         Adaptation::new(unet, given(1), plain(&ConvLora), ConvLora.options()).unwrap();
     let gradients = adaptation.loss(&step_batch()).unwrap().backward().unwrap();
@@ -347,6 +345,7 @@ fn conv_lora_of_full_rank_steps_as_plain_fine_tuning() {
         adaptation.adapted().unwrap()
     };
     let mut tuned = Adaptation::new(unet(1), given(1), plain(&ConvLora), options.clone()).unwrap();
+    let network = unet(1);
     let tuned = step(&mut tuned);
 
     let mut low_rank = Adaptation::new(unet(1), given(1), ConvLora.recipe(), options).unwrap();
@@ -360,11 +359,11 @@ fn conv_lora_of_full_rank_steps_as_plain_fine_tuning() {
     low_rank.restore(&state).unwrap();
     let low_rank = step(&mut low_rank);
     let mut moved = 0;
-    for (name, tuned) in tuned.iter().filter(|(name, _)| UNet::is_early(name, 0)) {
+    for (name, tuned) in tuned.iter().filter(|(name, _)| network.is_early(name, 0)) {
         let difference = (tuned - &low_rank[name]).unwrap();
         let furthest = values(&difference).into_iter().map(f64::abs).fold(0.0, f64::max);
         assert!(furthest < 1e-6, "{name}: {furthest:.1e} of a step of 1e-3");
-        moved += usize::from(values(tuned) != values(&model(1, 0).unet[name]));
+        moved += usize::from(values(tuned) != values(&state_of(&model(1, 0))[name]));
     }
     assert!(moved > 14, "{moved}");
 }
@@ -375,7 +374,7 @@ fn the_averaged_teacher_is_the_closed_form() {
     let mut adaptation = Adaptation::new(unet(1), given(1), MeanTeacher.recipe(), options).unwrap();
     let mut adam = Adam::new(adaptation.trainable(), AdamConfig::new(1e-2));
     let (target, source) = (target(), source(1));
-    let students = |adaptation: &Adaptation| adaptation.unet().parameters().state().unwrap();
+    let students = |adaptation: &Adaptation| adaptation.network().parameters().state().unwrap();
     let mut course = vec![students(&adaptation)];
     for (target, source) in target.0.iter().zip(&source.0).cycle().take(5) {
         let batch = StepBatch { target: target.clone(), source: Some(source.clone()) };

@@ -126,7 +126,7 @@ fn finish(
     let moved: usize = adapted
         .moved
         .iter()
-        .filter_map(|name| adapted.unet.get(name))
+        .filter_map(|name| adapted.state.get(name))
         .map(|tensor| tensor.elem_count())
         .sum();
     console.say(format!(
@@ -137,7 +137,7 @@ fn finish(
     let before = summary.and_then(|summary| summary.before);
     let epochs = summary.map_or(0, |summary| summary.epochs.len());
     let collapse = adapted.collapse();
-    let model = job.model_file(adapted.unet, epochs, args)?;
+    let model = job.model_file(adapted.state, epochs, args)?;
     let mut patch = Patch::between(&job.model.state, &model.state)?;
     patch.notes = Some(serde_json::to_string(&model.info)?);
     let case = aids.case(&job.source, &model);

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_data::{DataSet, Plane, Preprocessing};
-use udas_model::{Description, MARKS, ModelFile};
+use udas_model::{Description, ModelFile, marks};
 use udas_nn::Checkpoint;
 
 /// Converts a checkpoint between .pth and .safetensors, names kept; merges a patch into its base
@@ -59,7 +59,7 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
         None if args.plane.is_some() => described(args)?,
         None => {
             let path = super::head::model_path(&args.input);
-            let (checkpoint, taken) = Checkpoint::load_network(&path, &MARKS)?;
+            let (checkpoint, taken) = Checkpoint::load_network(&path, &marks())?;
             if !taken.is_whole() {
                 console.say(format!("{}: {taken}", path.display()));
             }

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use udas_data::Augment;
 use udas_model::{HeadFile, HeadInfo, ModelFile, Provenance};
+use udas_network::{EarlyHead, Task};
 use udas_record::Phase;
-use udas_train::{HeadTraining, Keep, Task};
-use udas_unet::{EarlyHead, MAX_LEVEL, UNet};
+use udas_train::{HeadTraining, Keep};
 
 /// Trains a small segmentation head on the early features of a trained network
 ///
@@ -41,7 +41,7 @@ pub struct HeadArgs {
     #[arg(long, value_name = "K/N", conflicts_with = "subjects")]
     #[serde(skip_serializing_if = "Option::is_none")]
     fold: Option<String>,
-    /// Encoder stage whose output the head reads, 0 to 3
+    /// Encoder stage whose output the head reads; 0 is at full size
     #[arg(long, default_value_t = 0)]
     level: usize,
     /// Folder of the run; `adapt` finds heads in folders within the model's own
@@ -114,10 +114,10 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     }
     let resume = folder.begin(&text, record, Phase::Head)?;
     folder.record_warnings(&[warnings, readiness::of_source(&plan.model)].concat())?;
-    let unet = UNet::from_state(&plan.model.state, console.device())?;
-    let architecture = plan.model.info.architecture;
-    let head = EarlyHead::random(architecture, args.level, args.seed, console.device())?;
-    let mut objective = HeadTraining::new(unet, head);
+    let network = plan.model.network(console.device())?;
+    let spec = network.spec().clone();
+    let head = EarlyHead::random(&spec, args.level, args.seed, console.device())?;
+    let mut objective = HeadTraining::new(network, head);
     let training = Training {
         phase: Phase::Head,
         slices: &plan.slices,
@@ -140,7 +140,7 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
         epochs: summary.epochs.len(),
         ..Provenance::default()
     };
-    let mut info = HeadInfo::new(architecture, args.level, plan.model.hash()?, provenance);
+    let mut info = HeadInfo::new(spec, args.level, plan.model.hash()?, provenance);
     info.convergence = Some(convergence);
     let state = objective.head().parameters().state()?;
     HeadFile { state, info }.save(&folder.model())?;
@@ -170,19 +170,20 @@ impl HeadArgs {
 
 fn plan(args: &HeadArgs, console: &Console) -> Result<Plan> {
     args.schedule.check()?;
-    if args.level > MAX_LEVEL {
-        let text = format!("--level {}: stages are 0 to {MAX_LEVEL}", args.level);
-        return Err(failure::usage(&text).into());
-    }
     let model_file = args.model()?;
     let data = settings::needed(args.data.as_ref(), "--data")?;
     settings::needed(args.domain.first(), "--domain")?;
     let suggestion = selection::preprocessing_of(udas_data::DataSet::open(data)?.layout());
     let model = selection::load_model(model_file, suggestion, &[], console)?;
+    let deepest = model.info.network.deepest();
+    if args.level > deepest {
+        let text = format!("--level {}: stages are 0 to {deepest}", args.level);
+        return Err(failure::usage(&text).into());
+    }
     let all = selection::domains(data, &args.domain, console)?;
     let split =
         args.holding_out.split(all, (args.subjects.as_deref(), args.fold.as_deref()), console)?;
-    let task = Task::of(model.info.architecture.outputs);
+    let task = Task::of(model.info.network.outputs);
     let cache = training::cache_bytes(args.cache_gib)?;
     let slices = split.open(&model.info.preprocessing, task, cache)?;
     console.say(format!(

@@ -78,8 +78,10 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     selection::named_once(&subjects)?;
     selection::warn_of_headers(&subjects, console);
     selection::warn_of_orientations(&model.info, &subjects, console);
-    let mut predictor = Predictor::new(&model.state, console.device())?;
-    ensemble.iter().try_for_each(|other| predictor.add(&other.state))?;
+    let mut predictor = Predictor::new(model.network(console.device())?, console.device());
+    for other in &ensemble {
+        predictor.add(other.network(console.device())?)?;
+    }
     spare_the_images(args, &predictor, &subjects)?;
     check_names(args, &predictor, &subjects)?;
     let mut folder = open_folder(args, &model, &ensemble, &subjects)?;

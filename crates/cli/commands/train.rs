@@ -11,10 +11,10 @@ use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use udas_data::{Augment, AugmentationRanges, DataSet, Layout, Plane, Preprocessing};
-use udas_model::{ModelFile, ModelInfo, Provenance};
+use udas_model::{ModelFile, ModelInfo, Provenance, families, family};
+use udas_network::{Family, Shape, Task};
 use udas_record::Phase;
-use udas_train::{Keep, SourceTraining, Task};
-use udas_unet::{Architecture, UNet};
+use udas_train::{Keep, SourceTraining};
 
 /// Trains a segmentation network on labelled volumes of the source scanner
 ///
@@ -43,6 +43,9 @@ pub struct TrainArgs {
     /// Folder of the run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
+    /// Kind of network, by name
+    #[arg(long, default_value = families()[0].name(), value_parser = family_name)]
+    network: String,
     /// Channels of the first stage
     #[arg(long, default_value_t = 16)]
     filters: usize,
@@ -104,6 +107,8 @@ const MAX_FILTERS: usize = 1024;
 
 /// What the settings come to on the data at hand.
 struct Plan {
+    family: &'static dyn Family,
+    shape: Shape,
     task: Task,
     preprocessing: Preprocessing,
     split: Split,
@@ -142,9 +147,9 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     }
     let resume = folder.begin(&text, record, Phase::Source)?;
     folder.record_warnings(&warnings)?;
-    let architecture = Architecture { filters: args.filters, outputs: plan.task.outputs() };
-    let unet = UNet::random(architecture, args.seed, console.device())?;
-    let mut objective = SourceTraining::new(unet);
+    let network = plan.family.random(plan.shape, args.seed, console.device())?;
+    let spec = network.spec().clone();
+    let mut objective = SourceTraining::new(network);
     let training = Training {
         phase: Phase::Source,
         slices: &slices,
@@ -156,7 +161,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let (summary, convergence) =
         args.schedule.run(&mut objective, &training, (&mut folder, resume), console)?;
     let mut info = ModelInfo::new(
-        architecture,
+        spec,
         plan.preprocessing.clone(),
         provenance(&args, &plan, summary.epochs.len()),
     );
@@ -164,7 +169,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     info.class_ratio = slices.train.class_ratio()?;
     info.source_histogram = Some(intensity::histogram(learned, &plan.preprocessing)?);
     info.convergence = Some(convergence);
-    let state = objective.unet().parameters().state()?;
+    let state = objective.network().parameters().state()?;
     ModelFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Source, &summary))?;
     let shown = folder.model().display().to_string();
@@ -224,6 +229,16 @@ fn warn_of_mixture(orientations: &[String], console: &Console) -> Option<String>
     })
 }
 
+/// The name of a family.
+fn family_name(name: &str) -> Result<String, String> {
+    family(name).map(|family| family.name().to_owned()).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> String {
+    let known: Vec<_> = families().into_iter().map(Family::name).collect();
+    format!("--network {name}: there are {}", known.join(", "))
+}
+
 /// Refuses values out of range.
 fn check(args: &TrainArgs) -> Result<()> {
     args.schedule.check()?;
@@ -254,12 +269,15 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     preprocessing.intensity =
         intensity::for_training(&args.intensity, &split.train, &preprocessing)?;
     let classes = args.classes.unwrap_or(if layout == Layout::Mnms { 4 } else { 2 });
+    let family = family(&args.network).ok_or_else(|| failure::usage(&unknown(&args.network)))?;
     let task = match classes {
         0 | 1 => return Err(failure::usage("--classes: at least 2, background included").into()),
         2 => Task::Binary,
         classes => Task::MultiClass { classes: classes.into() },
     };
-    Ok(Plan { task, preprocessing, split })
+    let shape = Shape { filters: args.filters, outputs: task.outputs() };
+    preprocessing.padding = preprocessing.padding.in_multiples_of(family.spec(shape).multiple());
+    Ok(Plan { family, shape, task, preprocessing, split })
 }
 
 fn describe(args: &TrainArgs, plan: &Plan, slices: &SplitSlices, console: &Console) {

@@ -64,7 +64,7 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
             "interrupted; nothing is said of {}",
             args.run.display()
         );
-        let again = job.model_file(again.unet, 0, &settings)?;
+        let again = job.model_file(again.state, 0, &settings)?;
         let of =
             |model: &ModelFile| (model.info.preprocessing.clone(), model.info.class_ratio.clone());
         if of(&recorded) != of(&again) {

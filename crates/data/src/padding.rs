@@ -54,6 +54,20 @@ impl Padding {
         }
     }
 
+    /// The same, to sides that a network takes whose own must be multiples of `[height, width]`.
+    #[must_use]
+    pub fn in_multiples_of(self, network: [usize; 2]) -> Self {
+        let common = |a: usize, b: usize| {
+            let mut multiples = (1..=b.max(1)).map(|times| times * a.max(1));
+            multiples.find(|multiple| multiple % b.max(1) == 0).unwrap_or(a)
+        };
+        let both = |multiple| network.into_iter().fold(multiple, common);
+        match self {
+            Self::Square { multiple } => Self::Square { multiple: both(multiple) },
+            Self::Rectangle { multiple } => Self::Rectangle { multiple: both(multiple) },
+        }
+    }
+
     /// The common `[height, width]` for slices of these sizes.
     pub fn size(&self, sizes: impl IntoIterator<Item = [usize; 2]>) -> [usize; 2] {
         let largest =
@@ -121,6 +135,11 @@ mod tests {
         assert_eq!(padding.size([[14, 11], [10, 17]]), [17, 17]);
         assert_eq!(Padding::Square { multiple: 8 }.size([[14, 11], [10, 17]]), [24, 24]);
         assert_eq!(Padding::Rectangle { multiple: 8 }.size([[14, 11], [10, 17]]), [16, 24]);
+        assert_eq!(padding.in_multiples_of([8, 8]), Padding::Square { multiple: 8 });
+        assert_eq!(
+            Padding::Rectangle { multiple: 8 }.in_multiples_of([4, 12]),
+            Padding::Rectangle { multiple: 24 }
+        );
     }
 
     #[test]

@@ -1,18 +1,15 @@
 //! Reading and writing of models and heads; a run folder stands for the model in it.
 use crate::info::{Description, FORMAT};
-use crate::{Error, HeadInfo, ModelInfo, Provenance, Result};
-use candle_core::DType;
+use crate::{Error, HeadInfo, ModelInfo, Provenance, Result, families};
+use candle_core::{DType, Device};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use udas_data::Preprocessing;
+use udas_network::{EarlyHead, Network, Spec};
 use udas_nn::{Checkpoint, StateDict, Taken};
-use udas_unet::{Architecture, EarlyHead, UNet};
 
 /// Name of the model in a run folder.
 pub const MODEL_FILE: &str = "model.safetensors";
-
-/// Entries by which a network and an early head are known in files of other makers, whatever lies around them.
-pub const MARKS: [&str; 2] = ["init_path.0.weight", "conv1.weight"];
 
 /// A network with its description.
 #[derive(Clone, Debug)]
@@ -53,28 +50,38 @@ impl ModelFile {
         preprocessing: Option<Preprocessing>,
     ) -> Result<(Self, Taken)> {
         let path = &in_run_folder(path);
-        let (Checkpoint { tensors, metadata }, taken) = Checkpoint::load_network(path, &MARKS)?;
-        check_network(path, &tensors, &taken)?;
+        let (Checkpoint { tensors, metadata }, taken) =
+            Checkpoint::load_network(path, &families::marks())?;
+        let network = check_network(path, &tensors, &taken)?;
         check_numbers(path, &tensors)?;
-        let architecture = Architecture::from_state(&tensors)?;
+        let network = network.spec().clone();
         let info = match metadata {
             Some(text) => {
                 let info: ModelInfo = parse(path, &text, "a model")?;
                 check_format(path, info.format)?;
-                if info.architecture != architecture {
+                if info.network != network && info.network != Spec::default() {
                     let problem = "its description and its tensors differ; train it again";
                     return Err(Error::file(path, problem));
                 }
-                info
+                ModelInfo { network, ..info }
             }
             None => {
                 let default = Preprocessing::upright(udas_data::Plane::Sagittal);
-                let preprocessing = preprocessing.unwrap_or(default);
-                let info = ModelInfo::new(architecture, preprocessing, Provenance::default());
+                let mut preprocessing = preprocessing.unwrap_or(default);
+                preprocessing.padding = preprocessing.padding.in_multiples_of(network.multiple());
+                let info = ModelInfo::new(network, preprocessing, Provenance::default());
                 ModelInfo { description: Description::Assumed, ..info }
             }
         };
         Ok((Self { state: tensors, info }, taken))
+    }
+
+    /// The network, everything frozen.
+    ///
+    /// # Errors
+    /// When the tensors are not those of a known network.
+    pub fn network(&self, device: &Device) -> Result<Box<dyn Network>> {
+        Ok(families::network_of(&self.state, device)?)
     }
 
     /// Writes the model whole or not at all. In a `.pth` file the description is lost.
@@ -99,21 +106,22 @@ impl HeadFile {
     ///
     /// # Errors
     /// [`Error::File`] when it belongs to no level of the network or to another class count.
-    pub fn load(path: &Path, unet: Architecture) -> Result<Self> {
+    pub fn load(path: &Path, network: &Spec) -> Result<Self> {
         let path = &in_run_folder(path);
-        let Checkpoint { tensors, metadata } = Checkpoint::load_network(path, &MARKS)?.0;
+        let Checkpoint { tensors, metadata } =
+            Checkpoint::load_network(path, &families::marks())?.0;
         let misfit =
             |error: udas_nn::Error| Error::file(path, format!("as an early head, {error}"));
-        let level = EarlyHead::level_of(&tensors, unet).map_err(misfit)?;
-        EarlyHead::from_state(&tensors, unet, level, &candle_core::Device::Cpu).map_err(misfit)?;
+        let level = EarlyHead::level_of(&tensors, network).map_err(misfit)?;
         let info = match metadata {
             Some(text) => {
                 let info: HeadInfo = parse(path, &text, "an early head")?;
                 check_format(path, info.format)?;
                 info
             }
-            None => HeadInfo::new(unet, level, String::new(), Provenance::default()),
+            None => HeadInfo::new(network.clone(), level, String::new(), Provenance::default()),
         };
+        EarlyHead::from_state(&tensors, network, info.level, &Device::Cpu).map_err(misfit)?;
         Ok(Self { state: tensors, info })
     }
 
@@ -142,13 +150,13 @@ fn check_numbers(path: &Path, state: &StateDict) -> Result<()> {
     Ok(())
 }
 
-fn check_network(path: &Path, state: &StateDict, taken: &Taken) -> Result<()> {
-    if state.contains_key(MARKS[1]) && !state.contains_key(MARKS[0]) {
+fn check_network(path: &Path, state: &StateDict, taken: &Taken) -> Result<Box<dyn Network>> {
+    if state.contains_key(EarlyHead::MARK) && !families::is_known(state) {
         let problem = "holds an early head, not a network; pass it by --head";
         return Err(Error::file(path, problem));
     }
-    match UNet::from_state(state, &candle_core::Device::Cpu) {
-        Ok(_) => Ok(()),
+    match families::network_of(state, &Device::Cpu) {
+        Ok(network) => Ok(network),
         Err(udas_nn::Error::Mismatch(mismatch)) => Err(Error::file(
             path,
             format!(
@@ -187,13 +195,15 @@ fn hash(state: &StateDict) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use crate::families::families;
     use udas_data::Plane;
+    use udas_network::Shape;
+    use udas_unet::UNet;
 
     fn model() -> ModelFile {
-        let unet = UNet::random(Architecture { filters: 2, outputs: 4 }, 3, &Device::Cpu).unwrap();
+        let unet = UNet::random(Shape { filters: 2, outputs: 4 }, 3, &Device::Cpu).unwrap();
         let preprocessing = Preprocessing::upright(Plane::Coronal);
-        let info = ModelInfo::new(unet.architecture(), preprocessing, Provenance::default());
+        let info = ModelInfo::new(unet.spec().clone(), preprocessing, Provenance::default());
         ModelFile { state: unet.parameters().state().unwrap(), info }
     }
 
@@ -238,15 +248,15 @@ mod tests {
         broken.save(&path).unwrap();
         let error = ModelFile::load(&path, None).unwrap_err().to_string();
         assert!(error.contains("up2.4.weight") && error.contains("no numbers"), "{error}");
-        let architecture = Architecture { filters: 2, outputs: 4 };
-        let head = EarlyHead::random(architecture, 1, 0, &Device::Cpu).unwrap();
-        let info = HeadInfo::new(architecture, 1, String::new(), Provenance::default());
+        let spec = families()[0].spec(Shape { filters: 2, outputs: 4 });
+        let head = EarlyHead::random(&spec, 1, 0, &Device::Cpu).unwrap();
+        let info = HeadInfo::new(spec.clone(), 1, String::new(), Provenance::default());
         let head = HeadFile { state: head.parameters().state().unwrap(), info };
         head.save(&path).unwrap();
         assert!(ModelFile::load(&path, None).unwrap_err().to_string().contains("--head"));
-        assert_eq!(HeadFile::load(&path, architecture).unwrap().info.level, 1);
-        let other = Architecture { filters: 2, outputs: 1 };
-        let error = HeadFile::load(&path, other).unwrap_err().to_string();
+        assert_eq!(HeadFile::load(&path, &spec).unwrap().info.level, 1);
+        let other = families()[0].spec(Shape { filters: 2, outputs: 1 });
+        let error = HeadFile::load(&path, &other).unwrap_err().to_string();
         assert!(error.contains("conv3.weight"), "{error}");
     }
 }

@@ -1,11 +1,11 @@
 //! What a model file says beside its tensors.
 use serde::{Deserialize, Serialize};
 use udas_data::{Landmarks, Preprocessing};
+use udas_network::Spec;
 use udas_record::Convergence;
-use udas_unet::Architecture;
 
 /// Version of the metadata; readers refuse later ones.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// All that prediction needs, and where the model comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,8 +13,9 @@ pub(crate) const FORMAT: u32 = 1;
 pub struct ModelInfo {
     /// Version of this description.
     pub format: u32,
-    /// The network's shape.
-    pub architecture: Architecture,
+    /// The network's shape. Files of format 1 do not say it: it is read from their tensors.
+    #[serde(default)]
+    pub network: Spec,
     /// What is done to a volume before the network sees it.
     pub preprocessing: Preprocessing,
     /// Mean of each output channel's target over the source's pixels; empty where it is not known.
@@ -52,8 +53,9 @@ pub enum Description {
 pub struct HeadInfo {
     /// Version of this description.
     pub format: u32,
-    /// The network that it was trained on.
-    pub architecture: Architecture,
+    /// Shape of the network that it was trained on.
+    #[serde(default)]
+    pub network: Spec,
     /// The stage it sits on.
     pub level: usize,
     /// Hash of that network's tensors.
@@ -94,14 +96,10 @@ pub struct Provenance {
 
 impl ModelInfo {
     /// The description of a model of this version.
-    pub fn new(
-        architecture: Architecture,
-        preprocessing: Preprocessing,
-        provenance: Provenance,
-    ) -> Self {
+    pub fn new(network: Spec, preprocessing: Preprocessing, provenance: Provenance) -> Self {
         Self {
             format: FORMAT,
-            architecture,
+            network,
             preprocessing,
             class_ratio: Vec::new(),
             source_histogram: None,
@@ -115,12 +113,7 @@ impl ModelInfo {
 
 impl HeadInfo {
     /// The description of a head of this version.
-    pub fn new(
-        architecture: Architecture,
-        level: usize,
-        base: String,
-        provenance: Provenance,
-    ) -> Self {
-        Self { format: FORMAT, architecture, level, base, convergence: None, provenance }
+    pub fn new(network: Spec, level: usize, base: String, provenance: Provenance) -> Self {
+        Self { format: FORMAT, network, level, base, convergence: None, provenance }
     }
 }

@@ -1,10 +1,9 @@
 //! From the slices of a volume to probabilities and labels on the volume's own grid.
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
+use std::sync::Arc;
 use udas_data::{SliceSource, VolumeSlices};
-use udas_nn::StateDict;
-use udas_train::Task;
-use udas_unet::UNet;
+use udas_network::{Network, Task};
 use udas_volume::{Labels, Volume};
 
 /// Pixels that go through the network together where slices are small: what does not depend on pixels, the
@@ -16,36 +15,33 @@ const SLICES: usize = 4;
 
 /// A network that predicts, or several that predict together.
 pub struct Predictor {
-    unet: UNet,
+    network: Arc<dyn Network>,
     /// Other trainings of it.
-    others: Vec<UNet>,
+    others: Vec<Arc<dyn Network>>,
     task: Task,
     device: Device,
 }
 
 impl Predictor {
-    /// A predictor with the weights of `state`, in evaluation mode.
-    ///
-    /// # Errors
-    /// When the entries are not those of the network.
-    pub fn new(state: &StateDict, device: &Device) -> Result<Self> {
-        let unet = UNet::from_state(state, device)?;
-        let task = Task::of(unet.architecture().outputs);
-        Ok(Self { unet, others: Vec::new(), task, device: device.clone() })
+    /// A predictor by a network on `device`, in evaluation mode.
+    pub fn new(network: impl Into<Arc<dyn Network>>, device: &Device) -> Self {
+        let network = network.into();
+        let task = Task::of(network.spec().outputs);
+        Self { network, others: Vec::new(), task, device: device.clone() }
     }
 
     /// Adds another training of the network: probabilities are the mean of all.
     ///
     /// # Errors
-    /// When the entries are not those of a network with as many output channels.
-    pub fn add(&mut self, state: &StateDict) -> Result<()> {
-        let unet = UNet::from_state(state, &self.device)?;
-        let outputs = unet.architecture().outputs;
+    /// When it has not as many output channels.
+    pub fn add(&mut self, network: impl Into<Arc<dyn Network>>) -> Result<()> {
+        let network = network.into();
+        let outputs = network.spec().outputs;
         if outputs != self.task.outputs() {
             let expected = self.task.outputs();
             return Err(Error::OtherOutputs { found: outputs, expected });
         }
-        self.others.push(unet);
+        self.others.push(network);
         Ok(())
     }
 
@@ -64,7 +60,7 @@ impl Predictor {
     /// # Errors
     /// When a size is no multiple of 8 or a tensor operation fails.
     pub fn forward(&self, slices: &Tensor) -> Result<Tensor> {
-        Ok(self.task.mean_probabilities(&self.unet, &self.others, slices)?)
+        Ok(self.task.mean_probabilities(&*self.network, &self.others, slices)?)
     }
 
     /// Calls `visit` with the probabilities `[C, H, W]` of each slice of a subject, in order.
@@ -167,15 +163,15 @@ pub fn probability_volumes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use udas_unet::Architecture;
+    use udas_network::Shape;
+    use udas_unet::UNet;
 
     #[test]
     fn several_networks_predict_the_mean_of_their_probabilities() {
         for outputs in [1, 3] {
             let device = Device::Cpu;
-            let state = |seed| {
-                let unet = UNet::random(Architecture { filters: 2, outputs }, seed, &device);
-                unet.unwrap().parameters().state().unwrap()
+            let network = |outputs, seed| -> Box<dyn Network> {
+                Box::new(UNet::random(Shape { filters: 2, outputs }, seed, &device).unwrap())
             };
             let slices: Vec<f32> = (0..2 * 16 * 8).map(|i| (i % 23) as f32 / 23.0).collect();
             let slices = Tensor::from_vec(slices, (2, 1, 16, 8), &device).unwrap();
@@ -183,17 +179,16 @@ mod tests {
                 let probabilities = predictor.forward(&slices).unwrap();
                 probabilities.flatten_all().unwrap().to_vec1().unwrap()
             };
-            let alone = [1, 2, 3].map(|seed| Predictor::new(&state(seed), &device).unwrap());
+            let alone = [1, 2, 3].map(|seed| Predictor::new(network(outputs, seed), &device));
             let alone = alone.each_ref().map(values);
-            let mut together = Predictor::new(&state(1), &device).unwrap();
-            together.add(&state(2)).unwrap();
-            together.add(&state(3)).unwrap();
+            let mut together = Predictor::new(network(outputs, 1), &device);
+            together.add(network(outputs, 2)).unwrap();
+            together.add(network(outputs, 3)).unwrap();
             for (index, value) in values(&together).into_iter().enumerate() {
                 let mean = alone.iter().map(|values| f64::from(values[index])).sum::<f64>() / 3.0;
                 assert!((f64::from(value) - mean).abs() < 1e-6, "{value} and {mean}");
             }
-            let other = UNet::random(Architecture { filters: 2, outputs: 4 }, 1, &device).unwrap();
-            let error = together.add(&other.parameters().state().unwrap()).unwrap_err();
+            let error = together.add(network(4, 1)).unwrap_err();
             assert!(error.to_string().contains("4 output channels"), "{error}");
         }
     }

@@ -49,6 +49,11 @@ impl Adam {
         Self { config, steps: 0, moments }
     }
 
+    /// The constants.
+    pub fn config(&self) -> AdamConfig {
+        self.config
+    }
+
     /// Sets the step size of the steps to come.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         self.config.learning_rate = learning_rate;

@@ -41,8 +41,8 @@ pub(crate) fn entries(prefix: &str, channels: usize) -> Vec<Entry> {
         role,
     };
     vec![
-        of("weight", vec![channels], Role::Weight),
-        of("bias", vec![channels], Role::Weight),
+        of("weight", vec![channels], Role::NormAffine),
+        of("bias", vec![channels], Role::NormAffine),
         of("running_mean", vec![channels], Role::Statistic),
         of("running_var", vec![channels], Role::Statistic),
         of("num_batches_tracked", vec![], Role::Statistic),

@@ -35,6 +35,23 @@ pub enum Error {
     /// A checkpoint does not fit the network.
     #[error("the checkpoint does not fit the network: {0}")]
     Mismatch(Mismatch),
+    /// Images of a size that the network's stages cannot halve as often as they do.
+    #[error(
+        "images of {h} x {w} pixels; pad to multiples of {mh} x {mw}",
+        h = found[0], w = found[1], mh = multiple[0], mw = multiple[1]
+    )]
+    Size {
+        /// Height and width.
+        found: [usize; 2],
+        /// What they must be multiples of.
+        multiple: [usize; 2],
+    },
+    /// The outputs of no stage were given to go on from.
+    #[error("there are no features to go on from; encode to stage 0 at least")]
+    NoFeatures,
+    /// No network, or no head, is of the shape asked for.
+    #[error("{0}")]
+    Shape(String),
     /// A parameter was asked for that does not exist.
     #[error("there is no parameter named `{0}`")]
     NoParameter(String),

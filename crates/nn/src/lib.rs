@@ -22,10 +22,13 @@
 //! assert_eq!(out.dims(), [1, 8, 8, 4]);
 //! # Ok::<(), udas_nn::Error>(())
 //! ```
+//!
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod adam;
 mod batch_norm;
+mod bridge;
 mod chain;
 mod checkpoint;
 mod error;
@@ -37,6 +40,7 @@ mod wrapper;
 
 pub use adam::{Adam, AdamConfig};
 pub use batch_norm::{NormMode, RunningUpdate};
+pub use bridge::BoundChain;
 pub use chain::{Chain, Layer, UnitSpec};
 pub use checkpoint::{Checkpoint, StateDict};
 pub use error::{Error, Mismatch, Result};

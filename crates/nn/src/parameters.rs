@@ -11,8 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Role {
     /// Moved by an optimiser.
     Weight,
+    /// Scale or shift of a norm; moved by an optimiser.
+    NormAffine,
     /// Statistics that batch norm keeps; saved, never optimised.
     Statistic,
+}
+
+impl Role {
+    /// Whether an optimiser may move it.
+    pub fn is_trainable(self) -> bool {
+        self != Self::Statistic
+    }
 }
 
 /// Name, shape and role of one entry that a network needs.
@@ -73,7 +82,7 @@ impl Parameters {
         self.trainable = self
             .entries
             .iter()
-            .filter(|(name, (role, _))| *role == Role::Weight && choose(name))
+            .filter(|(name, (role, _))| role.is_trainable() && choose(name))
             .map(|(name, _)| name.clone())
             .collect();
     }

@@ -111,7 +111,7 @@ fn frozen_parts(chain: &Chain, state: &StateDict, map: &Tensor, mode: NormMode, 
     assert_eq!(dx, attached, "the map's gradient through frozen layers");
     assert!(none.iter().all(|(_, gradient)| gradient.is_none()));
     let last =
-        chain.entries().iter().rfind(|entry| entry.role == Role::Weight).unwrap().name.clone();
+        chain.entries().iter().rfind(|entry| entry.role.is_trainable()).unwrap().name.clone();
     let (only_last, detached) = gradients(&|name| name == last, false);
     assert_eq!(detached, None);
     for ((name, all), (_, found)) in all.iter().zip(only_last) {

@@ -1,7 +1,8 @@
 //! Batches of a data set as tensors: the bridge from `udas_data` to the loop.
-use crate::{Batches, LabelledBatch, Result, Task};
+use crate::{Batches, LabelledBatch, Result};
 use candle_core::{Device, Tensor};
 use udas_data::{Batch, LabelledBatches};
+use udas_network::Task;
 
 /// Labelled slices of a data set, as the trainings on labels take them.
 pub struct SourceBatches {

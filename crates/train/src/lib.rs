@@ -17,7 +17,6 @@ mod objective;
 mod reliability;
 mod snapshot;
 mod source;
-mod task;
 
 pub use batch::{Batches, LabelledBatch};
 pub use collapse::Collapse;
@@ -30,4 +29,3 @@ pub use objective::{Objective, Score, Supervised};
 pub use reliability::Reliability;
 pub use snapshot::{History, Snapshot};
 pub use source::{HeadTraining, SourceTraining, statistics};
-pub use task::Task;

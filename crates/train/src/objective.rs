@@ -1,6 +1,7 @@
 //! What a training minimises and watches.
-use crate::{LabelledBatch, Result, Task};
+use crate::{LabelledBatch, Result};
 use candle_core::{Tensor, Var};
+use udas_network::Task;
 use udas_nn::StateDict;
 
 /// A batch in evaluation mode.

@@ -1,6 +1,7 @@
 //! How sure a network is beside how right it is, counted over labelled pixels.
-use crate::{Result, Task};
+use crate::Result;
 use candle_core::Tensor;
+use udas_network::Task;
 
 /// Bins of confidence, as Guo et al. 2017 (arXiv 1706.04599) have them.
 const BINS: usize = 15;

@@ -1,27 +1,27 @@
 //! The two trainings on labelled source data: the network, then an early head.
-use crate::{LabelledBatch, Objective, Reliability, Result, Score, Supervised, Task};
+use crate::{LabelledBatch, Objective, Reliability, Result, Score, Supervised};
 use candle_core::{Tensor, Var};
 use udas_losses::dice_agreement;
+use udas_network::{EarlyHead, Network, Task};
 use udas_nn::{NormMode, Parameters, Role, RunningUpdate, StateDict};
-use udas_unet::{EarlyHead, UNet};
 
 /// Training of a whole network (method, stage 1).
 pub struct SourceTraining {
-    unet: UNet,
+    network: Box<dyn Network>,
     task: Task,
 }
 
 impl SourceTraining {
-    /// All weights of `unet` are trained.
-    pub fn new(mut unet: UNet) -> Self {
-        unet.parameters_mut().set_trainable(|_| true);
-        let task = Task::of(unet.architecture().outputs);
-        Self { unet, task }
+    /// All weights of `network` are trained.
+    pub fn new(mut network: Box<dyn Network>) -> Self {
+        network.parameters_mut().set_trainable(|_| true);
+        let task = Task::of(network.spec().outputs);
+        Self { network, task }
     }
 
     /// The network.
-    pub fn unet(&self) -> &UNet {
-        &self.unet
+    pub fn network(&self) -> &dyn Network {
+        &*self.network
     }
 }
 
@@ -29,11 +29,11 @@ impl Objective for SourceTraining {
     type Batch = LabelledBatch;
 
     fn trainable(&self) -> Vec<(String, Var)> {
-        self.unet.parameters().trainable()
+        self.network.parameters().trainable()
     }
 
     fn loss(&mut self, batch: &LabelledBatch) -> Result<Tensor> {
-        let logits = self.unet.forward(&batch.images, NormMode::Batch(RunningUpdate::Once))?;
+        let logits = self.network.forward(&batch.images, NormMode::Batch(RunningUpdate::Once))?;
         Ok(self.task.loss(&logits, &batch.target)?)
     }
 
@@ -43,15 +43,15 @@ impl Objective for SourceTraining {
     }
 
     fn statistics(&self) -> Vec<(String, Var)> {
-        statistics(self.unet.parameters())
+        statistics(self.network.parameters())
     }
 
     fn state(&self) -> Result<StateDict> {
-        Ok(self.unet.parameters().state()?)
+        Ok(self.network.parameters().state()?)
     }
 
     fn restore(&mut self, state: &StateDict) -> Result<()> {
-        Ok(self.unet.parameters().set_state(state)?)
+        Ok(self.network.parameters().set_state(state)?)
     }
 }
 
@@ -61,28 +61,28 @@ impl Supervised for SourceTraining {
     }
 
     fn predict(&self, batch: &LabelledBatch) -> Result<Tensor> {
-        Ok(self.unet.forward(&batch.images, NormMode::Running)?)
+        Ok(self.network.forward(&batch.images, NormMode::Running)?)
     }
 
     fn logit_scale(&self) -> Result<Option<f64>> {
-        Ok(Some(self.unet.logit_scale()?))
+        Ok(self.network.logit_scale()?)
     }
 }
 
 /// Training of an early head; the network is frozen and in evaluation mode (method, stage 2).
 pub struct HeadTraining {
-    unet: UNet,
+    network: Box<dyn Network>,
     head: EarlyHead,
     task: Task,
 }
 
 impl HeadTraining {
-    /// All weights of `head` are trained, none of `unet`.
-    pub fn new(mut unet: UNet, mut head: EarlyHead) -> Self {
-        unet.parameters_mut().set_trainable(|_| false);
+    /// All weights of `head` are trained, none of `network`.
+    pub fn new(mut network: Box<dyn Network>, mut head: EarlyHead) -> Self {
+        network.parameters_mut().set_trainable(|_| false);
         head.parameters_mut().set_trainable(|_| true);
-        let task = Task::of(unet.architecture().outputs);
-        Self { unet, head, task }
+        let task = Task::of(network.spec().outputs);
+        Self { network, head, task }
     }
 
     /// The head.
@@ -91,11 +91,8 @@ impl HeadTraining {
     }
 
     fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        let features = self.unet.early(images, self.head.level(), NormMode::Running)?;
-        match features.last() {
-            Some(map) => Ok(self.head.forward(map)?),
-            None => Err(candle_core::Error::Msg("no early features".into()).into()),
-        }
+        let features = self.network.encode(images, self.head.level(), NormMode::Running)?;
+        Ok(self.head.forward(features.deepest()?)?)
     }
 }
 

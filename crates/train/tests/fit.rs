@@ -88,7 +88,7 @@ impl Objective for Faulty {
         if self.steps < 5 {
             return Ok(loss);
         }
-        let parameters = self.training.unet().parameters();
+        let parameters = self.training.network().parameters();
         Ok(match self.fault {
             Fault::Loss => (loss * f64::INFINITY)?,
             Fault::Gradient => {

@@ -1,141 +1,38 @@
 //! The network: stages down, shortcuts across, stages up.
-use crate::architecture::{Architecture, Layers, STAGES};
-use crate::initial;
-use candle_core::{DType, Device, Tensor};
-use udas_nn::{NormMode, Parameters, Result, StateDict, layout};
-
-/// The outputs of the first encoder stages, `[N, H / 2^s, W / 2^s, filters * 2^s]` for stage `s`.
-#[derive(Clone, Debug)]
-pub struct Features(Vec<Tensor>);
-
-impl Features {
-    /// The deepest stage's output.
-    pub fn last(&self) -> Option<&Tensor> {
-        self.0.last()
-    }
-
-    fn deepest(&self) -> Result<&Tensor> {
-        let missing = || candle_core::Error::Msg("no early features to go on from".into());
-        Ok(self.last().ok_or_else(missing)?)
-    }
-
-    /// Each stage's output, stage 0 first.
-    pub fn stages(&self) -> &[Tensor] {
-        &self.0
-    }
-
-    /// The same values, through which no gradient flows.
-    pub fn detach(&self) -> Self {
-        Self(self.0.iter().map(Tensor::detach).collect())
-    }
-}
+use crate::architecture::{self, LOGIT_NORM, Layers, STAGES, STEM};
+use candle_core::{Device, Tensor};
+use candle_nn::ModuleT;
+use udas_network::{Features, LastLayer, Network, Part, Shape, Spec, random_state};
+use udas_nn::{Error, NormMode, Parameters, Result, StateDict, layout};
 
 /// The U-Net with its parameters.
 pub struct UNet {
-    architecture: Architecture,
+    spec: Spec,
     layers: Layers,
     parameters: Parameters,
 }
 
 impl UNet {
-    /// A network with the weights of `state`, which is copied; the architecture is read from it.
+    /// A network with the weights of `state`, which is copied; the shape is read from it.
     ///
     /// # Errors
     /// When entries are missing, unexpected or misshapen; all are named.
     pub fn from_state(state: &StateDict, device: &Device) -> Result<Self> {
-        let architecture = Architecture::from_state(state)?;
-        let layers = architecture.layers();
+        let shape = architecture::shape_of(state)?;
+        let layers = Layers::new(shape);
         let parameters = Parameters::new(&layers.entries(), state, device)?;
-        Ok(Self { architecture, layers, parameters })
+        Ok(Self { spec: architecture::spec(shape), layers, parameters })
     }
 
     /// A network with random weights.
     ///
     /// # Errors
-    /// When the architecture has no filters or no outputs, or memory for the weights cannot be had on `device`.
-    pub fn random(architecture: Architecture, seed: u64, device: &Device) -> Result<Self> {
-        if architecture.filters == 0 || architecture.outputs == 0 {
-            let text = format!("{architecture:?}: a network has filters and outputs");
-            return Err(candle_core::Error::Msg(text).into());
+    /// When the shape has no filters or no outputs, or memory for the weights cannot be had on `device`.
+    pub fn random(shape: Shape, seed: u64, device: &Device) -> Result<Self> {
+        if shape.filters == 0 || shape.outputs == 0 {
+            return Err(Error::Shape(format!("{shape:?}: a network has filters and outputs")));
         }
-        Self::from_state(&initial::state(&architecture.layers().entries(), seed)?, device)
-    }
-
-    /// The network's shape.
-    pub fn architecture(&self) -> Architecture {
-        self.architecture
-    }
-
-    /// The weights and statistics.
-    pub fn parameters(&self) -> &Parameters {
-        &self.parameters
-    }
-
-    /// The weights and statistics, to choose what is trainable.
-    pub fn parameters_mut(&mut self) -> &mut Parameters {
-        &mut self.parameters
-    }
-
-    /// Mean size of the scale that the last batch norm gives the logits: 1 before the first step, and the larger the surer
-    /// the network may be.
-    ///
-    /// # Errors
-    /// When a tensor operation fails.
-    pub fn logit_scale(&self) -> Result<f64> {
-        let scale = self.parameters.var("out_path.2.weight")?;
-        Ok(scale.as_tensor().to_dtype(DType::F64)?.abs()?.mean_all()?.to_scalar()?)
-    }
-
-    /// Names of the weights of encoder stages 0 to `level`.
-    pub fn is_early(name: &str, level: usize) -> bool {
-        name.starts_with("init_path.")
-            || (1..=level).any(|stage| name.starts_with(&format!("down{stage}.")))
-    }
-
-    /// Logits `[N, outputs, H, W]` of slices `[N, 1, H, W]`.
-    ///
-    /// # Errors
-    /// When H or W is no multiple of [`crate::SIZE_MULTIPLE`].
-    pub fn forward(&self, slices: &Tensor, mode: NormMode) -> Result<Tensor> {
-        self.finish(&self.early(slices, STAGES - 1, mode)?, mode)
-    }
-
-    /// The outputs of stages 0 to `level` for slices `[N, 1, H, W]`.
-    ///
-    /// # Errors
-    /// When H or W is no multiple of [`crate::SIZE_MULTIPLE`].
-    pub fn early(&self, slices: &Tensor, level: usize, mode: NormMode) -> Result<Features> {
-        let (_, _, h, w) = slices.dims4()?;
-        let multiple = crate::SIZE_MULTIPLE;
-        if h % multiple != 0 || w % multiple != 0 {
-            let text = format!("slices of {h} x {w} pixels; pad to multiples of {multiple}");
-            return Err(candle_core::Error::Msg(text).into());
-        }
-        let mut features = Features(Vec::with_capacity(STAGES));
-        let mut map = layout::to_channels_last(slices)?;
-        for stage in &self.layers.stages[..=level.min(STAGES - 1)] {
-            map = stage.forward(&self.parameters, &map, mode)?;
-            features.0.push(map.clone());
-        }
-        Ok(features)
-    }
-
-    /// Logits `[N, outputs, H, W]` from the outputs of the first stages, however many there are.
-    ///
-    /// # Errors
-    /// When `early` is empty.
-    pub fn finish(&self, early: &Features, mode: NormMode) -> Result<Tensor> {
-        let mut features = early.clone();
-        for stage in &self.layers.stages[early.0.len()..] {
-            let map = stage.forward(&self.parameters, features.deepest()?, mode)?;
-            features.0.push(map);
-        }
-        let mut map = features.deepest()?.clone();
-        for stage in (0..STAGES - 1).rev() {
-            map = self.decode(stage, &features.0[stage], &map, mode)?;
-        }
-        let logits = self.layers.out.forward(&self.parameters, &map, mode)?;
-        Ok(layout::to_channels_first(&logits)?)
+        Self::from_state(&random_state(&Layers::new(shape).entries(), seed)?, device)
     }
 
     /// One step of the way up, to stage 0 to 2: the map `below`, of the stage after it, is brought to this stage's
@@ -143,7 +40,7 @@ impl UNet {
     ///
     /// # Errors
     /// When there is no such stage, or the maps are not of such sizes.
-    pub fn decode(
+    pub fn up(
         &self,
         stage: usize,
         across: &Tensor,
@@ -153,9 +50,79 @@ impl UNet {
         let (Some(up), Some(shortcut)) =
             (self.layers.ups.get(stage), self.layers.shortcuts.get(stage))
         else {
-            return Err(candle_core::Error::Msg(format!("no way up to stage {stage}")).into());
+            return Err(Error::Shape(format!("there is no way up to stage {stage}")));
         };
         let up = up.forward(&self.parameters, below, mode)?;
         shortcut.forward_plus(&self.parameters, across, &up, mode)
+    }
+}
+
+impl Network for UNet {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+
+    fn part(&self, entry: &str) -> Part {
+        let layer = entry.split('.').next().unwrap_or_default();
+        let number = |kind: &str| -> Option<usize> { layer.strip_prefix(kind)?.parse().ok() };
+        if let Some(stage) = (layer == STEM).then_some(0).or_else(|| number("down")) {
+            return Part::Encoder(stage);
+        }
+        // `up3` leads from stage 3 to the size of stage 2, where `shortcut2` crosses.
+        let stage = number("up").map(|below| below - 1).or_else(|| number("shortcut"));
+        stage.map_or(Part::Output, Part::Decoder)
+    }
+
+    fn last_layer(&self) -> LastLayer {
+        LastLayer {
+            weight: format!("{LOGIT_NORM}.weight"),
+            bias: Some(format!("{LOGIT_NORM}.bias")),
+            is_scale: true,
+        }
+    }
+
+    fn encode(&self, images: &Tensor, stage: usize, mode: NormMode) -> Result<Features> {
+        self.spec.check(images)?;
+        let mut features = Features::new(Vec::with_capacity(STAGES));
+        let mut map = layout::to_channels_last(images)?;
+        for stage in &self.layers.stages[..=stage.min(STAGES - 1)] {
+            map = stage.forward(&self.parameters, &map, mode)?;
+            features.push(map.clone());
+        }
+        Ok(features)
+    }
+
+    fn decode(&self, features: &Features, mode: NormMode) -> Result<Tensor> {
+        let mut features = features.clone();
+        for stage in self.layers.stages.iter().skip(features.stages().len()) {
+            let map = stage.forward(&self.parameters, features.deepest()?, mode)?;
+            features.push(map);
+        }
+        let mut map = features.deepest()?.clone();
+        for stage in (0..STAGES - 1).rev() {
+            map = self.up(stage, &features.stages()[stage], &map, mode)?;
+        }
+        let logits = self.layers.out.forward(&self.parameters, &map, mode)?;
+        Ok(layout::to_channels_first(&logits)?)
+    }
+
+    fn with_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
+        let parameters = Parameters::new(&self.layers.entries(), state, device)?;
+        let (spec, layers) = (self.spec.clone(), self.layers.clone());
+        Ok(Box::new(Self { spec, layers, parameters }))
+    }
+}
+
+impl ModuleT for UNet {
+    fn forward_t(&self, images: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        Ok(self.forward(images, NormMode::of_train(train))?)
     }
 }

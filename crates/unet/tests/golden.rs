@@ -2,8 +2,9 @@
 //! running statistic; and every gradient, with the same network in f64 as the judge.
 use candle_core::{DType, Device, Tensor};
 use udas_losses::{binary_cross_entropy, cross_entropy};
+use udas_network::{EarlyHead, Network, Part, Shape};
 use udas_nn::{Checkpoint, NormMode, RunningUpdate, StateDict, layout};
-use udas_unet::{EarlyHead, UNet};
+use udas_unet::UNet;
 
 /// Largest difference relative to the golden tensor's largest value.
 const TOLERANCE: f64 = 1e-4;
@@ -127,7 +128,7 @@ fn distance<'a>(
 
 fn stages(unet: &UNet, tensors: &StateDict) {
     let input = &tensors["input"];
-    let features = unet.early(input, 3, NormMode::Running).unwrap();
+    let features = unet.encode(input, 3, NormMode::Running).unwrap();
     for (stage, map) in features.stages().iter().enumerate() {
         let map = layout::to_channels_first(map).unwrap();
         assert_close(&format!("x{stage}"), &map, &tensors[&format!("eval.x{stage}")]);
@@ -135,9 +136,9 @@ fn stages(unet: &UNet, tensors: &StateDict) {
     let logits = unet.forward(input, NormMode::Running).unwrap();
     assert_close("eval.logits", &logits, &tensors["eval.logits"]);
     // What lies between: on the way up, skips are added to what comes from below.
-    let mut map = features.last().unwrap().clone();
+    let mut map = features.deepest().unwrap().clone();
     for (stage, across) in features.stages().iter().enumerate().take(3).rev() {
-        map = unet.decode(stage, across, &map, NormMode::Running).unwrap();
+        map = unet.up(stage, across, &map, NormMode::Running).unwrap();
         let [skip, up] = ["eval.skip{}", "eval.x{}_up"]
             .map(|name| &tensors[&name.replace("{}", &stage.to_string())]);
         let found = layout::to_channels_first(&map).unwrap();
@@ -148,10 +149,10 @@ fn stages(unet: &UNet, tensors: &StateDict) {
 fn heads(unet: &UNet, tensors: &StateDict) {
     for level in 0..=1 {
         let state = with_prefix(tensors, &format!("head{level}."));
-        assert_eq!(EarlyHead::level_of(&state, unet.architecture()).unwrap(), level);
-        let head = EarlyHead::from_state(&state, unet.architecture(), level, &Device::Cpu).unwrap();
-        let features = unet.early(&tensors["input"], level, NormMode::Running).unwrap();
-        let logits = head.forward(features.last().unwrap()).unwrap();
+        assert_eq!(EarlyHead::level_of(&state, unet.spec()).unwrap(), level);
+        let head = EarlyHead::from_state(&state, unet.spec(), level, &Device::Cpu).unwrap();
+        let features = unet.encode(&tensors["input"], level, NormMode::Running).unwrap();
+        let logits = head.forward(features.deepest().unwrap()).unwrap();
         let name = format!("eval.head{level}_logits");
         assert_close(&name, &logits, &tensors[&name]);
     }
@@ -182,20 +183,22 @@ fn pth_files_hold_the_same_entries() {
 #[test]
 fn a_network_of_nothing_is_refused() {
     for (filters, outputs) in [(0, 1), (4, 0)] {
-        let architecture = udas_unet::Architecture { filters, outputs };
-        let error = UNet::random(architecture, 0, &Device::Cpu).err().unwrap();
+        let shape = Shape { filters, outputs };
+        let error = UNet::random(shape, 0, &Device::Cpu).err().unwrap();
         assert!(error.to_string().contains("has filters and outputs"), "{error}");
     }
 }
 
 #[test]
 fn the_paper_s_network_has_the_published_number_of_parameters() {
-    let architecture = udas_unet::Architecture { filters: 16, outputs: 1 };
-    let mut unet = UNet::random(architecture, 0, &Device::Cpu).unwrap();
+    let shape = Shape { filters: 16, outputs: 1 };
+    let whole = UNet::random(shape, 0, &Device::Cpu).unwrap();
+    let mut unet = UNet::random(shape, 0, &Device::Cpu).unwrap();
     let mut count = |choose: &dyn Fn(&str) -> bool| -> usize {
         unet.parameters_mut().set_trainable(choose);
         unet.parameters().trainable().iter().map(|(_, var)| var.elem_count()).sum()
     };
     assert_eq!(count(&|_| true), 2_434_771);
-    assert_eq!(count(&|name| UNet::is_early(name, 0)), 14_160);
+    let stem = |name: &str| whole.part(name) == Part::Encoder(0);
+    assert_eq!(count(&stem), 14_160);
 }

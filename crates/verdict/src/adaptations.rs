@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use udas_adapt::methods::{AugmentedConsistency, EntropyPrior, SelfTraining, Tent};
 use udas_adapt::{Method, Model, Options, Requirement, Run, TargetBatch};
 use udas_model::ModelFile;
+use udas_network::Network;
 use udas_nn::StateDict;
 use udas_train::{Batches, Silent, StopRule};
 
@@ -17,12 +18,14 @@ const BATCH: usize = 8;
 /// Steps, about: an epoch on a few real heads.
 const STEPS: usize = 24;
 
-/// The method whose turn it is, of those that the model can be adapted by.
-pub fn method(turn: usize, model: &ModelFile) -> &'static dyn Method {
+/// The method whose turn it is, of those that the model can be adapted by. Self-training moves all weights and asks for
+/// nothing, so that there is one always.
+pub fn method(turn: usize, model: &ModelFile, network: &dyn Network) -> &'static dyn Method {
     let known = !model.info.class_ratio.is_empty();
     let possible = METHODS
         .into_iter()
         .filter(|method| known || !method.about().needs.contains(&Requirement::ClassRatio))
+        .filter(|method| method.check(network).is_ok())
         .collect::<Vec<_>>();
     possible[turn % possible.len()]
 }
@@ -43,7 +46,7 @@ pub fn adapted(
     let check = Slices { batches: slices.batches.iter().take(1).cloned().collect() };
     let epochs = STEPS.div_ceil(slices.batches.len().max(1));
     let options = Options { batch_size: BATCH, epochs, stop: StopRule::Never, ..method.options() };
-    let source = Model { unet: model.state.clone(), head: None };
+    let source = Model { network: model.network(device)?.into(), head: None };
     let run = Run {
         target: &slices,
         check: &check,
@@ -57,7 +60,7 @@ pub fn adapted(
         resume: None,
     };
     match method.adapt(&source, &options, run) {
-        Ok(adapted) => Ok(Some(adapted.unet)),
+        Ok(adapted) => Ok(Some(adapted.state)),
         Err(udas_adapt::Error::Train(udas_train::Error::Diverged { .. })) => Ok(None),
         Err(error) => Err(Error::from(error)),
     }

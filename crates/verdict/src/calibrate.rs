@@ -4,11 +4,11 @@ use crate::calibration::{Calibration, Origin};
 use crate::change::AS_IT_IS;
 use crate::damage::{DAMAGES, Damage};
 use crate::judge::hashes;
-use crate::network::Network;
 use crate::observe::{Observation, Reference};
 use crate::overlap::dice;
 use crate::row::Row;
 use crate::sample::Sample;
+use crate::segmenter::Segmenter;
 use crate::shift::Shift;
 use crate::signals::confidence::Histogram;
 use crate::signals::plausibility::{self, Spread};
@@ -154,22 +154,25 @@ impl<'a> Calibrating<'a> {
             shift.apply(sample, config.seed.wrapping_add(index as u64))
         };
         let samples: Vec<Sample> = source.samples.iter().enumerate().map(apply).collect();
-        let method = adaptations::method(turn, model);
+        let method = adaptations::method(turn, model, models.plain.network());
         let adapted = adaptations::adapted(method, model, &samples, device, config.seed)?;
-        let adapted = adapted.map(|state| Network::new(&state, device)).transpose()?;
+        let adapted = adapted.map(|state| models.plain.with_state(&state)).transpose()?;
         let mut rows = Vec::new();
         for ((subject, _), sample) in source.samples.iter().zip(&samples) {
             let shifted =
                 ShiftedSubject { shift, subject, sample, opinions: models.opinions(sample)? };
             let plain = Observation::new(&models.plain, sample)?;
-            let re_estimated = Network::new(&plain.re_estimated, device)?;
+            let norms = plain.norms.as_ref();
+            let re_estimated =
+                norms.map(|norms| models.plain.with_state(&norms.re_estimated)).transpose()?;
             rows.extend(shifted.row(AS_IT_IS, &plain, &plain, &source.reference));
-            let changed = [("batch norm re-estimated", &re_estimated)]
-                .into_iter()
-                .chain(adapted.iter().map(|network| (method.name(), network)))
+            let changed = re_estimated
+                .iter()
+                .map(|segmenter| ("batch norm re-estimated", segmenter))
+                .chain(adapted.iter().map(|segmenter| (method.name(), segmenter)))
                 .chain(models.damaged(turn, shift));
-            for (name, network) in changed {
-                let observation = Observation::new(network, sample)?;
+            for (name, segmenter) in changed {
+                let observation = Observation::new(segmenter, sample)?;
                 rows.extend(shifted.row(name, &observation, &plain, &source.reference));
             }
             on_step();
@@ -191,25 +194,31 @@ impl<'a> Calibrating<'a> {
 
 /// The networks that are the same under every shift.
 struct Models {
-    plain: Network,
-    peers: Vec<Network>,
-    damaged: Vec<(String, Network)>,
+    plain: Segmenter,
+    peers: Vec<Segmenter>,
+    damaged: Vec<(String, Segmenter)>,
 }
 
 impl Models {
     fn new(model: &ModelFile, peers: &[ModelFile], seed: u64, device: &Device) -> Result<Self> {
+        let plain = Segmenter::of(model, device)?;
         let damaged = |(index, damage): (usize, &Damage)| {
-            let state = damage.apply(&model.state, seed.wrapping_add(index as u64))?;
-            Ok((damage.name(), Network::new(&state, device)?))
+            let state = damage.apply(plain.network(), seed.wrapping_add(index as u64))?;
+            let damaged = state.map(|state| plain.with_state(&state)).transpose()?;
+            Ok(damaged.map(|segmenter| (damage.name(), segmenter)))
         };
         let peer = |(index, peer): (usize, &ModelFile)| {
             check_peer(model, peer, index + 1)?;
-            Network::new(&peer.state, device)
+            Segmenter::of(peer, device)
         };
         Ok(Self {
-            plain: Network::new(&model.state, device)?,
             peers: peers.iter().enumerate().map(peer).collect::<Result<_>>()?,
-            damaged: DAMAGES.iter().enumerate().map(damaged).collect::<Result<_>>()?,
+            damaged: DAMAGES
+                .iter()
+                .enumerate()
+                .filter_map(|item| damaged(item).transpose())
+                .collect::<Result<_>>()?,
+            plain,
         })
     }
 
@@ -220,10 +229,11 @@ impl Models {
     }
 
     /// The damaged model whose turn it is; on the source itself all of them.
-    fn damaged(&self, turn: usize, shift: Shift) -> impl Iterator<Item = (&str, &Network)> {
-        let wanted = move |place: usize| shift == Shift::Source || place == turn % DAMAGES.len();
+    fn damaged(&self, turn: usize, shift: Shift) -> impl Iterator<Item = (&str, &Segmenter)> {
+        let wanted =
+            move |place: usize| shift == Shift::Source || place == turn % self.damaged.len();
         let chosen = self.damaged.iter().enumerate().filter(move |(place, _)| wanted(*place));
-        chosen.map(|(_, (name, network))| (name.as_str(), network))
+        chosen.map(|(_, (name, segmenter))| (name.as_str(), segmenter))
     }
 }
 
@@ -262,7 +272,7 @@ impl ShiftedSubject<'_> {
 /// Refuses a peer that does not see what the model sees: shifts are simulated on what both of them are shown.
 fn check_peer(model: &ModelFile, peer: &ModelFile, number: usize) -> Result<()> {
     if model.info.preprocessing == peer.info.preprocessing
-        && model.info.architecture.outputs == peer.info.architecture.outputs
+        && model.info.network.outputs == peer.info.network.outputs
     {
         return Ok(());
     }
@@ -286,7 +296,7 @@ struct Source {
 
 impl Source {
     fn read(
-        network: &Network,
+        segmenter: &Segmenter,
         model: &ModelFile,
         subjects: &[Subject],
         config: &CalibrateConfig,
@@ -294,7 +304,7 @@ impl Source {
         if subjects.is_empty() {
             return Err(Error::Unfit("a calibration needs labelled subjects; give some".into()));
         }
-        let classes = network.task().outputs().max(2) as u8;
+        let classes = segmenter.task().outputs().max(2) as u8;
         let labels = LabelUse::Require { classes };
         let measured = config.subjects.clamp(1, subjects.len());
         let is_measured = |index: usize| {
@@ -323,7 +333,7 @@ impl Source {
         let (mut histogram, mut confidence) = (Histogram::default(), 0.0);
         let (mut right, mut predicted) = (0u64, 0u64);
         for (_, sample) in &samples {
-            let prediction = network.predict(&sample.images, sample.size)?;
+            let prediction = segmenter.predict(&sample.images, sample.size)?;
             histogram.add(&Histogram::of(&prediction));
             confidence += crate::signals::confidence::everywhere(&prediction);
             let truth = sample.labels.as_deref().unwrap_or_default();

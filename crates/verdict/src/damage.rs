@@ -4,6 +4,7 @@ use crate::random::normal;
 use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use udas_network::{LastLayer, Network};
 use udas_nn::StateDict;
 
 /// What is done to a model's weights.
@@ -27,9 +28,6 @@ pub const DAMAGES: [Damage; 6] = [
     Damage::Noise(0.6),
 ];
 
-/// Batch norm on the logits: the last thing that happens to them.
-const LOGIT_NORM: [&str; 2] = ["out_path.2.weight", "out_path.2.bias"];
-
 impl Damage {
     /// Its name in a calibration file.
     pub fn name(self) -> String {
@@ -40,30 +38,35 @@ impl Damage {
         }
     }
 
-    /// The damaged weights.
+    /// The damaged weights; none of a network without what would be damaged.
     ///
     /// # Errors
     /// When a tensor operation fails.
-    pub fn apply(self, state: &StateDict, seed: u64) -> Result<StateDict> {
+    pub fn apply(self, network: &dyn Network, seed: u64) -> Result<Option<StateDict>> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut damaged = StateDict::new();
-        for (name, tensor) in state {
+        let LastLayer { weight, bias, .. } = network.last_layer();
+        if matches!(self, Self::Inclined(_)) && bias.is_none() {
+            return Ok(None);
+        }
+        let is_bias = |name: &String| bias.as_ref() == Some(name);
+        for (name, tensor) in &network.parameters().state()? {
             let tensor = match self {
-                Self::Noise(deviation) if tensor.rank() == 4 => {
+                Self::Noise(deviation) if tensor.rank() >= 4 => {
                     let noise = (0..tensor.elem_count())
                         .map(|_| 1.0 + deviation * normal(&mut random))
                         .collect::<Vec<f32>>();
                     (tensor * Tensor::from_vec(noise, tensor.shape(), tensor.device())?)?
                 }
-                Self::Sharpened(factor) if LOGIT_NORM.contains(&name.as_str()) => {
+                Self::Sharpened(factor) if *name == weight || is_bias(name) => {
                     (tensor * f64::from(factor))?
                 }
-                Self::Inclined(summand) if name == LOGIT_NORM[1] => inclined(tensor, summand)?,
+                Self::Inclined(summand) if is_bias(name) => inclined(tensor, summand)?,
                 _ => tensor.clone(),
             };
             damaged.insert(name.clone(), tensor);
         }
-        Ok(damaged)
+        Ok(Some(damaged))
     }
 }
 

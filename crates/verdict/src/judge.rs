@@ -1,10 +1,10 @@
 //! Measuring two models on unlabelled subjects, and judging the second against the first.
 use crate::calibration::Calibration;
 use crate::judgement::{Basis, Judgement, Measured, SubjectJudgement, check_first, mean};
-use crate::network::Network;
 use crate::observe::Observation;
 use crate::overlap::dice;
 use crate::sample::Sample;
+use crate::segmenter::Segmenter;
 use crate::signals::Signal;
 use crate::{Error, Result, rules};
 use candle_core::Device;
@@ -48,19 +48,18 @@ pub fn judge(
     let calibration = calibration.map(|calibration| calibration.with_peers(&hashes)).transpose()?;
     let calibration = calibration.as_deref();
     let same = hash == after.hash()? && before.info.preprocessing == after.info.preprocessing;
-    let (first, second) =
-        (Network::new(&before.state, device)?, Network::new(&after.state, device)?);
-    let peers: Vec<(Network, &Preprocessing)> = peers
+    let (first, second) = (Segmenter::of(before, device)?, Segmenter::of(after, device)?);
+    let peers: Vec<(Segmenter, &Preprocessing)> = peers
         .iter()
-        .map(|peer| Ok((Network::new(&peer.state, device)?, &peer.info.preprocessing)))
+        .map(|peer| Ok((Segmenter::of(peer, device)?, &peer.info.preprocessing)))
         .collect::<Result<_>>()?;
     let mut judged = Vec::with_capacity(subjects.len());
     let slices = calibration.map_or(SLICES, |calibration| calibration.origin.slices);
     for subject in subjects {
-        let observe = |network: &Network, model: &ModelFile| -> Result<Observation> {
+        let observe = |segmenter: &Segmenter, model: &ModelFile| -> Result<Observation> {
             let preprocessing = &model.info.preprocessing;
             Observation::new(
-                network,
+                segmenter,
                 &Sample::read(subject, preprocessing, LabelUse::Ignore, slices)?,
             )
         };
@@ -99,13 +98,13 @@ pub(crate) fn hashes(models: &[ModelFile]) -> Result<Vec<String>> {
 
 /// What other trainings say of the slices that perturbations are tried on.
 fn opinions(
-    peers: &[(Network, &Preprocessing)],
+    peers: &[(Segmenter, &Preprocessing)],
     subject: &Subject,
     slices: usize,
 ) -> Result<Vec<Vec<u8>>> {
-    let opinion = |(network, preprocessing): &(Network, &Preprocessing)| {
+    let opinion = |(segmenter, preprocessing): &(Segmenter, &Preprocessing)| {
         let sample = Sample::read(subject, preprocessing, LabelUse::Ignore, slices)?;
-        Ok(network.predict(&sample.probed_images(), sample.size)?.labels)
+        Ok(segmenter.predict(&sample.probed_images(), sample.size)?.labels)
     };
     peers.iter().map(opinion).collect()
 }
@@ -160,7 +159,7 @@ fn check(before: &ModelFile, after: &ModelFile, subjects: &[Subject]) -> Result<
     if subjects.is_empty() {
         return unfit("there are no subjects to judge by; give some");
     }
-    if before.info.architecture.outputs != after.info.architecture.outputs {
+    if before.info.network.outputs != after.info.network.outputs {
         return unfit(
             "the two models segment different numbers of classes; give a model and its adaptation",
         );

@@ -11,14 +11,15 @@
 //! use udas_data::{Plane, Preprocessing, expand};
 //! use udas_model::{ModelFile, ModelInfo, Provenance};
 //! use udas_record::Decision;
-//! use udas_unet::{Architecture, UNet};
+//! use udas_network::{Network, Shape};
+//! use udas_unet::UNet;
 //! use udas_verdict::{Case, judge};
 //! use udas_volume::{Affine, Volume, write_volume};
 //!
 //! # let folder = std::env::temp_dir().join(format!("udas-verdict-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder)?;
-//! let unet = UNet::random(Architecture { filters: 2, outputs: 1 }, 1, &Device::Cpu)?;
-//! let info = ModelInfo::new(unet.architecture(), Preprocessing::upright(Plane::Axial), Provenance::default());
+//! let unet = UNet::random(Shape { filters: 2, outputs: 1 }, 1, &Device::Cpu)?;
+//! let info = ModelInfo::new(unet.spec().clone(), Preprocessing::upright(Plane::Axial), Provenance::default());
 //! let before = ModelFile { state: unet.parameters().state()?, info };
 //!
 //! let values = (0..1600).map(|v| (v % 37) as f32).collect();
@@ -43,7 +44,7 @@ mod damage;
 mod error;
 mod judge;
 mod judgement;
-mod network;
+
 mod observe;
 mod overlap;
 mod prediction;
@@ -52,6 +53,7 @@ mod regression;
 mod row;
 mod rules;
 mod sample;
+mod segmenter;
 mod shift;
 mod signals;
 

@@ -1,9 +1,9 @@
 //! One model on one subject's sample: everything that is measured, and the signals that follow from it.
 use crate::Result;
-use crate::network::{Network, layer_statistics};
 use crate::overlap::dice;
 use crate::prediction::Prediction;
 use crate::sample::{Sample, chosen};
+use crate::segmenter::{Segmenter, layer_statistics};
 use crate::signals::confidence::{self, Histogram, Threshold};
 use crate::signals::consistency::{self, Consistency};
 use crate::signals::plausibility::{self, Spread};
@@ -31,8 +31,8 @@ pub struct Observation {
     pub soft_dice: f64,
     /// Under perturbations.
     pub consistency: Consistency,
-    /// Dice with the same network after AdaBN, on the probed slices.
-    pub norm_agreement: f64,
+    /// What batch-norm statistics say; none of a network that keeps none.
+    pub(crate) norms: Option<Norms>,
     /// Of neighbouring slices; none where there are none.
     pub neighbours: Option<f64>,
     /// Estimated volume of all foreground.
@@ -43,10 +43,17 @@ pub struct Observation {
     pub roundness: f64,
     /// A classifier that learned from the prediction, to be tried on the source.
     pub(crate) reverse: Reverse,
+}
+
+/// The model beside itself after AdaBN on the sample.
+#[derive(Clone, Debug)]
+pub(crate) struct Norms {
+    /// Dice of both on the probed slices.
+    pub agreement: f64,
     /// Of the model's batch-norm statistics to the sample's.
-    pub norm_distance: f64,
-    /// The state with the sample's batch-norm statistics.
-    pub(crate) re_estimated: StateDict,
+    pub distance: f64,
+    /// The state with the sample's statistics.
+    pub re_estimated: StateDict,
 }
 
 /// What the labelled source looks like, for signals that are comparisons with it.
@@ -67,37 +74,44 @@ pub struct Reference {
     pub threshold: Threshold,
 }
 
+impl Norms {
+    fn measure(segmenter: &Segmenter, sample: &Sample, probed: &[u8]) -> Result<Option<Self>> {
+        let found = segmenter.re_estimated(&sample.probed_images(), sample.size)?;
+        let Some((re_estimated, after)) = found else { return Ok(None) };
+        let running = layer_statistics(&segmenter.network().parameters().state()?)?;
+        let distance = norm_distance::distance(&running, &layer_statistics(&re_estimated)?);
+        let agreement = dice(probed, &after.labels, after.classes()).unwrap_or(0.0);
+        Ok(Some(Self { agreement, distance, re_estimated }))
+    }
+}
+
 impl Observation {
     /// Measures; three and a half predictions of the sample's slices in all.
     ///
     /// # Errors
     /// When a tensor operation fails.
-    pub fn new(network: &Network, sample: &Sample) -> Result<Self> {
-        let prediction = network.predict(&sample.images, sample.size)?;
-        let consistency = consistency::measure(network, sample, &prediction)?;
-        let (re_estimated, after) = network.re_estimated(&sample.probed_images(), sample.size)?;
-        let (running, target) =
-            (layer_statistics(network.state())?, layer_statistics(&re_estimated)?);
+    pub fn new(segmenter: &Segmenter, sample: &Sample) -> Result<Self> {
+        let prediction = segmenter.predict(&sample.images, sample.size)?;
+        let consistency = consistency::measure(segmenter, sample, &prediction)?;
         let classes = prediction.classes();
         let Prediction { labels, .. } = &prediction;
         let probed = chosen(labels, sample.pixels(), &sample.probed);
+        let norms = Norms::measure(segmenter, sample, &probed)?;
         Ok(Self {
             histogram: Histogram::of(&prediction),
             confidence: confidence::everywhere(&prediction),
             foreground_confidence: confidence::foreground(&prediction),
             soft_dice: confidence::soft_dice(&prediction),
             consistency,
-            norm_agreement: dice(&probed, &after.labels, classes).unwrap_or(0.0),
+            norms,
             neighbours: neighbours::agreement(labels, sample.pixels(), &sample.neighbours, classes),
             volume_ml: plausibility::volume_ml(labels, sample),
             components: plausibility::components(labels, sample.size)?,
             roundness: plausibility::roundness(labels, sample.size),
             reverse: Reverse::learn(&Pixels::of(sample, labels)),
-            norm_distance: norm_distance::distance(&running, &target),
             probed,
             classes,
             labels: prediction.labels,
-            re_estimated,
         })
     }
 
@@ -116,9 +130,11 @@ impl Observation {
             (Signal::FlipConsistency, self.consistency.flip),
             (Signal::ShiftConsistency, self.consistency.shift),
             (Signal::IntensityConsistency, self.consistency.intensity),
-            (Signal::NormAgreement, self.norm_agreement),
-            (Signal::NormDistance, self.norm_distance),
         ]);
+        if let Some(norms) = &self.norms {
+            signals.insert(Signal::NormAgreement, norms.agreement);
+            signals.insert(Signal::NormDistance, norms.distance);
+        }
         signals.extend(self.consistency.gap.map(|value| (Signal::GapConsistency, value)));
         signals.extend(self.neighbours.map(|value| (Signal::NeighbourAgreement, value)));
         signals.extend(self.agreement(opinions).map(|value| (Signal::PeerAgreement, value)));

@@ -1,5 +1,5 @@
 //! What a network says of slices: a label and a confidence a pixel, and what its probabilities add up to.
-use udas_train::Task;
+use udas_network::Task;
 
 /// Labels and confidences of a stack of slices.
 #[derive(Clone, Debug)]

@@ -6,11 +6,12 @@ use udas_data::{
     Preprocessing, Subject, VolumeSlices,
 };
 use udas_model::{ModelFile, ModelInfo, Provenance};
+use udas_network::{Shape, Task};
 use udas_nn::{Adam, AdamConfig};
 use udas_phantom::{PhantomConfig, Task as PhantomTask, generate};
 use udas_record::Decision;
-use udas_train::{Batches, Objective, SourceBatches, SourceTraining, Task};
-use udas_unet::{Architecture, UNet};
+use udas_train::{Batches, Objective, SourceBatches, SourceTraining};
+use udas_unet::UNet;
 use udas_verdict::{
     Basis, CalibrateConfig, Calibrating, Case, Damage, FAMILY, Judgement, Measurements, Signal,
     calibrate, judge,
@@ -39,11 +40,12 @@ fn bench() -> Bench {
     let subjects = DataSet::open(folder.path()).unwrap().subjects("GE_3").unwrap();
     let padding = Padding::Square { multiple: 8 };
     let preprocessing = Preprocessing { padding, ..Preprocessing::CC359 };
-    let architecture = Architecture { filters: 2, outputs: 1 };
-    let mut training = SourceTraining::new(UNet::random(architecture, 3, &CPU).unwrap());
+    let shape = Shape { filters: 2, outputs: 1 };
+    let mut training = SourceTraining::new(Box::new(UNet::random(shape, 3, &CPU).unwrap()));
     train(&mut training, &subjects, &preprocessing);
-    let info = ModelInfo::new(architecture, preprocessing, Provenance::default());
-    let state = training.unet().parameters().state().unwrap();
+    let info =
+        ModelInfo::new(training.network().spec().clone(), preprocessing, Provenance::default());
+    let state = training.network().parameters().state().unwrap();
     Bench { _folder: folder, model: ModelFile { state, info }, subjects }
 }
 
@@ -73,7 +75,9 @@ fn silent(model: &ModelFile) -> ModelFile {
 }
 
 fn damaged(model: &ModelFile, damage: Damage) -> ModelFile {
-    ModelFile { state: damage.apply(&model.state, 99).unwrap(), info: model.info.clone() }
+    let network = model.network(&CPU).unwrap();
+    let state = damage.apply(&*network, 99).unwrap().unwrap();
+    ModelFile { state, info: model.info.clone() }
 }
 
 fn case<'a>(before: &'a ModelFile, after: &'a ModelFile) -> Case<'a> {

@@ -5,7 +5,7 @@ use crate::workspace::{Kind, Package};
 use super::Findings;
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
-const LEVELS: [(&str, u32); 17] = [
+const LEVELS: [(&str, u32); 18] = [
     ("udas-files", 0),
     ("udas-kernels", 0),
     ("udas-record", 1),
@@ -15,14 +15,15 @@ const LEVELS: [(&str, u32); 17] = [
     ("udas-metrics", 1),
     ("udas-data", 2),
     ("udas-phantom", 2),
-    ("udas-unet", 2),
-    ("udas-train", 3),
-    ("udas-adapt", 4),
-    ("udas-model", 4),
-    ("udas-report", 4),
-    ("udas-verdict", 5),
-    ("udas-study", 6),
-    ("udas", 7),
+    ("udas-network", 2),
+    ("udas-unet", 3),
+    ("udas-train", 4),
+    ("udas-adapt", 5),
+    ("udas-model", 5),
+    ("udas-report", 5),
+    ("udas-verdict", 6),
+    ("udas-study", 7),
+    ("udas", 8),
 ];
 
 /// Beside the layers: runs the program as a user would, and uses no member.

@@ -1,5 +1,7 @@
 //! Alpha-BN: batch-norm statistics between the source's and the target's.
-use crate::{About, Method, Moves, NormChoice, Options, Output, Recipe, Supervision, View};
+use crate::{
+    About, Method, Moves, NormChoice, Options, Output, Recipe, Requirement, Supervision, View,
+};
 
 /// Batch-norm statistics moved part of the way to the target's.
 pub struct AlphaBn;
@@ -17,7 +19,7 @@ impl Method for AlphaBn {
             equation: "mean <- (1 - a) mean_source + a mean_target, var alike; a = target share",
             source: "Schneider et al. 2020, NeurIPS (arXiv 2006.16971), equation 2; You et al. 2021 \
                      (arXiv 2110.04065)",
-            needs: &[],
+            needs: &[Requirement::BatchNorm],
             failure: "As AdaBN, less far: where the target's statistics mislead, half of the harm stays. \
                       The share 0.5 is a round number, not a tuned one.",
         }

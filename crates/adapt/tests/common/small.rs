@@ -1,10 +1,12 @@
 //! A small network, slices to adapt it to, and running a method on them.
 use super::{CPU, GO_ON, InOrder, pairs, target_pairs};
 use candle_core::Tensor;
+use std::sync::Arc;
 use udas_adapt::{Adapted, Method, Model, Options, Result, Run, TargetBatch};
+use udas_network::{EarlyHead, Network, Shape, Task};
 use udas_nn::StateDict;
-use udas_train::{LabelledBatch, Observer, Silent, Snapshot, Task};
-use udas_unet::{Architecture, EarlyHead, UNet};
+use udas_train::{LabelledBatch, Observer, Silent, Snapshot};
+use udas_unet::UNet;
 
 pub const SEED: u64 = 5;
 
@@ -14,20 +16,23 @@ pub const TASKS: [usize; 2] = [1, 3];
 /// A network of two filters with random weights and statistics that are no longer the initial ones, and a
 /// head at `level`.
 pub fn model(outputs: usize, level: usize) -> Model {
-    let architecture = Architecture { filters: 2, outputs };
-    let unet = model_of_seed(outputs, 3);
-    let head = EarlyHead::random(architecture, level, 4, &CPU).unwrap();
+    let network = network_of_seed(outputs, 3);
+    let head = EarlyHead::random(network.spec(), level, 4, &CPU).unwrap();
     let head = Some(head.parameters().state().unwrap());
-    Model { unet, head }
+    Model { network, head }
 }
 
 /// The network of such a model, with other weights.
-pub fn model_of_seed(outputs: usize, seed: u64) -> StateDict {
-    let architecture = Architecture { filters: 2, outputs };
-    let unet = UNet::random(architecture, seed, &CPU).unwrap();
+pub fn network_of_seed(outputs: usize, seed: u64) -> Arc<dyn Network> {
+    let unet = UNet::random(Shape { filters: 2, outputs }, seed, &CPU).unwrap();
     let source = InOrder(target_pairs(&slices(0.2, 1.0)));
     udas_adapt::re_estimate(&unet, &source).unwrap();
-    unet.parameters().state().unwrap()
+    Arc::new(unet)
+}
+
+/// The entries of a model's network.
+pub fn state_of(model: &Model) -> StateDict {
+    model.network.parameters().state().unwrap()
 }
 
 /// Six slices of 16 by 24 pixels: a disc each, brightness `offset + gain * ...`.
@@ -87,13 +92,13 @@ pub fn adapt_observed(
     observer: &mut dyn Observer,
     resume: Option<Snapshot>,
 ) -> Result<Adapted> {
-    let outputs = UNet::from_state(&model.unet, &CPU)?.architecture().outputs;
+    let outputs = model.network.spec().outputs;
     let (target, source) = (labelled_target(outputs), source(outputs));
     let run = Run {
         target: &target,
         check: &target,
         source: Some(&source),
-        teachers: &[model_of_seed(outputs, 13), model_of_seed(outputs, 14)],
+        teachers: &[network_of_seed(outputs, 13), network_of_seed(outputs, 14)],
         class_ratio: Some(vec![1.0 / outputs.max(2) as f64; outputs]),
         device: CPU,
         seed: SEED,

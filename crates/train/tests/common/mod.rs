@@ -2,12 +2,13 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 use candle_core::{DType, Device, Tensor};
 use std::sync::atomic::AtomicBool;
+use udas_network::Shape;
 use udas_nn::{AdamConfig, Checkpoint, StateDict};
 use udas_record::{EpochRecord, Phase};
 use udas_train::{
     Batches, FitConfig, Keep, LabelledBatch, Observer, Result, Snapshot, SourceTraining, StopRule,
 };
-use udas_unet::{Architecture, UNet};
+use udas_unet::UNet;
 
 pub const CPU: Device = Device::Cpu;
 
@@ -16,8 +17,8 @@ pub static GO_ON: AtomicBool = AtomicBool::new(false);
 
 /// A training of a small network with random weights.
 pub fn training(seed: u64) -> SourceTraining {
-    let architecture = Architecture { filters: 2, outputs: 1 };
-    SourceTraining::new(UNet::random(architecture, seed, &CPU).unwrap())
+    let shape = Shape { filters: 2, outputs: 1 };
+    SourceTraining::new(Box::new(UNet::random(shape, seed, &CPU).unwrap()))
 }
 
 /// Batches in memory, in an order that depends on the epoch.

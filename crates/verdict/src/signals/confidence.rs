@@ -85,7 +85,7 @@ pub fn soft_dice(prediction: &Prediction) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use udas_train::Task;
+    use udas_network::Task;
 
     fn binary(probabilities: &[f32]) -> Prediction {
         let mut prediction = Prediction::new(Task::Binary);

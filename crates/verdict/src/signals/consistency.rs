@@ -1,10 +1,10 @@
 //! Whether a prediction stays when the image is flipped, moved a little, shown with another contrast, or
 //! interpolated between slices.
 use crate::Result;
-use crate::network::Network;
 use crate::overlap::dice;
 use crate::prediction::Prediction;
 use crate::sample::{Sample, chosen};
+use crate::segmenter::Segmenter;
 use udas_data::Augmentation;
 
 /// Rows and columns that the image is moved by: odd, so that the network's pooling meets other pixels.
@@ -28,16 +28,20 @@ pub struct Consistency {
 ///
 /// # Errors
 /// When a tensor operation fails.
-pub fn measure(network: &Network, sample: &Sample, prediction: &Prediction) -> Result<Consistency> {
+pub fn measure(
+    segmenter: &Segmenter,
+    sample: &Sample,
+    prediction: &Prediction,
+) -> Result<Consistency> {
     let (images, pixels) = (sample.probed_images(), sample.pixels());
     let labels = chosen(&prediction.labels, pixels, &sample.probed);
     let width = sample.size[1];
     let agreement = |a: &[u8], b: &[u8]| dice(a, b, prediction.classes()).unwrap_or(0.0);
 
-    let flipped = network.predict(&flipped(&images, width), sample.size)?;
+    let flipped = segmenter.predict(&flipped(&images, width), sample.size)?;
     let flip = agreement(&labels, &self::flipped(&flipped.labels, width));
 
-    let moved = network.predict(&moved(&images, sample.size), sample.size)?;
+    let moved = segmenter.predict(&moved(&images, sample.size), sample.size)?;
     // Edges that the shift brought in are left out of both.
     let (here, there) = overlapping(&labels, &moved.labels, sample.size);
     let shift = agreement(&here, &there);
@@ -46,14 +50,18 @@ pub fn measure(network: &Network, sample: &Sample, prediction: &Prediction) -> R
     for (index, slice) in altered.chunks_exact_mut(pixels).enumerate() {
         contrast(index as u64).apply(slice, width);
     }
-    let altered = network.predict(&altered, sample.size)?;
+    let altered = segmenter.predict(&altered, sample.size)?;
     let intensity = agreement(&labels, &altered.labels);
-    let gap = across_gap(network, sample, prediction)?;
+    let gap = across_gap(segmenter, sample, prediction)?;
     Ok(Consistency { flip, shift, intensity, gap })
 }
 
 /// Slices half-way between neighbours, interpolated as if both were far apart.
-fn across_gap(network: &Network, sample: &Sample, prediction: &Prediction) -> Result<Option<f64>> {
+fn across_gap(
+    segmenter: &Segmenter,
+    sample: &Sample,
+    prediction: &Prediction,
+) -> Result<Option<f64>> {
     if sample.neighbours.is_empty() {
         return Ok(None);
     }
@@ -62,7 +70,7 @@ fn across_gap(network: &Network, sample: &Sample, prediction: &Prediction) -> Re
         [0, 1].map(|side| sample.neighbours.iter().map(|pair| pair[side]).collect::<Vec<_>>());
     let [upper, lower] = [&above, &below].map(|slices| chosen(&sample.images, pixels, slices));
     let between: Vec<f32> = upper.iter().zip(&lower).map(|(a, b)| (a + b) / 2.0).collect();
-    let between = network.predict(&between, sample.size)?.labels;
+    let between = segmenter.predict(&between, sample.size)?.labels;
     let with = |slices: &[usize]| {
         let labels = chosen(&prediction.labels, pixels, slices);
         dice(&between, &labels, prediction.classes()).unwrap_or(0.0)

@@ -1,5 +1,5 @@
 //! How far the statistics that batch norm keeps lie from those of the images before it.
-use crate::network::LayerStatistics;
+use crate::segmenter::LayerStatistics;
 
 /// Below this a variance says nothing.
 const SMALLEST: f64 = 1e-5;

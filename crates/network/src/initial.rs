@@ -4,8 +4,11 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use udas_nn::{Entry, Result, Role, StateDict};
 
-/// A state dict for `entries`, in which each entry depends on `seed` and the entry's position only.
-pub(crate) fn state(entries: &[Entry], seed: u64) -> Result<StateDict> {
+/// A random state dict for `entries`, in which each entry depends on `seed` and the entry's position only.
+///
+/// # Errors
+/// When a tensor operation fails.
+pub fn random_state(entries: &[Entry], seed: u64) -> Result<StateDict> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut state = StateDict::new();
     let mut fan_in = 1;
@@ -16,13 +19,13 @@ pub(crate) fn state(entries: &[Entry], seed: u64) -> Result<StateDict> {
             Role::Statistic if shape.is_empty() => Tensor::new(0i64, cpu)?,
             Role::Statistic if entry.name.ends_with("running_var") => constant(1.0, shape)?,
             Role::Statistic => constant(0.0, shape)?,
-            Role::Weight if shape.len() == 4 => {
+            Role::NormAffine => {
+                constant(if entry.name.ends_with("weight") { 1.0 } else { 0.0 }, shape)?
+            }
+            Role::Weight if shape.len() >= 4 => {
                 // Axis 1 times the kernel's area, for transposed convolutions too, as PyTorch has it.
                 fan_in = shape[1..].iter().product();
                 uniform(&mut rng, fan_in, shape)?
-            }
-            Role::Weight if is_norm(entry, entries) => {
-                constant(if entry.name.ends_with("weight") { 1.0 } else { 0.0 }, shape)?
             }
             // A convolution's bias follows its weight and shares its fan-in.
             Role::Weight => uniform(&mut rng, fan_in, shape)?,
@@ -30,12 +33,6 @@ pub(crate) fn state(entries: &[Entry], seed: u64) -> Result<StateDict> {
         state.insert(entry.name.clone(), tensor);
     }
     Ok(state)
-}
-
-fn is_norm(entry: &Entry, entries: &[Entry]) -> bool {
-    let prefix = entry.name.rsplit_once('.').map_or("", |(prefix, _)| prefix);
-    let statistic = format!("{prefix}.running_mean");
-    entries.iter().any(|other| other.name == statistic)
 }
 
 fn constant(value: f32, shape: &[usize]) -> Result<Tensor> {

@@ -3,14 +3,14 @@ use crate::Result;
 use crate::prediction::Prediction;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
-use udas_model::Predictor;
+use std::sync::Arc;
+use udas_model::{ModelFile, Predictor};
+use udas_network::{Network, NormKind, Task};
 use udas_nn::{NormMode, RunningUpdate, StateDict};
-use udas_train::Task;
-use udas_unet::UNet;
 
-/// A network with its weights.
-pub struct Network {
-    state: StateDict,
+/// A network that segments slices.
+pub struct Segmenter {
+    network: Arc<dyn Network>,
     predictor: Predictor,
     device: Device,
 }
@@ -24,24 +24,36 @@ pub struct LayerStatistics {
     pub variance: Vec<f32>,
 }
 
-impl Network {
-    /// A network in evaluation mode.
+impl Segmenter {
+    /// A model's network.
+    ///
+    /// # Errors
+    /// When the entries are not those of a known network.
+    pub fn of(model: &ModelFile, device: &Device) -> Result<Self> {
+        Ok(Self::new(model.network(device)?.into(), device))
+    }
+
+    fn new(network: Arc<dyn Network>, device: &Device) -> Self {
+        let predictor = Predictor::new(network.clone(), device);
+        Self { network, predictor, device: device.clone() }
+    }
+
+    /// The same network with other weights.
     ///
     /// # Errors
     /// When the entries are not those of the network.
-    pub fn new(state: &StateDict, device: &Device) -> Result<Self> {
-        let predictor = Predictor::new(state, device)?;
-        Ok(Self { state: state.clone(), predictor, device: device.clone() })
+    pub fn with_state(&self, state: &StateDict) -> Result<Self> {
+        Ok(Self::new(self.network.with_state(state, &self.device)?.into(), &self.device))
+    }
+
+    /// The network itself.
+    pub fn network(&self) -> &dyn Network {
+        &*self.network
     }
 
     /// What the output channels mean.
     pub fn task(&self) -> Task {
         self.predictor.task()
-    }
-
-    /// The weights.
-    pub fn state(&self) -> &StateDict {
-        &self.state
     }
 
     /// Labels and confidences of slices `[n, height, width]`.
@@ -67,7 +79,7 @@ impl Network {
     }
 
     /// The state with batch-norm statistics taken from these slices as one batch (AdaBN), and what the network
-    /// then says of them.
+    /// then says of them; none of a network that keeps no such statistics.
     ///
     /// # Errors
     /// When a tensor operation fails.
@@ -75,14 +87,17 @@ impl Network {
         &self,
         images: &[f32],
         size: [usize; 2],
-    ) -> Result<(StateDict, Prediction)> {
-        let unet = UNet::from_state(&self.state, &self.device)?;
+    ) -> Result<Option<(StateDict, Prediction)>> {
+        if self.network.spec().norm != NormKind::Batch {
+            return Ok(None);
+        }
+        let network = self.network.with_state(&self.network.parameters().state()?, &self.device)?;
         let batch = self.tensor(images, size)?;
         let mode = NormMode::Batch(RunningUpdate::Average { seen: 0 });
-        let logits = unet.forward(&batch, mode)?;
+        let logits = network.forward(&batch, mode)?;
         let mut prediction = Prediction::new(self.task());
         self.push(&self.task().probabilities(&logits)?, size, &mut prediction)?;
-        Ok((unet.parameters().state()?, prediction))
+        Ok(Some((network.parameters().state()?, prediction)))
     }
 
     fn tensor(&self, images: &[f32], [height, width]: [usize; 2]) -> Result<Tensor> {

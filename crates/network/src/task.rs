@@ -1,9 +1,10 @@
 //! Binary or multi-class: which loss, which probabilities, which masks.
+use crate::Network;
 use candle_core::{DType, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use udas_losses::{AgreementTask, binary_cross_entropy, cross_entropy, sigmoid, softmax};
 use udas_nn::NormMode;
-use udas_unet::UNet;
 
 /// What the network's output channels mean. Logits are `[N, C, H, W]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,20 +88,20 @@ impl Task {
     /// When a tensor operation fails.
     pub fn mean_probabilities(
         self,
-        unet: &UNet,
-        others: &[UNet],
+        network: &dyn Network,
+        others: &[Arc<dyn Network>],
         slices: &Tensor,
     ) -> udas_nn::Result<Tensor> {
-        let predict = |unet: &UNet| -> udas_nn::Result<Tensor> {
-            let logits = unet.forward(slices, NormMode::Running)?.detach();
+        let predict = |network: &dyn Network| -> udas_nn::Result<Tensor> {
+            let logits = network.forward(slices, NormMode::Running)?.detach();
             Ok(self.probabilities(&logits)?)
         };
-        let mut sum = predict(unet)?;
+        let mut sum = predict(network)?;
         if others.is_empty() {
             return Ok(sum);
         }
         for other in others {
-            sum = (sum + predict(other)?)?;
+            sum = (sum + predict(&**other)?)?;
         }
         Ok((sum / (1 + others.len()) as f64)?)
     }
