@@ -40,7 +40,7 @@ const DEFAULT_WITH_TEACHERS: &str = "ensemble-distillation";
 #[serde(rename_all = "kebab-case")]
 pub struct AdaptArgs {
     /// The source network: a run folder, .safetensors or .pth
-    #[arg(long, required_unless_present_any = ["config", "resume"])]
+    #[arg(short, long, required_unless_present_any = ["config", "resume"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
     /// The early head [default: looked for beside the model]
@@ -56,7 +56,7 @@ pub struct AdaptArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Folder of the run
-    #[arg(long, value_name = "RUN")]
+    #[arg(short, long, value_name = "RUN")]
     pub out: PathBuf,
     #[command(flatten)]
     #[serde(flatten)]
@@ -78,17 +78,17 @@ pub struct AdaptArgs {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub teachers: Vec<PathBuf>,
     /// What to do where the source model or its early head is not ready to teach: refuse or warn
-    #[arg(long, default_value = "refuse", value_parser = word::<Unready>)]
+    #[arg(long, default_value = "refuse", value_parser = word::<Unready>())]
     #[serde(default)]
     pub unready: Unready,
     #[command(flatten)]
     #[serde(flatten)]
     pub judging: JudgingFlags,
     /// Order of slices: shuffled or sequential
-    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
+    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>())]
     pub order: OrderName,
     /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
-    #[arg(long, value_parser = word::<Plane>)]
+    #[arg(long, value_parser = word::<Plane>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plane: Option<Plane>,
     /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,

@@ -45,6 +45,14 @@ pub fn describe(error: &anyhow::Error) -> String {
     })
 }
 
+/// A message's cause, and the remedy that stands after its last semicolon.
+pub fn remedy_of(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once("; ") {
+        Some((cause, remedy)) => (cause, Some(remedy)),
+        None => (text, None),
+    }
+}
+
 fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(failure) = cause.downcast_ref::<Failure>() {
         return Some(match failure {

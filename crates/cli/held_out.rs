@@ -187,7 +187,14 @@ mod tests {
     fn quiet() -> Console {
         let device = crate::options::DeviceName::Cpu;
         let (quiet, verbose, json) = (true, false, false);
-        Console::new(&crate::options::Common { threads: None, device, quiet, verbose, json })
+        Console::new(&crate::options::Common {
+            threads: None,
+            device,
+            quiet,
+            verbose,
+            color: crate::options::Colour::Never,
+            json,
+        })
     }
 
     fn subjects(count: usize) -> Vec<Subject> {

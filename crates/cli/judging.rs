@@ -35,7 +35,7 @@ pub enum OnHarm {
 pub struct JudgingFlags {
     /// What to do when the verdict says that adaptation harmed: rollback (the run's model is the source
     /// model, exit code 4), warn or keep [default: rollback with a calibration, else warn]
-    #[arg(long, value_parser = crate::options::word::<OnHarm>)]
+    #[arg(long, value_parser = crate::options::word::<OnHarm>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_harm: Option<OnHarm>,
     /// Calibration of verdicts [default: calibration.json beside the model]
@@ -175,15 +175,6 @@ pub fn judged(case: &Case, subjects: &[Subject], console: &Console) -> Result<Ju
     Ok(judgement)
 }
 
-/// The word for a decision.
-pub fn word(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Keep => "keep",
-        Decision::RollBack => "roll back",
-        Decision::Abstain => "abstain",
-    }
-}
-
 /// A judgement for people, every subject a line.
 pub fn text(judgement: &Judgement, calibration: Option<&Calibration>) -> String {
     let all: Vec<_> = judgement.subjects.iter().collect();
@@ -193,7 +184,7 @@ pub fn text(judgement: &Judgement, calibration: Option<&Calibration>) -> String 
 }
 
 fn verdict_text(judgement: &Judgement) -> String {
-    let mut text = format!("verdict: {}\n", word(judgement.decision));
+    let mut text = format!("verdict: {}\n", judgement.decision.words());
     for reason in &judgement.reasons {
         let _ = writeln!(text, "  {reason}");
     }

@@ -103,7 +103,7 @@ pub struct ScheduleFlags {
     #[arg(long, default_value_t = 1e-3)]
     pub lr: f64,
     /// Order of slices: shuffled or sequential
-    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
+    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>())]
     pub order: OrderName,
 }
 

@@ -17,7 +17,7 @@ pub use crate::choice::choose;
 #[serde(rename_all = "kebab-case", default)]
 pub struct Images {
     /// Image files, folders or patterns
-    #[arg(long, num_args = 1.., value_name = "PATH", required_unless_present_any = ["data", "config", "resume"], conflicts_with = "data")]
+    #[arg(short, long, num_args = 1.., value_name = "PATH", conflicts_with = "data")]
     pub images: Vec<PathBuf>,
     #[command(flatten)]
     #[serde(flatten)]

@@ -9,6 +9,7 @@ use crate::training::{self, Use, What};
 use crate::{failure, interrupt, settings};
 use anyhow::Result;
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use serde_json::json;
 use toml::{Table, Value};
 use udas_adapt::{Adapted, Patch};
@@ -22,7 +23,11 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let mut args = settings::of_run(given, flags, config, (start, &out), |given, file| {
         give_way(given, file, console)
     })?;
+    if !dry_run {
+        RunFolder::expect_free(&args.out, start)?;
+    }
     let job = Job::prepare(&mut args, console)?;
+    refuse_idle(flags, &job, console)?;
     // A run's own file has the method's epochs written out: in a file, only others were asked for.
     let asked_epochs = epochs_flag || job.options.epochs != job.method.options().epochs;
     job.describe(&args, console);
@@ -63,6 +68,24 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
         }
     };
     finish(&job, &args, adapted, (asked_epochs, &aids), &mut folder, console)
+}
+
+/// Refuses flags that the method does not look at; where no weight moves, those of the schedule get a word.
+fn refuse_idle(flags: &ArgMatches, job: &Job, console: &Console) -> Result<()> {
+    let given = |name: &str| flags.value_source(name) == Some(ValueSource::CommandLine);
+    let recipe = job.method.recipe();
+    for id in flags.ids().map(clap::Id::as_str).filter(|id| given(id)) {
+        let option = id.replace('_', "-");
+        if recipe.uses(&option, job.options.norm) {
+            continue;
+        }
+        let text = format!("--method {} does not use --{option}; leave it out", job.method.name());
+        match option.as_str() {
+            "lr" | "epochs" | "stop-change" | "keep" => console.warn(text),
+            _ => return Err(failure::usage(&text).into()),
+        }
+    }
+    Ok(())
 }
 
 /// Where flags say what to adapt to, and how, a file has no say in it.
@@ -194,5 +217,9 @@ fn finish(
         "patch": patch_file,
     });
     console.result(path.display().to_string(), &value)?;
+    if rejected.is_none() {
+        let run = folder.path().display();
+        console.next(format!("udas predict --model {run} --images FILES --out DIR"));
+    }
     rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()))
 }

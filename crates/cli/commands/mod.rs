@@ -11,5 +11,6 @@ pub mod methods;
 pub mod phantom;
 pub mod predict;
 pub mod report;
+pub mod shell;
 pub mod train;
 pub mod verify;

@@ -22,12 +22,12 @@ use udas_volume::{FileKind, Labels, Volume, write_labels, write_rgb_png, write_v
 #[derive(Args)]
 pub struct PredictArgs {
     /// The network: a run folder, .safetensors or .pth
-    #[arg(long)]
+    #[arg(short, long)]
     model: PathBuf,
     #[command(flatten)]
     images: Images,
     /// Folder for the masks
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Write the foreground's probabilities too, as float32 NAME_prob.nii.gz (a file each class)
     #[arg(long)]
@@ -39,7 +39,7 @@ pub struct PredictArgs {
     #[arg(long)]
     overwrite: bool,
     /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
-    #[arg(long, value_parser = word::<Plane>)]
+    #[arg(long, value_parser = word::<Plane>())]
     plane: Option<Plane>,
     /// What an adaptation changed (RUN/patch.safetensors), applied to the model it was made from
     #[arg(long, value_name = "FILE")]
@@ -52,13 +52,10 @@ pub struct PredictArgs {
     /// percentile:LOW,HIGH or z-score
     #[arg(long)]
     intensity: Option<String>,
-    #[arg(long, hide = true)]
-    config: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    resume: bool,
 }
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
+    args.images.check()?;
     let suggestion = selection::in_plane(args.images.preprocessing()?, args.plane);
     let told = [args.plane.map(|_| "--plane"), args.intensity.as_ref().map(|_| "--intensity")];
     let mut model = selection::load_model(&args.model, suggestion, &told, console)?;

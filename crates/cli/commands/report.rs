@@ -31,7 +31,7 @@ pub struct ReportArgs {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Folder for index.html, results.json and results.csv
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Heading of the page [default: what was run]
     #[arg(long)]

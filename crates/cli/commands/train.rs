@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use udas_data::{Augment, AugmentationRanges, DataSet, Layout, Plane, Preprocessing};
+use udas_data::{Augment, AugmentationRanges, DataSet, Geometry, Layout, Plane, Preprocessing};
 use udas_model::{ModelFile, ModelInfo, Provenance, families, family};
 use udas_network::{Family, Shape, Task};
 use udas_record::Phase;
@@ -41,7 +41,7 @@ pub struct TrainArgs {
     #[serde(flatten)]
     holding_out: HoldOutFlags,
     /// Folder of the run
-    #[arg(long, value_name = "RUN")]
+    #[arg(short, long, value_name = "RUN")]
     out: PathBuf,
     /// Kind of network, by name
     #[arg(long, default_value = families()[0].name(), value_parser = family_name)]
@@ -55,14 +55,14 @@ pub struct TrainArgs {
     classes: Option<u8>,
     /// The published schedule, for options that are not given: paper (50 epochs, batches of 20, intensities unaltered,
     /// nothing held out but a fold)
-    #[arg(long, value_parser = word::<Preset>)]
+    #[arg(long, value_parser = word::<Preset>())]
     #[serde(skip)]
     preset: Option<Preset>,
     #[command(flatten)]
     #[serde(flatten)]
     schedule: ScheduleFlags,
     /// Plane of slices: sagittal, coronal, axial or stored [default: stored for M&Ms, else sagittal]
-    #[arg(long, value_parser = word::<Plane>)]
+    #[arg(long, value_parser = word::<Plane>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     plane: Option<Plane>,
     /// Intensities: min-max, percentile, percentile:LOW,HIGH, z-score or nyul
@@ -70,10 +70,10 @@ pub struct TrainArgs {
     intensity: String,
     /// Alter the intensities of training slices: intensity (gamma, gain, bias field, noise, blur), or none (the
     /// paper's)
-    #[arg(long, default_value = "intensity", value_parser = word::<AugmentName>)]
+    #[arg(long, default_value = "intensity", value_parser = word::<AugmentName>())]
     augment: AugmentName,
     /// Weights to end with: last, or best-score on what is held out
-    #[arg(long, default_value = "last", value_parser = word::<Keep>)]
+    #[arg(long, default_value = "last", value_parser = word::<Keep>())]
     keep: Keep,
     /// Memory for decoded volumes in GiB
     #[arg(long, default_value_t = 4.0)]
@@ -123,6 +123,9 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
         Ok(())
     })?;
     args.apply_preset(flags);
+    if !dry_run {
+        RunFolder::expect_free(&args.out, start)?;
+    }
     check(&args)?;
     let plan = plan(&args, console)?;
     let cache = training::cache_bytes(args.cache_gib)?;
@@ -166,6 +169,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
         provenance(&args, &plan, summary.epochs.len()),
     );
     info.orientations = orientations;
+    info.geometry = Geometry::of(learned)?;
     info.class_ratio = slices.train.class_ratio()?;
     info.source_histogram = Some(intensity::histogram(learned, &plan.preprocessing)?);
     info.convergence = Some(convergence);
@@ -174,7 +178,10 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     folder.finish(training::stop_record(Phase::Source, &summary))?;
     let shown = folder.model().display().to_string();
     let value = serde_json::json!({ "model": shown, "convergence": convergence });
-    console.result(&shown, &value)
+    console.result(&shown, &value)?;
+    let run = args.out.display();
+    console.next(format!("udas adapt --model {run} --images FILES_OF_THE_NEW_SCANNER --out RUN"));
+    Ok(())
 }
 
 impl TrainArgs {

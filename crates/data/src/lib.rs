@@ -62,6 +62,7 @@ mod cache;
 mod dataset;
 mod error;
 mod files;
+mod geometry;
 mod intensity;
 mod landmarks;
 mod layout;
@@ -83,6 +84,7 @@ pub use batch::{Augment, Batch, LabelledBatch, LabelledBatches, UnlabelledBatche
 pub use dataset::{DataSet, Layout};
 pub use error::{Error, Result};
 pub use files::{composed, expand, name_of};
+pub use geometry::{BODY_AXES, Geometry, Range};
 pub use intensity::{Intensity, IntensityMap};
 pub use landmarks::{Landmarks, Standard};
 pub use mask_name::{image_of_mask, without_masks};
