@@ -14,8 +14,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use udas_adapt::{
-    Adaptation, Adapted, Given, Method, Model, NormChoice, Options, OracleBatches, Requirement,
-    Run, TargetBatch, TargetBatches,
+    Adaptation, Adapted, Aids, Method, Model, NormChoice, Options, OracleBatches, Requirement, Run,
+    TargetBatch, TargetBatches,
 };
 use udas_data::{Augment, LastBatch, Plane, Subject, Unlabelled};
 use udas_model::{HeadFile, ModelFile, Provenance};
@@ -305,7 +305,7 @@ impl Job {
     pub fn result_of(&self, state: &Snapshot, console: &Console) -> Result<udas_nn::StateDict> {
         let network = self.model.network(console.device())?;
         let (recipe, options) = (self.method.recipe(), self.options.clone());
-        let mut adaptation = Adaptation::new(network, Given::default(), recipe, options)?;
+        let mut adaptation = Adaptation::new(network, Aids::default(), recipe, options)?;
         adaptation.restore(&state.objective)?;
         Ok(adaptation.adapted()?)
     }
@@ -409,7 +409,7 @@ fn teachers(method: &dyn Method, args: &AdaptArgs, source: &ModelFile) -> Result
         let what = "other trainings of the source model (other seeds): give --teachers MODEL ...";
         return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
     }
-    other_trainings::of_one_sight("--teachers", &args.teachers, source)
+    other_trainings::with_the_same_preprocessing("--teachers", &args.teachers, source)
 }
 
 /// The labelled source subjects of a method that needs some.

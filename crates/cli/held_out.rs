@@ -24,6 +24,7 @@ pub enum HoldOut {
 /// Flags of the trainings on labels.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
+#[command(next_help_heading = "What is held out")]
 pub struct HoldOutFlags {
     /// Subjects held out to see how far the training has come, chosen as by --subjects [default: the fold left out, else
     /// as --hold-out says]

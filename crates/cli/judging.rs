@@ -32,6 +32,7 @@ pub enum OnHarm {
 /// How an adaptation is judged.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
+#[command(next_help_heading = "Verdict")]
 pub struct JudgingFlags {
     /// What to do when the verdict says that adaptation harmed: rollback (the run's model is the source
     /// model, exit code 4), warn or keep [default: rollback with a calibration, else warn]
@@ -223,7 +224,7 @@ fn subjects_text(subjects: &[&SubjectJudgement], calibration: Option<&Calibratio
 
 /// What becomes of the adapted model of a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Settlement {
     Kept,
     RolledBack,
 }
@@ -235,12 +236,12 @@ pub fn settle(
     subjects: &[Subject],
     folder: &mut RunFolder,
     console: &Console,
-) -> Result<(Fate, Judgement)> {
+) -> Result<(Settlement, Judgement)> {
     let judgement = judged(case, subjects, console)?;
     let fate = fate(on_harm, case, &judgement, folder, console)?;
     match fate {
-        Fate::Kept => case.after.save(&folder.model())?,
-        Fate::RolledBack => {
+        Settlement::Kept => case.after.save(&folder.model())?,
+        Settlement::RolledBack => {
             case.after.save(&folder.path().join(REJECTED_FILE))?;
             case.before.save(&folder.model())?;
         }
@@ -254,7 +255,7 @@ fn fate(
     judgement: &Judgement,
     folder: &mut RunFolder,
     console: &Console,
-) -> Result<Fate> {
+) -> Result<Settlement> {
     folder.record(Event::Verdict(judgement.verdict()))?;
     let named = |name: &String| judgement.subjects.iter().find(|s| s.subject == *name);
     let first: Vec<_> = judgement.check_first.iter().filter_map(named).collect();
@@ -262,18 +263,18 @@ fn fate(
         verdict_text(judgement) + "check first:\n" + &subjects_text(&first, case.calibration);
     console.say(text.trim_end());
     if judgement.decision != Decision::RollBack {
-        return Ok(Fate::Kept);
+        return Ok(Settlement::Kept);
     }
     let default = if case.calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
     Ok(match on_harm.unwrap_or(default) {
-        OnHarm::Rollback => Fate::RolledBack,
+        OnHarm::Rollback => Settlement::RolledBack,
         OnHarm::Warn => {
             let text =
                 "the adaptation seems to have harmed; compare before you use the adapted model";
             console.warn(text);
-            Fate::Kept
+            Settlement::Kept
         }
-        OnHarm::Keep => Fate::Kept,
+        OnHarm::Keep => Settlement::Kept,
     })
 }
 

@@ -19,12 +19,13 @@ pub enum Preset {
 /// Options of the methods.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
+#[command(next_help_heading = "Options of the method")]
 pub struct MethodFlags {
     /// Options as published: paper [default: the method's own]
     #[arg(long, value_parser = word::<Preset>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
-    /// Deepest early stage that moves, 0 to 3 [default: the head's]
+    /// Deepest early stage that moves; 0 is at full size [default: the head's]
     #[arg(long)]
     pub level: Option<usize>,
     /// Gradient through the pseudo-label: attached or detached

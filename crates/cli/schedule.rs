@@ -87,6 +87,7 @@ const UNTIL_CONVERGED: Plateau =
 /// Flags of the trainings on labels.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Schedule")]
 pub struct ScheduleFlags {
     /// Epochs: a number, or auto: until held-out slices are predicted no better over 1000 steps and the network is about
     /// as sure as it is right; then a fifth as many, over which the step size falls to 0

@@ -80,7 +80,7 @@ pub use error::{Error, Result};
 pub use from_data::{OracleBatches, TargetBatches};
 pub use method::{About, Method, Requirement, find};
 pub use methods::METHODS;
-pub use objective::{Adaptation, Given};
+pub use objective::{Adaptation, Aids};
 pub use options::{Labels, NormChoice, Options, PseudoLabel};
 pub use page::methods_page;
 pub use patch::Patch;

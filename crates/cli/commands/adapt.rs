@@ -2,10 +2,10 @@
 use crate::adaptation::{AdaptArgs, Job};
 use crate::commands::head::model_path;
 use crate::console::Console;
-use crate::judging::{self, Fate, Judged, JudgingAids};
+use crate::judging::{self, Judged, JudgingAids, Settlement};
 use crate::method_flags::MethodFlags;
 use crate::run_folder::{RunFolder, Start};
-use crate::training::{self, Use, What};
+use crate::training::{self, Purpose, Use};
 use crate::{failure, interrupt, settings};
 use anyhow::Result;
 use clap::ArgMatches;
@@ -44,7 +44,7 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     files.extend(args.teachers.iter().map(|teacher| ("teacher", model_path(teacher))));
     let files: Vec<_> = files.iter().map(|(role, path)| (*role, path.as_path())).collect();
     let (source, target) = (job.source_name(), args.target.name());
-    let what = What {
+    let what = Purpose {
         command: "adapt",
         method: Some(job.method.name()),
         source: Some(&source),
@@ -167,8 +167,10 @@ fn finish(
     let (fate, judgement) =
         judging::settle(args.judging.on_harm, &case, &job.subjects, folder, console)?;
     let (patch_file, rejected_model) = match fate {
-        Fate::Kept => (PATCH_FILE, None),
-        Fate::RolledBack => (REJECTED_PATCH, Some(folder.path().join(judging::REJECTED_FILE))),
+        Settlement::Kept => (PATCH_FILE, None),
+        Settlement::RolledBack => {
+            (REJECTED_PATCH, Some(folder.path().join(judging::REJECTED_FILE)))
+        }
     };
     let patch_file = folder.path().join(patch_file);
     patch.save(&patch_file)?;
@@ -186,7 +188,7 @@ fn finish(
         stop.reason == StopReason::EpochsDone && job.options.stop != StopRule::Never;
     stop.rejected = if let Some(collapse) = collapse {
         Some(format!("{collapse}; the adapted model should not be used"))
-    } else if fate == Fate::RolledBack {
+    } else if fate == Settlement::RolledBack {
         Some(judging::rolled_back(folder))
     } else if out_of_epochs {
         let text = format!("not converged after {epochs} epochs: the score still changed");

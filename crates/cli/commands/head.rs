@@ -4,7 +4,7 @@ use crate::held_out::{HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::run_folder::{RunFolder, Start};
 use crate::schedule::{Preset, ScheduleFlags, Training};
-use crate::training::{self, Use, What};
+use crate::training::{self, Purpose, Use};
 use crate::{failure, readiness, selection, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
@@ -107,7 +107,7 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let files = [("model", model_path(args.model()?))];
     let files = files.each_ref().map(|(role, path)| (*role, path.as_path()));
     let domains = args.domain.join("+");
-    let what = What { command: "head", source: Some(&domains), ..What::default() };
+    let what = Purpose { command: "head", source: Some(&domains), ..Purpose::default() };
     let subjects = [(Use::Learned, learned), (Use::HeldOut, plan.split.held_out())];
     let record = training::start_record(what, args.seed, &files, &subjects, console)?;
     let text = settings::to_text(&args)?;

@@ -63,7 +63,8 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     if let Some(patch) = &args.patch {
         patched(&mut model, patch)?;
     }
-    let ensemble = other_trainings::of_one_sight("--ensemble", &args.ensemble, &model)?;
+    let ensemble =
+        other_trainings::with_the_same_preprocessing("--ensemble", &args.ensemble, &model)?;
     intensity::replace(&mut model, args.intensity.as_deref(), &args.model)?;
     if let Some(plane) = args.plane
         && plane != model.info.preprocessing.plane

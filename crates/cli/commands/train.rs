@@ -4,7 +4,7 @@ use crate::held_out::{HoldOut, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::run_folder::{RunFolder, Start};
 use crate::schedule::{self, Preset, ScheduleFlags, Training};
-use crate::training::{self, Use, What};
+use crate::training::{self, Purpose, Use};
 use crate::{failure, intensity, selection, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
@@ -141,7 +141,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let mut folder = RunFolder::open(&args.out, start, console)?;
     let subjects = [(Use::Learned, learned), (Use::HeldOut, plan.split.held_out())];
     let domains = args.domain.join("+");
-    let what = What { command: "train", source: Some(&domains), ..What::default() };
+    let what = Purpose { command: "train", source: Some(&domains), ..Purpose::default() };
     let record = training::start_record(what, args.seed, &[], &subjects, console)?;
     let text = settings::to_text(&args)?;
     if folder.finished(&text, &record)?.is_some() {
