@@ -242,7 +242,9 @@ const MULTIPLE: usize = 8;
 /// The preprocessing that a layout suggests; slices come in sizes that the network takes.
 pub fn preprocessing_of(layout: Layout) -> Preprocessing {
     match layout {
-        Layout::DomainFolders => Preprocessing::upright(Plane::Sagittal),
+        Layout::DomainFolders | Layout::Bids | Layout::NnunetRaw => {
+            Preprocessing::upright(Plane::Sagittal)
+        }
         Layout::Cc359 => Preprocessing {
             padding: Padding::Square { multiple: MULTIPLE },
             ..Preprocessing::CC359
