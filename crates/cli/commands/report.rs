@@ -6,6 +6,7 @@ use crate::run_subjects::{RunSubjects, complete};
 use crate::{failure, histograms, judging};
 use anyhow::{Context, Result};
 use clap::Args;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_adapt::{METHODS, Requirement};
@@ -39,6 +40,9 @@ pub struct ReportArgs {
     /// Write the plots as SVG and the overlays as PNG too, into DIR/figures
     #[arg(long)]
     figures: bool,
+    /// Hashes in place of the subjects' names; no paths, commands and settings: a page to show outside the house
+    #[arg(long)]
+    anonymous: bool,
 }
 
 pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
@@ -61,8 +65,15 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
             experiment.outcomes.iter().map(|o| o.target.as_str()).collect();
         experiment.data.name = targets.into_iter().collect::<Vec<_>>().join(", ");
     }
+    if args.anonymous {
+        let salt = salt(&experiment);
+        experiment.anonymise(|name| alias(&salt, name));
+    }
     let pictures =
         udas_report::write_report(&experiment, Path::new("."), plane_of(plane), &args.out)?;
+    if args.anonymous {
+        experiment.forget_volumes();
+    }
     let mut files = vec![args.out.join(udas_report::PAGE_FILE)];
     files.extend(udas_report::write_results(&experiment, &args.out)?);
     if args.figures {
@@ -72,6 +83,18 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
     let page = args.out.join(udas_report::PAGE_FILE).display().to_string();
     let shown: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     console.result(page, &serde_json::json!({ "files": shown }))
+}
+
+/// What hashes of names are mixed with, so that nobody who has not the files can try names: the files' own hashes.
+fn salt(experiment: &Experiment) -> String {
+    experiment.provenance.inputs.iter().map(|input| input.sha256.as_str()).collect()
+}
+
+/// A subject's name as a hash, the same on every page of the same files.
+fn alias(salt: &str, name: &str) -> String {
+    let hash = Sha256::new().chain_update(salt).chain_update(name).finalize();
+    let digits: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("subject-{digits}")
 }
 
 /// Says of methods that results files do not describe what is known of them: that an oracle is one, above all.
