@@ -10,10 +10,11 @@ use crate::{failure, interrupt, settings};
 use anyhow::Result;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use serde_json::json;
+use serde::Serialize;
+use std::path::PathBuf;
 use toml::{Table, Value};
 use udas_adapt::{Adapted, Patch};
-use udas_record::{Phase, StopReason, StopRecord};
+use udas_record::{Phase, StopReason, StopRecord, Verdict};
 use udas_train::StopRule;
 
 pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
@@ -129,6 +130,7 @@ fn keep_last_good(job: &Job, args: &AdaptArgs, folder: &RunFolder, console: &Con
     }
 }
 
+/// Judges what has come of the method, and writes it.
 fn finish(
     job: &Job,
     args: &AdaptArgs,
@@ -137,8 +139,7 @@ fn finish(
     folder: &mut RunFolder,
     console: &Console,
 ) -> Result<()> {
-    let summary = adapted.summary.as_ref();
-    match summary {
+    match &adapted.summary {
         Some(summary) => training::report_stop(summary, folder, console)?,
         None if interrupt::asked() => anyhow::bail!(
             "interrupted; begin again with the same command and --resume ({})",
@@ -146,35 +147,85 @@ fn finish(
         ),
         None => {}
     }
-    let moved: usize = adapted
-        .moved
-        .iter()
-        .filter_map(|name| adapted.state.get(name))
-        .map(|tensor| tensor.elem_count())
-        .sum();
-    console.say(format!(
-        "moved: {} ({moved} weights in {} tensors)",
-        job.method.recipe().moves.words(),
-        adapted.moved.len()
-    ));
-    let before = summary.and_then(|summary| summary.before);
-    let epochs = summary.map_or(0, |summary| summary.epochs.len());
-    let collapse = adapted.collapse();
-    let model = job.model_file(adapted.state, epochs, args)?;
+    let mut result = Finished::of(job, &adapted, folder);
+    result.say_moved(job, console);
+    let epochs = adapted.summary.as_ref().map_or(0, |summary| summary.epochs.len());
+    let model = job.model_file(adapted.state.clone(), epochs, args)?;
+    let case = aids.case(&job.source, &model);
+    let (settlement, judgement) =
+        judging::settle(args.judging.on_harm, &case, &job.subjects, folder, console)?;
+    if settlement == Settlement::RolledBack {
+        result.patch = folder.path().join(REJECTED_PATCH);
+        result.rejected_model = Some(folder.path().join(judging::REJECTED_FILE));
+    }
     let mut patch = Patch::between(&job.model.state, &model.state)?;
     patch.notes = Some(serde_json::to_string(&model.info)?);
-    let case = aids.case(&job.source, &model);
-    let (fate, judgement) =
-        judging::settle(args.judging.on_harm, &case, &job.subjects, folder, console)?;
-    let (patch_file, rejected_model) = match fate {
-        Settlement::Kept => (PATCH_FILE, None),
-        Settlement::RolledBack => {
-            (REJECTED_PATCH, Some(folder.path().join(judging::REJECTED_FILE)))
-        }
+    patch.save(&result.patch)?;
+    let mut stop = stop_record(&adapted);
+    stop.rejected = if settlement == Settlement::RolledBack && adapted.collapse().is_none() {
+        Some(judging::rolled_back(folder))
+    } else {
+        unaccepted(job, &adapted, &stop, asked_epochs, console)
     };
-    let patch_file = folder.path().join(patch_file);
-    patch.save(&patch_file)?;
-    let mut stop = match summary {
+    let rejected = stop.rejected.clone();
+    folder.finish(stop)?;
+    result.verdict = Some(judgement.verdict());
+    console.result(folder.model().display().to_string(), &result)?;
+    if rejected.is_none() {
+        let run = folder.path().display();
+        console.next(format!("udas predict --model {run} --images FILES --out DIR"));
+    }
+    rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()))
+}
+
+/// What an adaptation came to, as `--json` tells it.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Finished {
+    model: PathBuf,
+    method: &'static str,
+    moved_weights: usize,
+    moved_tensors: Vec<String>,
+    epochs: usize,
+    stopped: Option<StopReason>,
+    score_before: Option<f64>,
+    score_after: Option<f64>,
+    verdict: Option<Verdict>,
+    rejected_model: Option<PathBuf>,
+    patch: PathBuf,
+}
+
+impl Finished {
+    fn of(job: &Job, adapted: &Adapted, folder: &RunFolder) -> Self {
+        let summary = adapted.summary.as_ref();
+        let moved = adapted.moved.iter().filter_map(|name| adapted.state.get(name));
+        Self {
+            model: folder.model(),
+            method: job.method.name(),
+            moved_weights: moved.map(|tensor| tensor.elem_count()).sum(),
+            moved_tensors: adapted.moved.clone(),
+            epochs: summary.map_or(0, |summary| summary.epochs.len()),
+            stopped: summary.map(|summary| summary.reason),
+            score_before: summary.and_then(|summary| summary.before),
+            score_after: summary.and_then(|s| s.epochs.last()).and_then(|epoch| epoch.score),
+            verdict: None,
+            rejected_model: None,
+            patch: folder.path().join(PATCH_FILE),
+        }
+    }
+
+    fn say_moved(&self, job: &Job, console: &Console) {
+        console.say(format!(
+            "moved: {} ({} weights in {} tensors)",
+            job.method.recipe().moves.words(),
+            self.moved_weights,
+            self.moved_tensors.len()
+        ));
+    }
+}
+
+fn stop_record(adapted: &Adapted) -> StopRecord {
+    match &adapted.summary {
         Some(summary) => training::stop_record(Phase::Adapt, summary),
         None => StopRecord {
             phase: Phase::Adapt,
@@ -183,45 +234,28 @@ fn finish(
             seconds: 0.0,
             rejected: None,
         },
-    };
-    let out_of_epochs =
-        stop.reason == StopReason::EpochsDone && job.options.stop != StopRule::Never;
-    stop.rejected = if let Some(collapse) = collapse {
-        Some(format!("{collapse}; the adapted model should not be used"))
-    } else if fate == Settlement::RolledBack {
-        Some(judging::rolled_back(folder))
-    } else if out_of_epochs {
-        let text = format!("not converged after {epochs} epochs: the score still changed");
-        if asked_epochs {
-            console.warn(text);
-            None
-        } else {
-            Some(text + "; give more --epochs, or --epochs N to accept N")
-        }
-    } else {
-        None
-    };
-    let rejected = stop.rejected.clone();
-    folder.finish(stop)?;
-    let path = folder.model();
-    let last = summary.and_then(|summary| summary.epochs.last()).and_then(|epoch| epoch.score);
-    let value = json!({
-        "model": path,
-        "method": job.method.name(),
-        "moved-weights": moved,
-        "moved-tensors": adapted.moved,
-        "epochs": epochs,
-        "stopped": summary.map(|summary| summary.reason),
-        "score-before": before,
-        "score-after": last,
-        "verdict": judgement.verdict(),
-        "rejected-model": rejected_model,
-        "patch": patch_file,
-    });
-    console.result(path.display().to_string(), &value)?;
-    if rejected.is_none() {
-        let run = folder.path().display();
-        console.next(format!("udas predict --model {run} --images FILES --out DIR"));
     }
-    rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()))
+}
+
+/// Why the training itself speaks against the result, if it does.
+fn unaccepted(
+    job: &Job,
+    adapted: &Adapted,
+    stop: &StopRecord,
+    asked_epochs: bool,
+    console: &Console,
+) -> Option<String> {
+    if let Some(collapse) = adapted.collapse() {
+        return Some(format!("{collapse}; the adapted model should not be used"));
+    }
+    if stop.reason != StopReason::EpochsDone || job.options.stop == StopRule::Never {
+        return None;
+    }
+    let epochs = stop.epochs;
+    let text = format!("not converged after {epochs} epochs: the score still changed");
+    if asked_epochs {
+        console.warn(text);
+        return None;
+    }
+    Some(text + "; give more --epochs, or --epochs N to accept N")
 }

@@ -1,5 +1,6 @@
 //! `udas report`: one page of runs or of an experiment, with its figures.
 use crate::commands::predict::plane_of;
+use crate::commands::serve::serve;
 use crate::console::Console;
 use crate::predictions::{self, made_by};
 use crate::run_subjects::{RunSubjects, complete};
@@ -43,9 +44,23 @@ pub struct ReportArgs {
     /// Hashes in place of the subjects' names; no paths, commands and settings: a page to show outside the house
     #[arg(long)]
     anonymous: bool,
+    /// Show the page at a port of this machine, made anew for every visit, until Ctrl-C; 0 takes any free port
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "8080")]
+    serve: Option<u16>,
 }
 
 pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
+    let page = args.out.join(udas_report::PAGE_FILE);
+    if let Some(port) = args.serve {
+        return serve(port, console, || make(args, console).map(|_| page.clone()));
+    }
+    let files = make(args, console)?;
+    let shown: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    console.result(page.display().to_string(), &serde_json::json!({ "files": shown }))
+}
+
+/// Writes the page and what goes with it; the names of the files.
+fn make(args: &ReportArgs, console: &Console) -> Result<Vec<PathBuf>> {
     let mut experiment = Experiment::gather(&args.runs)?;
     if let Some(title) = &args.title {
         experiment.title = title.clone();
@@ -80,9 +95,7 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
         let folder = args.out.join("figures");
         files.extend(udas_report::figures(&experiment, &pictures, &folder)?);
     }
-    let page = args.out.join(udas_report::PAGE_FILE).display().to_string();
-    let shown: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    console.result(page, &serde_json::json!({ "files": shown }))
+    Ok(files)
 }
 
 /// What hashes of names are mixed with, so that nobody who has not the files can try names: the files' own hashes.
