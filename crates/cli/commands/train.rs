@@ -10,7 +10,10 @@ use anyhow::Result;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use udas_data::{Augment, AugmentationRanges, DataSet, Geometry, Layout, Plane, Preprocessing};
+use udas_data::{
+    Augment, AugmentationRanges, DataSet, Geometry, Layout, Plane, Preprocessing,
+    RandomisationRanges,
+};
 use udas_model::{ModelFile, ModelInfo, Provenance, families, family};
 use udas_network::{Family, Shape, Task};
 use udas_record::Phase;
@@ -68,8 +71,8 @@ pub struct TrainArgs {
     /// Intensities: min-max, percentile, percentile:LOW,HIGH, z-score or nyul
     #[arg(long, default_value = "min-max")]
     intensity: String,
-    /// Alter the intensities of training slices: intensity (gamma, gain, bias field, noise, blur), or none (the
-    /// paper's)
+    /// Alter the intensities of training slices: intensity (gamma, gain, bias field, noise, blur), randomised (random
+    /// convolutions for each labelled region, inverted contrasts among them, coarser pixels), or none (the paper's)
     #[arg(long, default_value = "intensity", value_parser = word::<AugmentName>())]
     augment: AugmentName,
     /// Weights to end with: last, or best-score on what is held out
@@ -98,8 +101,12 @@ pub struct TrainArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum AugmentName {
+    /// As they are (the paper's)
     None,
+    /// Gamma, gain, bias field, noise, blur
     Intensity,
+    /// Random convolutions for each labelled region, coarser pixels, bias field, noise, blur
+    Randomised,
 }
 
 /// More channels than any machine has memory for in the deepest stage.
@@ -197,6 +204,9 @@ impl TrainArgs {
     fn augment(&self) -> Augment {
         match self.augment {
             AugmentName::None => Augment::Off,
+            AugmentName::Randomised => {
+                Augment::Randomised { ranges: RandomisationRanges::PUBLISHED, seed: self.seed }
+            }
             AugmentName::Intensity => {
                 Augment::Intensity { ranges: AugmentationRanges::SCANNERS, seed: self.seed }
             }
