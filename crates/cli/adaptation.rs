@@ -170,6 +170,10 @@ impl Job {
                 "labels of the target, which --images has none of: give --data DIR --domain NAME";
             return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
         }
+        if needs.contains(&Requirement::ClassRatio) && source.info.class_ratio.is_empty() {
+            let what = "the source's class ratio, which the model's file does not say: give a model of `udas train`";
+            return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
+        }
         let matched = needs.contains(&Requirement::SourceHistogram);
         if matched && args.intensity.is_some() {
             let text =
@@ -236,7 +240,9 @@ impl Job {
             args.seed
         ));
         console.say(format!("known failure: {}", about.failure));
-        console.detail(format!("options: {:?}", self.options));
+        if let Ok(options) = serde_json::to_string(&self.options) {
+            console.detail(format!("options: {options}"));
+        }
     }
 
     /// Runs the method.

@@ -125,7 +125,9 @@ fn of_study(error: &udas_study::Error) -> Option<u8> {
 fn of_adaptation(error: &udas_adapt::Error) -> Option<u8> {
     match error {
         udas_adapt::Error::Train(error) => of_training(error),
-        udas_adapt::Error::Option { .. } | udas_adapt::Error::Missing { .. } => Some(2),
+        udas_adapt::Error::Option { .. }
+        | udas_adapt::Error::Missing { .. }
+        | udas_adapt::Error::NoHead { .. } => Some(2),
         _ => Some(3),
     }
 }

@@ -269,8 +269,8 @@ fn fate(
     Ok(match on_harm.unwrap_or(default) {
         OnHarm::Rollback => Settlement::RolledBack,
         OnHarm::Warn => {
-            let text =
-                "the adaptation seems to have harmed; compare before you use the adapted model";
+            let text = "the adaptation seems to have harmed; the adapted model is written all the same, because the verdict is not \
+                 calibrated (`udas calibrate`; --on-harm rollback writes the source model instead)";
             console.warn(text);
             Settlement::Kept
         }

@@ -239,6 +239,10 @@ impl ScheduleFlags {
             },
         )?;
         training::report_stop(&summary, folder, console)?;
+        if self.epochs == Epochs::Auto && summary.reason == StopReason::EpochsDone {
+            let bound = self.max_steps;
+            console.say(format!("it ended at --max-steps {bound}: it might have gained from more"));
+        }
         let steps = summary.epochs.iter().map(|epoch| epoch.steps).sum();
         let measured = measure(objective, &check, steps, slices.is_held_out())?;
         console.say(measured.sentence());

@@ -131,7 +131,7 @@ pub fn load_model(
         .collect::<Vec<_>>();
     if model.info.description == Description::Assumed && !guessed.is_empty() {
         console.warn(format!(
-            "{}: does not say how volumes are prepared; taken: {}. `udas convert {} OUT.safetensors --plane P \
+            "{}: does not say how volumes are prepared; assumed: {}. `udas convert {} OUT.safetensors --plane P \
              --intensity I` writes down what it was trained with",
             path.display(),
             guessed.join(", "),

@@ -13,7 +13,7 @@ use clap::parser::ValueSource;
 use serde::Serialize;
 use std::path::PathBuf;
 use toml::{Table, Value};
-use udas_adapt::{Adapted, Patch};
+use udas_adapt::{Adapted, Moves, NormChoice, Patch, Requirement};
 use udas_record::{Phase, StopReason, StopRecord, Verdict};
 use udas_train::StopRule;
 
@@ -215,12 +215,19 @@ impl Finished {
     }
 
     fn say_moved(&self, job: &Job, console: &Console) {
-        console.say(format!(
-            "moved: {} ({} weights in {} tensors)",
-            job.method.recipe().moves.words(),
-            self.moved_weights,
-            self.moved_tensors.len()
-        ));
+        let moves = job.method.recipe().moves;
+        let mut moved = Vec::new();
+        if job.method.about().needs.contains(&Requirement::SourceHistogram) {
+            moved.push("the intensities of volumes".to_owned());
+        }
+        if job.options.norm == NormChoice::ReEstimated {
+            moved.push("the statistics of batch norm".to_owned());
+        }
+        if moves != Moves::Nothing || moved.is_empty() {
+            let (weights, tensors) = (self.moved_weights, self.moved_tensors.len());
+            moved.push(format!("{} ({weights} weights in {tensors} tensors)", moves.words()));
+        }
+        console.say(format!("moved: {}", moved.join(", ")));
     }
 }
 
