@@ -51,7 +51,7 @@ fn from_a_phantom_to_a_report() {
 #[test]
 fn another_sight_of_volumes_is_not_the_same_run() {
     let bench = Bench::trained();
-    bench.succeed("adapt --model src --data ph --domain Siemens_15 --on-harm keep --out ad");
+    bench.succeed("adapt --model src --data ph --domain Siemens_15 --method match-source --on-harm keep --out ad");
     assert!(bench.succeed("verify ad").contains("the same, to the bit"));
     let path = bench.path("ad/model.safetensors");
     let mut model = udas_model::ModelFile::load(&path, None).unwrap();

@@ -19,13 +19,16 @@ use udas_adapt::{
 };
 use udas_data::{Augment, LastBatch, Plane, Subject, Unlabelled};
 use udas_model::{HeadFile, ModelFile, Provenance};
-use udas_network::Task;
+use udas_network::{NormKind, Task};
 use udas_record::Phase;
 use udas_train::{Batches, LabelledBatch, Objective, Snapshot};
 
-/// What is run where nothing is asked for.
-const DEFAULT_METHOD: &str = "match-source";
-/// Where the model's file does not keep the histogram that the default needs, or intensities are chosen otherwise.
+/// What is run where nothing is asked for: of what needs images alone, the method that gained on every data set measured
+/// (docs/results/mnms.md has the rule).
+const DEFAULT_METHOD: &str = "adabn";
+/// Where a network has no batch norm, and the model's file keeps its source's histogram.
+const DEFAULT_WITHOUT_BATCH_NORM: &str = "match-source";
+/// Where neither is there, or intensities are chosen otherwise.
 const DEFAULT_WITHOUT_HISTOGRAM: &str = "augmented-consistency";
 /// Where other trainings are named.
 const DEFAULT_WITH_TEACHERS: &str = "ensemble-distillation";
@@ -51,7 +54,8 @@ pub struct AdaptArgs {
     #[serde(flatten)]
     pub target: Images,
     /// Method, as `udas methods` lists them [default: the one that --preset is of; ensemble-distillation with
-    /// --teachers; else match-source, or augmented-consistency for models without a histogram and with --intensity]
+    /// --teachers; else adabn; for networks without batch norm match-source or, without the source's histogram,
+    /// augmented-consistency]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
@@ -391,15 +395,16 @@ fn default_method(args: &AdaptArgs, source: &ModelFile, console: &Console) -> Re
     if !args.teachers.is_empty() {
         return Ok(DEFAULT_WITH_TEACHERS);
     }
-    if source.info.source_histogram.is_none() {
-        console.say(format!(
-            "{}: keeps no histogram of its source, so that {DEFAULT_METHOD} is not to be had: \
-             {DEFAULT_WITHOUT_HISTOGRAM} is run",
-            args.model()?.display()
-        ));
-        return Ok(DEFAULT_WITHOUT_HISTOGRAM);
+    if source.info.network.norm == NormKind::Batch {
+        return Ok(DEFAULT_METHOD);
     }
-    Ok(if args.intensity.is_some() { DEFAULT_WITHOUT_HISTOGRAM } else { DEFAULT_METHOD })
+    let matches = source.info.source_histogram.is_some() && args.intensity.is_none();
+    let name = if matches { DEFAULT_WITHOUT_BATCH_NORM } else { DEFAULT_WITHOUT_HISTOGRAM };
+    console.say(format!(
+        "{}: has no batch norm, so that {DEFAULT_METHOD} is not to be had: {name} is run",
+        args.model()?.display()
+    ));
+    Ok(name)
 }
 
 /// The other trainings that a method learns from: a batch is shown to all of them as the model sees it.
