@@ -3,7 +3,7 @@
 //! Values lie in one list and refer to each other by number: shared, cyclic and deeply nested ones cost no more
 //! memory than the file has bytes, and nothing is walked recursively.
 use super::global::Global;
-pub(super) use super::global::Kind;
+pub(super) use super::global::{Foreign, Kind};
 use std::collections::BTreeMap;
 
 /// Number of a value.
@@ -51,7 +51,12 @@ pub(super) struct Pickle {
 impl Pickle {
     /// Runs the program. The error says which instruction is wrong or not allowed.
     pub fn run(bytes: &[u8]) -> Result<Self, String> {
-        let mut machine = Machine { left: bytes, ..Machine::default() };
+        Self::run_with(bytes, Foreign::Refused)
+    }
+
+    /// As [`Self::run`], with what is done with unknown names.
+    pub fn run_with(bytes: &[u8], foreign: Foreign) -> Result<Self, String> {
+        let mut machine = Machine { left: bytes, foreign, ..Machine::default() };
         let root = loop {
             if let Some(root) = machine.step()? {
                 break root;
@@ -100,6 +105,7 @@ impl Pickle {
 #[derive(Default)]
 struct Machine<'a> {
     left: &'a [u8],
+    foreign: Foreign,
     values: Vec<Value>,
     stack: Vec<Id>,
     /// Heights of the stack at the open marks.
@@ -323,7 +329,7 @@ impl<'a> Machine<'a> {
     }
 
     fn global(&mut self, module: &str, name: &str) -> Result<(), String> {
-        let global = Global::of(module, name)?;
+        let global = Global::of(module, name, self.foreign)?;
         self.push(Value::Global(global));
         Ok(())
     }
@@ -337,7 +343,9 @@ impl<'a> Machine<'a> {
             {
                 Value::Dict(Vec::new())
             }
-            (Some(Value::Global(Global::Inert)), Some(Value::Tuple(_))) => Value::Other,
+            (Some(Value::Global(Global::Inert | Global::Opaque)), Some(Value::Tuple(_))) => {
+                Value::Other
+            }
             (Some(Value::Global(Global::RebuildTensor)), Some(Value::Tuple(items))) => {
                 Value::Tensor(self.tensor(items).ok_or_else(|| unexpected("a tensor"))?)
             }
