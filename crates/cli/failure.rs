@@ -65,6 +65,13 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             _ => Some(3),
         };
     }
+    if let Some(error) = cause.downcast_ref::<udas_nnunet::Error>() {
+        return match error {
+            udas_nnunet::Error::Network(error) => of_network(error),
+            udas_nnunet::Error::Stopped => None,
+            _ => Some(3),
+        };
+    }
     if let Some(error) = cause.downcast_ref::<udas_verdict::Error>() {
         return match error {
             udas_verdict::Error::Model(udas_model::Error::Network(error)) => of_network(error),

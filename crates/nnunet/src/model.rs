@@ -72,7 +72,9 @@ impl ModelFolder {
         let folds: Vec<String> = match (folds, fold) {
             ([], Some(fold)) => vec![fold],
             ([], None) => {
-                let mut found: Vec<&str> = FOLDS.into_iter().filter(|fold| there(fold)).collect();
+                // A fold without its weights is one that is missing.
+                let begun = |fold: &&str| folder.join(format!("{FOLD}{fold}")).is_dir();
+                let mut found: Vec<&str> = FOLDS.into_iter().filter(begun).collect();
                 if found.len() > 1 {
                     found.retain(|fold| *fold != "all");
                 }

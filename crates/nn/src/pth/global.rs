@@ -54,7 +54,7 @@ impl Global {
             }
             _ if runs_programs(module, name) => {
                 return Err(format!(
-                    "its pickle refers to {module}.{name}, which runs programs, as no network needs"
+                    "its pickle refers to {module}.{name}, which is not allowed: it runs programs"
                 ));
             }
             _ if foreign == Foreign::Opaque => Self::Opaque,

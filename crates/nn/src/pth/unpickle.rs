@@ -49,12 +49,13 @@ pub(super) struct Pickle {
 }
 
 impl Pickle {
-    /// Runs the program. The error says which instruction is wrong or not allowed.
+    /// Runs the program of a state dict.
+    #[cfg(test)]
     pub fn run(bytes: &[u8]) -> Result<Self, String> {
         Self::run_with(bytes, Foreign::Refused)
     }
 
-    /// As [`Self::run`], with what is done with unknown names.
+    /// Runs the program. The error says which instruction is wrong or not allowed.
     pub fn run_with(bytes: &[u8], foreign: Foreign) -> Result<Self, String> {
         let mut machine = Machine { left: bytes, foreign, ..Machine::default() };
         let root = loop {
@@ -484,9 +485,22 @@ mod tests {
     fn calls_and_foreign_names_are_refused() {
         let error = Pickle::run(b"cos\nsystem\nX\x02\x00\x00\x00ls\x85R.").unwrap_err();
         assert!(error.contains("os.system, which is not allowed"), "{error}");
+        let error = Pickle::run(b"cabc\ndef\n)R.").unwrap_err();
+        assert!(error.contains("abc.def, which is not allowed"), "{error}");
         let error = Pickle::run(b"X\x02\x00\x00\x00ls)R.").unwrap_err();
         assert!(error.contains("makes a call"), "{error}");
         assert!(Pickle::run(b"I1\n.").unwrap_err().contains("0x49"));
+    }
+
+    #[test]
+    fn unknown_names_may_stand_for_nothing_but_not_for_programs() {
+        let run = |bytes: &[u8]| Pickle::run_with(bytes, Foreign::Opaque);
+        let pickle = run(b"cabc\nDef\n)R}X\x01\x00\x00\x00aK\x01sb.").unwrap();
+        assert_eq!(pickle.get(pickle.root), Some(&Value::Other));
+        for program in ["cos\nsystem\n.", "cbuiltins\neval\n.", "csubprocess\nrun\n.", "cposix\nsystem\n."] {
+            let error = run(program.as_bytes()).unwrap_err();
+            assert!(error.contains("it runs programs"), "{error}");
+        }
     }
 
     #[test]
