@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, Plane, Preprocessing, Subject};
-use udas_nnunet::{Mirroring, Model, ModelFolder, Options, Prediction, Probabilities, Sums};
+use udas_nnunet::{
+    Arithmetic, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities,
+};
 use udas_volume::{write_labels, write_volume};
 
 /// Flags that only models of nnU-Net know.
@@ -24,8 +26,8 @@ pub struct Flags {
     /// as fast [default: on]
     #[arg(long, value_parser = word::<Switch>, value_name = "on|off")]
     mirroring: Option<Switch>,
-    /// nnU-Net: add predictions up in 16-bit numbers as the original does, so that masks are the same: on or off
-    /// [default: on]
+    /// nnU-Net: compute as the original does, sums in 16 bits too, so that masks are the same; off is faster, and a few
+    /// voxels at the borders of structures may fall the other way: on or off [default: on]
     #[arg(long, value_parser = word::<Switch>, value_name = "on|off")]
     exact: Option<Switch>,
 }
@@ -38,6 +40,13 @@ enum Switch {
 }
 
 impl Flags {
+    fn arithmetic(&self) -> Arithmetic {
+        match self.exact {
+            Some(Switch::Off) => Arithmetic::Fast,
+            _ => Arithmetic::Exact,
+        }
+    }
+
     /// Refuses them for other models.
     pub fn refuse(&self) -> Result<()> {
         let given = [
@@ -87,7 +96,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     let masks: Vec<String> = cases.iter().map(|case| mask_name(case, &folder)).collect();
     spare_the_images(&args.out, &cases, &masks)?;
     let options = options(args);
-    let model = folder.load()?;
+    let model = folder.load(args.nnunet.arithmetic())?;
     console.detail(format!(
         "{}: {} of {}, {} outputs",
         args.model.display(),
@@ -95,7 +104,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         folder.folds().join(", "),
         model.data.labels.outputs()
     ));
-    let made_by = made_by(&folder, options)?;
+    let made_by = made_by(&folder, args)?;
     let existing = if args.overwrite { Existing::Replace } else { Existing::Keep };
     let folder = Predictions::open(&args.out, made_by, &masks, existing)?;
     interrupt::flag();
@@ -103,10 +112,11 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
 }
 
 fn options(args: &PredictArgs) -> Options {
-    let off = |switch| switch == Some(Switch::Off);
     Options {
-        mirroring: if off(args.nnunet.mirroring) { Mirroring::Off } else { Mirroring::Allowed },
-        sums: if off(args.nnunet.exact) { Sums::Single } else { Sums::Half },
+        mirroring: match args.nnunet.mirroring {
+            Some(Switch::Off) => Mirroring::Off,
+            _ => Mirroring::Allowed,
+        },
         probabilities: if args.probabilities {
             Probabilities::Wanted
         } else {
@@ -116,11 +126,12 @@ fn options(args: &PredictArgs) -> Options {
 }
 
 /// What the predictions are made by: the checkpoints' bytes and the options that change masks.
-fn made_by(folder: &ModelFolder, options: Options) -> Result<MadeBy> {
+fn made_by(folder: &ModelFolder, args: &PredictArgs) -> Result<MadeBy> {
     let files: Vec<PathBuf> = folder.folds().iter().map(|fold| folder.checkpoint(fold)).collect();
     let mut hashes: Vec<String> = files.iter().map(|file| predictions::hash(file)).collect::<Result<_>>()?;
-    hashes.extend((options.mirroring == Mirroring::Off).then(|| "mirroring-off".to_owned()));
-    hashes.extend((options.sums == Sums::Single).then(|| "exact-off".to_owned()));
+    let off = |switch: Option<Switch>, word: &str| (switch == Some(Switch::Off)).then(|| word.to_owned());
+    hashes.extend(off(args.nnunet.mirroring, "mirroring-off"));
+    hashes.extend(off(args.nnunet.exact, "exact-off"));
     Ok(MadeBy {
         model: folder.path().display().to_string(),
         hash: hashes.join("+"),

@@ -1,11 +1,22 @@
 //! Convolutions of channels-last maps `[N, D, H, W, C]` on the kernels for planes, with their gradients.
 //!
-//! A 3-D convolution is a sum over the kernel's depth of convolutions of planes. A stride of any size takes every so
-//! many results of the convolution without it. Weights have PyTorch's layout.
+//! In the fast form and for gradients, a 3-D convolution is a sum over the kernel's depth of convolutions of planes, and
+//! a stride takes every so many results of the convolution without it. Weights have PyTorch's layout.
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use udas_kernels::{
-    Activation, ConvKind, Finish, Gather, MapShape, Needs, Unit, unit_backward, unit_forward,
+    Activation, ConvKind, Finish, Gather, MapShape, Needs, SpaceConvolution, Unit, convolve_space,
+    unit_backward, unit_forward,
 };
+
+/// How convolutions are computed, and what predictions are added up in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// As near to the original as rounding allows: convolutions product by product, sums in 16 bits as it has them.
+    #[default]
+    Exact,
+    /// Winograd's form, whose roundings are some ten times as large, and sums in 32 bits.
+    Fast,
+}
 
 /// Sizes of a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +72,10 @@ pub(crate) fn convolve(
     weight: &Tensor,
     bias: &Tensor,
     stride: [usize; 3],
+    arithmetic: Arithmetic,
 ) -> Result<Tensor> {
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Convolution { stride })
+    let convolution = Convolution { stride, arithmetic };
+    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, convolution)
 }
 
 /// A convolution transposed, with its kernel as stride: each value becomes a block; weight `[in, out, kd, kh, kw]`.
@@ -72,6 +85,7 @@ pub(crate) fn enlarge(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tens
 
 struct Convolution {
     stride: [usize; 3],
+    arithmetic: Arithmetic,
 }
 
 /// Sizes of a convolution's weight.
@@ -182,7 +196,19 @@ fn spread(kept: &[f32], map: Map, [_, dy, dx]: [usize; 3]) -> Vec<f32> {
 }
 
 impl Convolution {
-    fn forward(&self, x: &[f32], map: Map, weight: &[f32], kernel: Kernel, bias: &[f32]) -> Vec<f32> {
+    fn exact(&self, x: &[f32], map: Map, weight: &[f32], kernel: Kernel, bias: &[f32]) -> Vec<f32> {
+        let shape = SpaceConvolution {
+            n: map.n,
+            size: [map.d, map.h, map.w],
+            inputs: map.c,
+            outputs: kernel.outputs,
+            kernel: [kernel.depth, kernel.height, kernel.width],
+            stride: self.stride,
+        };
+        convolve_space(&shape, x, weight, bias)
+    }
+
+    fn fast(&self, x: &[f32], map: Map, weight: &[f32], kernel: Kernel, bias: &[f32]) -> Vec<f32> {
         let [stride, dy, dx] = self.stride;
         let planes: Vec<_> = (0..kernel.depth).map(|tap| kernel.plane(weight, tap)).collect();
         let wide = Map { d: map.d.div_ceil(stride), c: kernel.outputs, ..map };
@@ -307,7 +333,11 @@ impl CustomOp3 for Convolution {
         if map.c != kernel.inputs || map.len() == 0 {
             bail!("a map {:?} for a kernel of {} channels", l1.dims(), kernel.inputs);
         }
-        let out = self.forward(values(s1, l1)?, map, values(s2, l2)?, kernel, values(s3, l3)?);
+        let (x, weight, bias) = (values(s1, l1)?, values(s2, l2)?, values(s3, l3)?);
+        let out = match self.arithmetic {
+            Arithmetic::Exact => self.exact(x, map, weight, kernel, bias),
+            Arithmetic::Fast => self.fast(x, map, weight, kernel, bias),
+        };
         Ok((CpuStorage::F32(out), map.strided(self.stride, kernel.outputs).shape()))
     }
 

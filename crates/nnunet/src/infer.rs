@@ -1,4 +1,5 @@
 //! From a prepared case to labels on the image's own grid.
+use crate::conv::Arithmetic;
 use crate::dataset::LabelRule;
 use crate::grid;
 use crate::model::Model;
@@ -19,16 +20,6 @@ pub enum Mirroring {
     Off,
 }
 
-/// The numbers that predictions are added up in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sums {
-    /// 16 bits, as the original does: near-ties fall as there.
-    #[default]
-    Half,
-    /// 32 bits.
-    Single,
-}
-
 /// Whether probabilities are wanted beside the labels. They take memory for all classes at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Probabilities {
@@ -44,8 +35,6 @@ pub enum Probabilities {
 pub struct Options {
     /// Mirror images.
     pub mirroring: Mirroring,
-    /// Exactness of sums.
-    pub sums: Sums,
     /// Beside the labels.
     pub probabilities: Probabilities,
 }
@@ -72,9 +61,9 @@ impl Model {
         on_patch: &mut OnPatch,
     ) -> Result<Prediction> {
         let prepared = prepare(images, &self.plans, &self.configuration, case)?;
-        match options.sums {
-            Sums::Half => self.predict_in::<f16>(prepared, options, on_patch),
-            Sums::Single => self.predict_in::<f32>(prepared, options, on_patch),
+        match self.arithmetic {
+            Arithmetic::Exact => self.predict_in::<f16>(prepared, options, on_patch),
+            Arithmetic::Fast => self.predict_in::<f32>(prepared, options, on_patch),
         }
     }
 

@@ -10,10 +10,10 @@
 //!
 //! ```no_run
 //! use std::path::Path;
-//! use udas_nnunet::{ModelFolder, Options, go_on};
+//! use udas_nnunet::{Arithmetic, ModelFolder, Options, go_on};
 //!
 //! let folder = Path::new("Dataset004_Hippocampus/nnUNetTrainer__nnUNetPlans__3d_fullres");
-//! let model = ModelFolder::open(folder, &[])?.load()?;
+//! let model = ModelFolder::open(folder, &[])?.load(Arithmetic::Exact)?;
 //! let image = udas_volume::read(Path::new("hippocampus_003_0000.nii.gz"))?;
 //! let made = model.predict(vec![image], "hippocampus_003", Options::default(), &mut go_on)?;
 //! udas_volume::write_labels(Path::new("hippocampus_003.nii.gz"), &made.labels)?;
@@ -40,9 +40,10 @@ mod resample;
 mod window;
 
 pub use checkpoint::{CHECKPOINT_FILE, Checkpoint};
+pub use conv::Arithmetic;
 pub use dataset::{DATASET_FILE, DataSet, LabelRule};
 pub use error::{Error, Result};
-pub use infer::{Mirroring, Options, Prediction, Probabilities, Sums, go_on};
+pub use infer::{Mirroring, Options, Prediction, Probabilities, go_on};
 pub use model::{Model, ModelFolder};
 pub use network::{NnUNet, PlainConvUNet, ResidualEncoderUNet};
 pub use plans::{

@@ -1,4 +1,5 @@
 //! A model folder: plans.json, dataset.json, and a checkpoint for each fold.
+use crate::conv::Arithmetic;
 use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint};
 use crate::dataset::{DATASET_FILE, DataSet};
 use crate::network::NnUNet;
@@ -35,6 +36,8 @@ pub struct Model {
     pub configuration: Configuration,
     /// Axes of a patch along which it may be mirrored.
     pub mirror_axes: Vec<usize>,
+    /// How it computes.
+    pub arithmetic: Arithmetic,
     /// One a fold, in their order.
     pub networks: Vec<Box<dyn Network>>,
 }
@@ -110,11 +113,11 @@ impl ModelFolder {
         self.path.join(format!("{FOLD}{fold}")).join(CHECKPOINT_FILE)
     }
 
-    /// Reads the networks and holds them against plans and data set.
+    /// Reads the networks and holds them against plans and data set. The model computes by `arithmetic`.
     ///
     /// # Errors
     /// [`Error::Model`] when they do not fit.
-    pub fn load(&self) -> Result<Model> {
+    pub fn load(&self, arithmetic: Arithmetic) -> Result<Model> {
         let mut model: Option<Model> = None;
         for fold in &self.folds {
             let path = self.checkpoint(fold);
@@ -123,16 +126,21 @@ impl ModelFolder {
                 .map_err(|error| Error::model(&path, format!("{error}; give networks that are supported")))?;
             let model = match &mut model {
                 Some(model) => model,
-                None => model.insert(self.of_first(&path, &checkpoint)?),
+                None => model.insert(self.of_first(&path, &checkpoint, arithmetic)?),
             };
             self.check(&path, &network, model)?;
-            model.networks.push(Box::new(network));
+            model.networks.push(Box::new(network.with_arithmetic(arithmetic)));
         }
         model.ok_or_else(|| Error::model(&self.path, "has no folds; copy the folder whole"))
     }
 
     /// What the first fold says of all.
-    fn of_first(&self, path: &Path, checkpoint: &Checkpoint) -> Result<Model> {
+    fn of_first(
+        &self,
+        path: &Path,
+        checkpoint: &Checkpoint,
+        arithmetic: Arithmetic,
+    ) -> Result<Model> {
         let folder = std::path::absolute(&self.path).unwrap_or_default();
         let folder = folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let by_name = || Some(folder.as_ref()?.rsplit_once("__")?.1.to_owned());
@@ -148,6 +156,7 @@ impl ModelFolder {
             data: self.data.clone(),
             configuration,
             mirror_axes,
+            arithmetic,
             networks: Vec::new(),
         })
     }

@@ -1,6 +1,6 @@
 //! The networks: encoder stages down, transposed convolutions up, each stage's output joined on the way.
 use crate::architecture::{Block, Blueprint, Layers, PLAIN_MARK, RESIDUAL_MARK, Stage, Unit, Up};
-use crate::conv::{convolve, enlarge};
+use crate::conv::{Arithmetic, convolve, enlarge};
 use crate::norm::{SLOPE, Statistics, average, leaky, moments_of, normalise};
 use crate::plans::{Architecture, Encoder};
 use candle_core::{DType, Device, Tensor};
@@ -21,6 +21,7 @@ pub struct NnUNet {
     spec: Spec,
     blueprint: Blueprint,
     layers: Layers,
+    arithmetic: Arithmetic,
     parameters: Parameters,
 }
 
@@ -131,7 +132,13 @@ impl NnUNet {
         let blueprint = Blueprint::of_state(state)?;
         let parameters = Parameters::new(&blueprint.entries(), state, device)?;
         let (spec, layers) = (spec(&blueprint), blueprint.layers());
-        Ok(Self { spec, blueprint, layers, parameters })
+        Ok(Self { spec, blueprint, layers, arithmetic: Arithmetic::Exact, parameters })
+    }
+
+    /// The same network, computed in this way.
+    pub fn with_arithmetic(mut self, arithmetic: Arithmetic) -> Self {
+        self.arithmetic = arithmetic;
+        self
     }
 
     /// How the network differs from the one that was planned; none where it does not.
@@ -160,7 +167,7 @@ impl NnUNet {
     fn unit(&self, unit: &Unit, x: &Tensor, slope: f32, mode: NormMode) -> Result<Tensor> {
         let conv = format!("{}.conv", unit.name);
         let bias = self.bias(&conv, unit.bias, unit.outputs, x)?;
-        let x = convolve(x, &self.kernel(&conv)?, &bias, unit.stride)?;
+        let x = convolve(x, &self.kernel(&conv)?, &bias, unit.stride, self.arithmetic)?;
         let norm = format!("{}.norm", unit.name);
         let statistics = match self.spec.norm {
             NormKind::Absent if slope == SLOPE => return Ok(leaky(&x)?),
@@ -266,7 +273,8 @@ impl NnUNet {
     /// Logits of a map at full size, channels first.
     fn logits(&self, map: &Tensor) -> Result<Tensor> {
         let head = self.layers.ups.last().map(|up| up.head.as_str()).unwrap_or_default();
-        let logits = convolve(map, &self.kernel(head)?, &self.value(head, "bias")?, [1; 3])?;
+        let (kernel, bias) = (self.kernel(head)?, self.value(head, "bias")?);
+        let logits = convolve(map, &kernel, &bias, [1; 3], self.arithmetic)?;
         let logits = logits.permute((0, 4, 1, 2, 3))?.contiguous()?;
         Ok(if self.spec.axes == 2 { logits.squeeze(2)? } else { logits })
     }
@@ -337,6 +345,7 @@ impl Network for NnUNet {
     fn with_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
         let parameters = Parameters::new(&self.blueprint.entries(), state, device)?;
         let (spec, blueprint) = (self.spec.clone(), self.blueprint.clone());
-        Ok(Box::new(Self { spec, blueprint, layers: self.layers.clone(), parameters }))
+        let (layers, arithmetic) = (self.layers.clone(), self.arithmetic);
+        Ok(Box::new(Self { spec, blueprint, layers, arithmetic, parameters }))
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use udas_network::Network;
 use udas_nn::NormMode;
 use udas_nnunet::{
-    Mirroring, Model, ModelFolder, Options, Prediction, Probabilities, go_on, prepare,
+    Arithmetic, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities, go_on, prepare,
 };
 use udas_volume::Volume;
 
@@ -30,7 +30,7 @@ fn kinds() -> Vec<(&'static str, PathBuf, Model)> {
             eprintln!("{kind} is skipped: {} is not there", path.display());
             return None;
         }
-        let model = ModelFolder::open(&path.join("model"), &[]).and_then(|folder| folder.load());
+        let model = ModelFolder::open(&path.join("model"), &[]).and_then(|folder| folder.load(Arithmetic::Exact));
         Some((kind, path, model.unwrap_or_else(|error| panic!("{kind}: {error}"))))
     };
     KINDS.into_iter().filter_map(there).collect()
@@ -185,7 +185,9 @@ fn probabilities_are_those_of_the_original() {
         let made = predict(&model, &path, case, options).probabilities;
         let made: Vec<f32> = made.into_iter().flat_map(Volume::into_data).collect();
         let difference = largest_difference(&made, &expected);
-        eprintln!("{kind}: probabilities within {difference:e}");
-        assert!(difference < 1e-3, "{kind}: {difference:e}");
+        // A sum that falls on the other side of a rounding to 16 bits moves its voxel's probability by more.
+        let beyond = made.iter().zip(&expected).filter(|(a, b)| (*a - *b).abs() >= 1e-3).count();
+        eprintln!("{kind}: probabilities within {difference:e}, {beyond} of {} beyond 1e-3", made.len());
+        assert!(difference < 3e-3 && beyond * 1000 <= made.len(), "{kind}: {difference:e}, {beyond}");
     }
 }

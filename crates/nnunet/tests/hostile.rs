@@ -2,7 +2,7 @@
 //!
 //! `tests/golden/nnunet/hostile` holds the files by which each differs from `valid`; `make.py` beside it made them.
 use std::path::{Path, PathBuf};
-use udas_nnunet::{ModelFolder, Options, Prediction, go_on};
+use udas_nnunet::{Arithmetic, ModelFolder, Options, Prediction, go_on};
 use udas_volume::Labels;
 
 fn hostile() -> Option<PathBuf> {
@@ -35,7 +35,7 @@ fn folder(hostile: &Path, name: &str) -> tempfile::TempDir {
 }
 
 fn predict(folder: &Path, hostile: &Path) -> udas_nnunet::Result<Labels> {
-    let model = ModelFolder::open(folder, &[])?.load()?;
+    let model = ModelFolder::open(folder, &[])?.load(Arithmetic::Exact)?;
     let image = udas_volume::read(&hostile.join("input/case_0000.nii.gz"))?;
     let Prediction { labels, .. } = model.predict(vec![image], "case", Options::default(), &mut go_on)?;
     Ok(labels)
