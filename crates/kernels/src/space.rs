@@ -12,6 +12,9 @@ use rayon::prelude::*;
 /// Results of a work item.
 const BLOCK: usize = 96;
 
+/// Channels that are so few that a vector for each tap would be mostly padding.
+const NARROW: usize = 6;
+
 /// A convolution of channels-last maps `[n, d, h, w, c]`; zeros around the map let strides alone make it smaller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SpaceConvolution {
@@ -39,6 +42,17 @@ impl SpaceConvolution {
         self.kernel.iter().product()
     }
 
+    /// Columns of the left matrix from one tap to the next: whole panels, but for few channels, whose taps stand side by
+    /// side.
+    fn tap_columns(&self) -> usize {
+        if self.inputs <= NARROW { self.inputs } else { padded(self.inputs) }
+    }
+
+    /// Columns of the left matrix.
+    fn depth(&self) -> usize {
+        padded(self.taps() * self.tap_columns())
+    }
+
     fn pixels(&self) -> usize {
         self.n * self.out_size().iter().product::<usize>()
     }
@@ -54,8 +68,7 @@ impl SpaceConvolution {
 
     /// The weights as the right matrix, in panels.
     fn matrix(&self, weight: &[f32]) -> Vec<f32> {
-        let (taps, inputs) = (self.taps(), padded(self.inputs));
-        let rows = taps * inputs;
+        let (taps, inputs, rows) = (self.taps(), self.tap_columns(), self.depth());
         let mut matrix = vec![0.0; rows * padded(self.outputs)];
         for (pair, weights) in weight.chunks_exact(taps).enumerate() {
             let (o, i) = (pair / self.inputs, pair % self.inputs);
@@ -113,7 +126,7 @@ impl Job for Item<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let depth = self.shape.taps() * padded(self.shape.inputs);
+        let depth = self.shape.depth();
         let columns = padded(self.shape.outputs);
         let rows = padded_rows(self.count);
         let mut scratch = Scratch::take(rows * (depth + columns));
@@ -122,7 +135,11 @@ impl Job for Item<'_> {
         // SAFETY: the scratch has the rows on both sides, and `matrix` the sizes; the results lie within the output and
         // belong to this item.
         unsafe {
-            self.gather::<L>(inputs, rows * PANEL);
+            if self.shape.inputs <= NARROW {
+                self.gather_narrow(inputs, rows);
+            } else {
+                self.gather::<L>(inputs, rows * PANEL);
+            }
             multiply::<L>(inputs, self.matrix.as_ptr(), products, Sizes { rows, depth, columns });
             self.scatter::<L>(products, rows * PANEL);
         }
@@ -168,6 +185,40 @@ impl Item<'_> {
                 }
             }
             row += count;
+        }
+    }
+
+    /// The same for few channels, value by value.
+    ///
+    /// # Safety
+    /// `to` has `rows` rows of [`SpaceConvolution::depth`] columns, in panels.
+    #[inline(always)]
+    unsafe fn gather_narrow(&self, to: *mut f32, rows: usize) {
+        let SpaceConvolution { size, kernel, stride: step, inputs, .. } = *self.shape;
+        let [od, oh, ow] = self.shape.out_size();
+        let [_, kh, kw] = kernel;
+        let used = self.shape.taps() * inputs;
+        for row in 0..self.count {
+            let pixel = self.start + row;
+            let (image, at) =
+                (pixel / (od * oh * ow), [pixel / (oh * ow) % od, pixel / ow % oh, pixel % ow]);
+            for column in 0..self.shape.depth() {
+                let (tap, c) = (column / inputs, column % inputs);
+                let taps = [tap / (kh * kw), tap / kw % kh, tap % kw];
+                // Outside, the place wraps round to a large one.
+                let [z, y, x] = [0, 1, 2].map(|axis| {
+                    (at[axis] * step[axis] + taps[axis]).wrapping_sub(kernel[axis] / 2)
+                });
+                let inside = column < used && z < size[0] && y < size[1] && x < size[2];
+                let value = if inside {
+                    let pixel = ((image * size[0] + z) * size[1] + y) * size[2] + x;
+                    self.source.map[pixel * inputs + c]
+                } else {
+                    0.0
+                };
+                // SAFETY: row and column lie within the matrix.
+                unsafe { *to.add(place(row, column, rows * PANEL)) = value };
+            }
         }
     }
 
