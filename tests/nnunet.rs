@@ -46,6 +46,25 @@ fn folds_are_chosen_and_a_fold_s_folder_stands_for_itself() {
 }
 
 #[test]
+fn weights_leave_a_folder_and_come_back() {
+    let (bench, golden) = (Bench::new(), golden("plain2d"));
+    let shown = golden.display();
+    bench.succeed(&format!("convert {shown}/model weights.safetensors"));
+    bench.succeed(&format!("convert weights.safetensors back --like {shown}/model"));
+    let bytes = |path: &Path| std::fs::read(path).unwrap();
+    let [before, after] =
+        [golden.join("model"), bench.path("back")].map(|folder| bytes(&folder.join("plans.json")));
+    assert!(before == after);
+    bench.succeed(&format!("predict --model back --images {shown}/input --out masks"));
+    let mask = golden.join("expected/casea.nii.gz");
+    assert!(unequal(&bench.path("masks/casea.nii.gz"), &mask) <= 1);
+    let other = format!("convert weights.safetensors other --like {}", self::golden("ct/model").display());
+    bench.fail(&other, 3, &["other parameters"]);
+    let folds = self::golden("folds3/model");
+    bench.fail(&format!("convert {} one.pth", folds.display()), 2, &["name one of them", "fold_0"]);
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_the_remedy() {
     let (bench, golden) = (Bench::new(), golden("channels2"));
     let shown = golden.display();

@@ -69,6 +69,47 @@ pub fn is_folder(path: &Path) -> bool {
     ModelFolder::is_one(path)
 }
 
+/// Writes the weights of a folder's only fold, under one name a parameter, as .safetensors or .pth.
+pub fn write_weights(folder: &Path, output: &Path, console: &Console) -> Result<()> {
+    let folder = ModelFolder::open(folder, &[])?;
+    let state = udas_nnunet::Checkpoint::read(&folder.checkpoint(only_fold(&folder)?))?.state;
+    let checkpoint = udas_nn::Checkpoint { tensors: state, metadata: None };
+    checkpoint.save(output)?;
+    let (count, hash) = (checkpoint.tensors.len(), checkpoint.hash()?);
+    let text = format!("{}: {count} entries, hash {hash}", output.display());
+    let file = output.display().to_string();
+    console.result(text, &serde_json::json!({ "file": file, "entries": count, "hash": hash }))
+}
+
+/// Writes a model folder that the original reads: weights of a file, all else as in the folder `like`.
+pub fn write_folder(weights: &Path, like: &Path, output: &Path, console: &Console) -> Result<()> {
+    let folder = ModelFolder::open(like, &[])?;
+    let fold = only_fold(&folder)?.to_owned();
+    let state = udas_nn::Checkpoint::load(weights)?.tensors;
+    folder.write_with(&fold, &state, output)?;
+    // What was written is what is read.
+    ModelFolder::open(output, &[fold])?.load(Arithmetic::Exact)?;
+    let text = format!("{}: {} entries, a model folder of nnU-Net", output.display(), state.len());
+    let file = output.display().to_string();
+    console.result(text, &serde_json::json!({ "file": file, "entries": state.len() }))
+}
+
+fn only_fold(folder: &ModelFolder) -> Result<&str> {
+    match folder.folds() {
+        [fold] => Ok(fold),
+        folds => {
+            let text = format!(
+                "{}: has the folds {}; name one of them: {}/fold_{}",
+                folder.path().display(),
+                folds.join(", "),
+                folder.path().display(),
+                folds[0]
+            );
+            Err(failure::usage(&text).into())
+        }
+    }
+}
+
 /// A case: its name, and an image a channel.
 struct Case {
     name: String,

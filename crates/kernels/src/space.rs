@@ -66,6 +66,20 @@ impl SpaceConvolution {
         assert_eq!(bias.len(), self.outputs, "a bias for other channels");
     }
 
+    /// For few channels, what each column of the left matrix reads: its tap's place against the kernel's corner, and how
+    /// far from the corner's first channel it stands in memory.
+    fn columns(&self) -> Vec<([usize; 3], usize)> {
+        let [_, h, w] = self.size;
+        let [kd, kh, kw] = self.kernel;
+        let mut columns = Vec::new();
+        for (z, y) in (0..kd).flat_map(|z| (0..kh).map(move |y| (z, y))) {
+            for (x, c) in (0..kw).flat_map(|x| (0..self.inputs).map(move |c| (x, c))) {
+                columns.push(([z, y, x], ((z * h + y) * w + x) * self.inputs + c));
+            }
+        }
+        columns
+    }
+
     /// The weights as the right matrix, in panels.
     fn matrix(&self, weight: &[f32]) -> Vec<f32> {
         let (taps, inputs, rows) = (self.taps(), self.tap_columns(), self.depth());
@@ -93,6 +107,7 @@ pub fn convolve_space(
     shape.check(x, weight, bias);
     let matrix = shape.matrix(weight);
     let source = Source { map: x, channels: shape.inputs, prologue: Prologue::Plain };
+    let columns = if shape.inputs <= NARROW { shape.columns() } else { Vec::new() };
     let set = InstructionSet::current();
     let pixels = shape.pixels();
     // SAFETY: the items store each pixel of the output once and read none of it.
@@ -103,8 +118,8 @@ pub fn convolve_space(
             (0..pixels.div_ceil(BLOCK)).into_par_iter().with_max_len(8).for_each(|item| {
                 let start = item * BLOCK;
                 let count = BLOCK.min(pixels - start);
-                let (source, matrix, sink) = (&source, &matrix, &sink);
-                set.run(Item { shape, source, matrix, sink, start, count });
+                let (source, matrix, sink, columns) = (&source, &matrix, &sink, &columns);
+                set.run(Item { shape, source, matrix, sink, columns, start, count });
             });
         })
     };
@@ -117,6 +132,7 @@ struct Item<'a> {
     source: &'a Source<'a>,
     matrix: &'a [f32],
     sink: &'a Sink<'a>,
+    columns: &'a [([usize; 3], usize)],
     start: usize,
     count: usize,
 }
@@ -196,28 +212,25 @@ impl Item<'_> {
     unsafe fn gather_narrow(&self, to: *mut f32, rows: usize) {
         let SpaceConvolution { size, kernel, stride: step, inputs, .. } = *self.shape;
         let [od, oh, ow] = self.shape.out_size();
-        let [_, kh, kw] = kernel;
-        let used = self.shape.taps() * inputs;
         for row in 0..self.count {
             let pixel = self.start + row;
-            let (image, at) =
-                (pixel / (od * oh * ow), [pixel / (oh * ow) % od, pixel / ow % oh, pixel % ow]);
-            for column in 0..self.shape.depth() {
-                let (tap, c) = (column / inputs, column % inputs);
-                let taps = [tap / (kh * kw), tap / kw % kh, tap % kw];
-                // Outside, the place wraps round to a large one.
-                let [z, y, x] = [0, 1, 2].map(|axis| {
-                    (at[axis] * step[axis] + taps[axis]).wrapping_sub(kernel[axis] / 2)
-                });
-                let inside = column < used && z < size[0] && y < size[1] && x < size[2];
-                let value = if inside {
-                    let pixel = ((image * size[0] + z) * size[1] + y) * size[2] + x;
-                    self.source.map[pixel * inputs + c]
-                } else {
-                    0.0
-                };
+            let image = pixel / (od * oh * ow);
+            // The kernel's corner; outside the map it wraps round to a large number, and so does the place in memory.
+            let at = [pixel / (oh * ow) % od, pixel / ow % oh, pixel % ow];
+            let corner = [0, 1, 2].map(|axis| (at[axis] * step[axis]).wrapping_sub(kernel[axis] / 2));
+            let line = (image * size[0]).wrapping_add(corner[0]).wrapping_mul(size[1]);
+            let first = line.wrapping_add(corner[1]).wrapping_mul(size[2]).wrapping_add(corner[2]);
+            let first = first.wrapping_mul(inputs);
+            for (column, (tap, offset)) in self.columns.iter().enumerate() {
+                let is_inside = (0..3).all(|axis| corner[axis].wrapping_add(tap[axis]) < size[axis]);
+                let value =
+                    if is_inside { self.source.map[first.wrapping_add(*offset)] } else { 0.0 };
                 // SAFETY: row and column lie within the matrix.
                 unsafe { *to.add(place(row, column, rows * PANEL)) = value };
+            }
+            for column in self.columns.len()..self.shape.depth() {
+                // SAFETY: as above.
+                unsafe { *to.add(place(row, column, rows * PANEL)) = 0.0 };
             }
         }
     }

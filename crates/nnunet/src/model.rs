@@ -8,6 +8,7 @@ use crate::{Error, Result};
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 use udas_network::Network;
+use udas_nn::StateDict;
 
 /// Beginning of the name of a fold's folder.
 const FOLD: &str = "fold_";
@@ -111,6 +112,28 @@ impl ModelFolder {
     /// The file of a fold.
     pub fn checkpoint(&self, fold: &str) -> PathBuf {
         self.path.join(format!("{FOLD}{fold}")).join(CHECKPOINT_FILE)
+    }
+
+    /// Writes a model folder of one fold: this one's plans, data set and notes, with the weights of `state` under all the
+    /// names that the original knows them by. `fold` is the one whose notes are kept.
+    ///
+    /// # Errors
+    /// When `state` has not exactly the fold's parameters, `to` is this folder, or a file cannot be written.
+    pub fn write_with(&self, fold: &str, state: &StateDict, to: &Path) -> Result<()> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { path, source }
+        };
+        let target = to.join(format!("{FOLD}{fold}"));
+        std::fs::create_dir_all(&target).map_err(io(&target))?;
+        if to.canonicalize().ok() == self.path.canonicalize().ok() {
+            return Err(Error::model(to, "is the folder that is read; name another one"));
+        }
+        for name in [PLANS_FILE, DATASET_FILE] {
+            std::fs::copy(self.path.join(name), to.join(name)).map_err(io(&to.join(name)))?;
+        }
+        // Last, since this file makes the folder a model.
+        Checkpoint::write_with(&self.checkpoint(fold), state, &target.join(CHECKPOINT_FILE))
     }
 
     /// Reads the networks and holds them against plans and data set. The model computes by `arithmetic`.
