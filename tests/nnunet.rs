@@ -28,7 +28,10 @@ fn a_folder_predicts_and_goes_on_with_what_is_missing() {
     bench.fail(&format!("{line} --mirroring off"), 2, &["another model", "--overwrite"]);
     bench.succeed(&format!("{line} --mirroring off --overwrite --probabilities"));
     assert!(unequal(&mask, &golden.join("expected_plain/case.nii.gz")) <= 1);
-    assert!(bench.path("masks/case_prob.nii.gz").is_file() || bench.path("masks/case_prob1.nii.gz").is_file());
+    assert!(
+        bench.path("masks/case_prob.nii.gz").is_file()
+            || bench.path("masks/case_prob1.nii.gz").is_file()
+    );
 }
 
 #[test]
@@ -58,7 +61,8 @@ fn weights_leave_a_folder_and_come_back() {
     bench.succeed(&format!("predict --model back --images {shown}/input --out masks"));
     let mask = golden.join("expected/casea.nii.gz");
     assert!(unequal(&bench.path("masks/casea.nii.gz"), &mask) <= 1);
-    let other = format!("convert weights.safetensors other --like {}", self::golden("ct/model").display());
+    let other =
+        format!("convert weights.safetensors other --like {}", self::golden("ct/model").display());
     bench.fail(&other, 3, &["other parameters"]);
     let folds = self::golden("folds3/model");
     bench.fail(&format!("convert {} one.pth", folds.display()), 2, &["name one of them", "fold_0"]);
@@ -69,10 +73,15 @@ fn what_does_not_fit_is_refused_with_the_remedy() {
     let (bench, golden) = (Bench::new(), golden("channels2"));
     let shown = golden.display();
     let one = format!("--images {shown}/input/case_0000.nii.gz --out masks");
-    bench.fail(&format!("predict --model {shown}/model {one}"), 3, &["case_0001.nii.gz is missing"]);
+    bench.fail(
+        &format!("predict --model {shown}/model {one}"),
+        3,
+        &["case_0001.nii.gz is missing"],
+    );
     let all = format!("--images {shown}/input --out masks");
     let plane = format!("predict --model {shown}/model {all} --plane axial");
     bench.fail(&plane, 2, &["--plane: is not for nnU-Net"]);
-    let adapt = format!("adapt --model {shown}/model --method tent --images {shown}/input --out ad");
+    let adapt =
+        format!("adapt --model {shown}/model --method tent --images {shown}/input --out ad");
     bench.fail(&adapt, 3, &["model folder of nnU-Net", "yet"]);
 }

@@ -11,9 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, Plane, Preprocessing, Subject};
-use udas_nnunet::{
-    Arithmetic, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities,
-};
+use udas_nnunet::{Arithmetic, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities};
 use udas_volume::{write_labels, write_volume};
 
 /// Flags that only models of nnU-Net know.
@@ -169,8 +167,10 @@ fn options(args: &PredictArgs) -> Options {
 /// What the predictions are made by: the checkpoints' bytes and the options that change masks.
 fn made_by(folder: &ModelFolder, args: &PredictArgs) -> Result<MadeBy> {
     let files: Vec<PathBuf> = folder.folds().iter().map(|fold| folder.checkpoint(fold)).collect();
-    let mut hashes: Vec<String> = files.iter().map(|file| predictions::hash(file)).collect::<Result<_>>()?;
-    let off = |switch: Option<Switch>, word: &str| (switch == Some(Switch::Off)).then(|| word.to_owned());
+    let mut hashes: Vec<String> =
+        files.iter().map(|file| predictions::hash(file)).collect::<Result<_>>()?;
+    let off =
+        |switch: Option<Switch>, word: &str| (switch == Some(Switch::Off)).then(|| word.to_owned());
     hashes.extend(off(args.nnunet.mirroring, "mirroring-off"));
     hashes.extend(off(args.nnunet.exact, "exact-off"));
     Ok(MadeBy {
@@ -219,7 +219,8 @@ fn cases(subjects: &[Subject], folder: &ModelFolder) -> Result<Vec<Case>> {
         };
         let images = found.entry(case).or_insert_with(|| vec![None; endings.len()]);
         if let Some(other) = images[channel].replace(image.clone()) {
-            let text = format!("{shown} and {} are the same channel of a case; give one", other.display());
+            let text =
+                format!("{shown} and {} are the same channel of a case; give one", other.display());
             return Err(failure::input(text).into());
         }
     }
@@ -230,7 +231,11 @@ fn cases(subjects: &[Subject], folder: &ModelFolder) -> Result<Vec<Case>> {
 fn whole(name: String, images: Vec<Option<PathBuf>>, endings: &[String]) -> Result<Case> {
     let missing = images.iter().position(Option::is_none);
     if let Some(channel) = missing {
-        let text = format!("{name}{} is missing: the model takes {} images a case", endings[channel], endings.len());
+        let text = format!(
+            "{name}{} is missing: the model takes {} images a case",
+            endings[channel],
+            endings.len()
+        );
         return Err(failure::input(text).into());
     }
     Ok(Case { name, images: images.into_iter().flatten().collect() })
@@ -239,10 +244,12 @@ fn whole(name: String, images: Vec<Option<PathBuf>>, endings: &[String]) -> Resu
 /// Refuses to write over an image that is read.
 fn spare_the_images(out: &Path, cases: &[Case], masks: &[String]) -> Result<()> {
     let place = |path: &Path| path.canonicalize().ok();
-    let images: Vec<_> = cases.iter().flat_map(|case| &case.images).filter_map(|image| place(image)).collect();
+    let images: Vec<_> =
+        cases.iter().flat_map(|case| &case.images).filter_map(|image| place(image)).collect();
     for mask in masks.iter().map(|mask| out.join(mask)) {
         if place(&mask).is_some_and(|mask| images.contains(&mask)) {
-            let text = format!("{}: is an image that is read; choose another --out", mask.display());
+            let text =
+                format!("{}: is an image that is read; choose another --out", mask.display());
             return Err(failure::usage(&text).into());
         }
     }
@@ -287,7 +294,8 @@ impl Work<'_> {
             anyhow::bail!("interrupted; the same command goes on with what is missing");
         }
         if !failed.is_empty() {
-            let text = format!("{} of {} cases failed: {}", failed.len(), cases.len(), failed.join(", "));
+            let text =
+                format!("{} of {} cases failed: {}", failed.len(), cases.len(), failed.join(", "));
             return Err(failure::input(text).into());
         }
         Ok(())

@@ -62,7 +62,11 @@ impl SpaceConvolution {
         assert!(self.kernel.iter().all(|size| size % 2 == 1), "a kernel of {:?}", self.kernel);
         assert!(!self.stride.contains(&0), "a stride of {:?}", self.stride);
         assert_eq!(x.len(), self.n * voxels * self.inputs, "a map of another shape");
-        assert_eq!(weight.len(), self.outputs * self.inputs * self.taps(), "weights for another shape");
+        assert_eq!(
+            weight.len(),
+            self.outputs * self.inputs * self.taps(),
+            "weights for another shape"
+        );
         assert_eq!(bias.len(), self.outputs, "a bias for other channels");
     }
 
@@ -217,12 +221,14 @@ impl Item<'_> {
             let image = pixel / (od * oh * ow);
             // The kernel's corner; outside the map it wraps round to a large number, and so does the place in memory.
             let at = [pixel / (oh * ow) % od, pixel / ow % oh, pixel % ow];
-            let corner = [0, 1, 2].map(|axis| (at[axis] * step[axis]).wrapping_sub(kernel[axis] / 2));
+            let corner =
+                [0, 1, 2].map(|axis| (at[axis] * step[axis]).wrapping_sub(kernel[axis] / 2));
             let line = (image * size[0]).wrapping_add(corner[0]).wrapping_mul(size[1]);
             let first = line.wrapping_add(corner[1]).wrapping_mul(size[2]).wrapping_add(corner[2]);
             let first = first.wrapping_mul(inputs);
             for (column, (tap, offset)) in self.columns.iter().enumerate() {
-                let is_inside = (0..3).all(|axis| corner[axis].wrapping_add(tap[axis]) < size[axis]);
+                let is_inside =
+                    (0..3).all(|axis| corner[axis].wrapping_add(tap[axis]) < size[axis]);
                 let value =
                     if is_inside { self.source.map[first.wrapping_add(*offset)] } else { 0.0 };
                 // SAFETY: row and column lie within the matrix.

@@ -20,7 +20,8 @@ fn plain(shape: &SpaceConvolution, x: &[f32], weight: &[f32], bias: &[f32]) -> V
             let mut sum = bias[o];
             for tap in 0..kd * kh * kw {
                 let tap3 = [tap / (kh * kw), tap / kw % kh, tap % kw];
-                let place = [0, 1, 2].map(|a| (at[a] * stride[a] + tap3[a]).wrapping_sub(kernel[a] / 2));
+                let place =
+                    [0, 1, 2].map(|a| (at[a] * stride[a] + tap3[a]).wrapping_sub(kernel[a] / 2));
                 if place[0] >= d || place[1] >= h || place[2] >= w {
                     continue;
                 }

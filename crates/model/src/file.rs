@@ -250,7 +250,10 @@ mod tests {
         std::fs::create_dir(folder.path().join("fold_0")).unwrap();
         for path in [folder.path().to_owned(), folder.path().join("fold_0")] {
             let error = ModelFile::load(&path, None).unwrap_err().to_string();
-            assert!(error.contains("folder of nnU-Net") && error.contains("udas predict"), "{error}");
+            assert!(
+                error.contains("folder of nnU-Net") && error.contains("udas predict"),
+                "{error}"
+            );
         }
     }
 

@@ -132,9 +132,8 @@ impl Blueprint {
             let name = format!("decoder.transpconvs.{step}.weight");
             strides.push(three(&shape(state, &name)?[2..]));
         }
-        let decoder = |step| {
-            count(state, |unit| format!("decoder.stages.{step}.convs.{unit}.conv.weight"))
-        };
+        let decoder =
+            |step| count(state, |unit| format!("decoder.stages.{step}.convs.{unit}.conv.weight"));
         let head = shape(state, &format!("decoder.seg_layers.{}.weight", stages - 2))?;
         Ok(Self {
             encoder,
@@ -153,20 +152,30 @@ impl Blueprint {
 
     /// How the network differs from the one that was planned; none where it does not.
     pub fn difference(&self, planned: &Architecture) -> Option<String> {
-        let threes = |sizes: &[Vec<usize>]| sizes.iter().map(|sizes| three(sizes)).collect::<Vec<_>>();
+        let threes =
+            |sizes: &[Vec<usize>]| sizes.iter().map(|sizes| three(sizes)).collect::<Vec<_>>();
         let differ = |what: &str, found: String, planned: String| {
-            (found != planned).then(|| format!("{what} {found} in the weights, {planned} in the plans"))
+            (found != planned)
+                .then(|| format!("{what} {found} in the weights, {planned} in the plans"))
         };
         let text = |value: &dyn std::fmt::Debug| format!("{value:?}");
         differ("the encoder is", text(&self.encoder), text(&planned.encoder))
-            .or_else(|| differ("stages have channels", text(&self.features), text(&planned.features)))
+            .or_else(|| {
+                differ("stages have channels", text(&self.features), text(&planned.features))
+            })
             .or_else(|| differ("kernels are", text(&self.kernels), text(&threes(&planned.kernels))))
             .or_else(|| differ("strides are", text(&self.strides), text(&threes(&planned.strides))))
             .or_else(|| differ("stages have units", text(&self.units), text(&planned.units)))
             .or_else(|| differ("the way up has units", text(&self.decoder), text(&planned.decoder)))
     }
 
-    fn unit(&self, name: String, channels: [usize; 2], kernel: [usize; 3], stride: [usize; 3]) -> Unit {
+    fn unit(
+        &self,
+        name: String,
+        channels: [usize; 2],
+        kernel: [usize; 3],
+        stride: [usize; 3],
+    ) -> Unit {
         let [inputs, outputs] = channels;
         Unit { name, inputs, outputs, kernel, stride, bias: self.bias }
     }
@@ -252,13 +261,16 @@ impl Blueprint {
     /// Entries of the state dict, each parameter once.
     pub fn entries(&self) -> Vec<Entry> {
         let layers = self.layers();
-        let mut entries: Vec<Entry> = layers.stem.iter().flat_map(|unit| self.of_unit(unit)).collect();
+        let mut entries: Vec<Entry> =
+            layers.stem.iter().flat_map(|unit| self.of_unit(unit)).collect();
         for stage in &layers.stages {
             let units: Vec<&Unit> = match stage {
                 Stage::Plain(units) => units.iter().collect(),
                 Stage::Residual(blocks) => blocks
                     .iter()
-                    .flat_map(|block| [&block.first, &block.second].into_iter().chain(&block.project))
+                    .flat_map(|block| {
+                        [&block.first, &block.second].into_iter().chain(&block.project)
+                    })
                     .collect(),
             };
             entries.extend(units.into_iter().flat_map(|unit| self.of_unit(unit)));
@@ -267,7 +279,13 @@ impl Blueprint {
             let Unit { name, inputs, outputs, kernel, bias, .. } = &up.enlarge;
             entries.extend(self.kernel(name, [*inputs, *outputs], kernel, *bias, *outputs));
             entries.extend(up.units.iter().flat_map(|unit| self.of_unit(unit)));
-            entries.extend(self.kernel(&up.head, [self.outputs, *outputs], &[1; 3], true, self.outputs));
+            entries.extend(self.kernel(
+                &up.head,
+                [self.outputs, *outputs],
+                &[1; 3],
+                true,
+                self.outputs,
+            ));
         }
         entries
     }

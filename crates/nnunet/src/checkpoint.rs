@@ -75,8 +75,10 @@ impl Checkpoint {
             return Err(Error::model(path, problem));
         }
         let axes = file.numbers(&["inference_allowed_mirroring_axes"]).unwrap_or_default();
-        let axes: Option<Vec<usize>> =
-            axes.into_iter().map(|axis| usize::try_from(axis).ok().filter(|&axis| axis < 3)).collect();
+        let axes: Option<Vec<usize>> = axes
+            .into_iter()
+            .map(|axis| usize::try_from(axis).ok().filter(|&axis| axis < 3))
+            .collect();
         let mirror_axes = axes.ok_or_else(|| {
             Error::model(path, "allows mirroring along axes that are not there; copy it again")
         })?;
@@ -93,12 +95,15 @@ impl Checkpoint {
     /// # Errors
     /// When `state` has not exactly the parameters of `from`, or the file cannot be written.
     pub fn write_with(from: &Path, state: &StateDict, to: &Path) -> Result<()> {
-        let mut file = PthFile::open(from)?;
-        let aliases = aliases(&file);
-        if !aliases.keys().eq(state.keys()) {
+        let shapes = |state: &StateDict| -> Vec<(String, Vec<usize>)> {
+            state.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect()
+        };
+        if shapes(&Self::read(from)?.state) != shapes(state) {
             let problem = "has other parameters than the weights that are to be written; give the folder that they came from";
             return Err(Error::model(from, problem));
         }
+        let mut file = PthFile::open(from)?;
+        let aliases = aliases(&file);
         let named = aliases.into_iter().flat_map(|(canonical, names)| {
             let tensor = state.get(&canonical);
             names.into_iter().filter_map(move |name| Some((name, tensor?.clone())))
@@ -133,9 +138,15 @@ mod tests {
             assert_eq!(canonical(name), (weight.to_owned(), rank));
         }
         let norm = "decoder.stages.0.convs.0.norm.bias";
-        for name in ["decoder.stages.0.convs.0.all_modules.1.bias", "decoder.stages.0.convs.0.all_modules.2.bias"] {
+        for name in [
+            "decoder.stages.0.convs.0.all_modules.1.bias",
+            "decoder.stages.0.convs.0.all_modules.2.bias",
+        ] {
             assert_eq!(canonical(name), (norm.to_owned(), 1));
         }
-        assert_eq!(canonical("module.decoder.seg_layers.0.bias"), ("decoder.seg_layers.0.bias".into(), 0));
+        assert_eq!(
+            canonical("module.decoder.seg_layers.0.bias"),
+            ("decoder.seg_layers.0.bias".into(), 0)
+        );
     }
 }

@@ -183,7 +183,8 @@ fn thin(planes: &[f32], map: Map, [_, dy, dx]: [usize; 3]) -> Vec<f32> {
 
 /// The transposed of [`thin`]: zeros between rows and columns. `map` is the larger one.
 fn spread(kept: &[f32], map: Map, [_, dy, dx]: [usize; 3]) -> Vec<f32> {
-    let mut planes = vec![0.0; kept.len() / (map.h.div_ceil(dy) * map.w.div_ceil(dx)) * map.h * map.w];
+    let mut planes =
+        vec![0.0; kept.len() / (map.h.div_ceil(dy) * map.w.div_ceil(dx)) * map.h * map.w];
     let mut kept = kept.chunks_exact(map.c);
     for plane in planes.chunks_exact_mut(map.slice()) {
         for row in plane.chunks_exact_mut(map.w * map.c).step_by(dy) {
@@ -225,7 +226,8 @@ impl Convolution {
                 let shape = MapShape { n: count, h: map.h, w: map.w, c: map.c };
                 if sum.is_empty() {
                     let unit = kernel.unit(&planes[tap], shape, Finish::Plain);
-                    sum = unit_forward(&Unit { bias: Some(bias), ..unit }, &input, Gather::Nothing).0;
+                    sum =
+                        unit_forward(&Unit { bias: Some(bias), ..unit }, &input, Gather::Nothing).0;
                     continue;
                 }
                 let part = &mut sum[reached.start * wide.slice()..reached.end * wide.slice()];
@@ -241,7 +243,15 @@ impl Convolution {
         out
     }
 
-    fn backward(&self, x: &[f32], map: Map, weight: &[f32], kernel: Kernel, dy: &[f32], needs: Needs) -> Gradients {
+    fn backward(
+        &self,
+        x: &[f32],
+        map: Map,
+        weight: &[f32],
+        kernel: Kernel,
+        dy: &[f32],
+        needs: Needs,
+    ) -> Gradients {
         let stride = self.stride[0];
         let planes: Vec<_> = (0..kernel.depth).map(|tap| kernel.plane(weight, tap)).collect();
         let wide = Map { d: map.d.div_ceil(stride), c: kernel.outputs, ..map };
@@ -251,7 +261,8 @@ impl Convolution {
             weight: vec![0.0; weight.len()],
             bias: vec![0.0; kernel.outputs],
         };
-        let images = x.chunks_exact(map.d * map.slice()).zip(dy.chunks_exact(wide.d * wide.slice()));
+        let images =
+            x.chunks_exact(map.d * map.slice()).zip(dy.chunks_exact(wide.d * wide.slice()));
         for (n, (image, dy)) in images.enumerate() {
             for tap in kernel.taps() {
                 let (reached, first) = kernel.reach(tap, map.d, stride);
@@ -282,7 +293,13 @@ impl Convolution {
 }
 
 /// Depths of an image as they are, or gathered where they are not neighbours.
-fn depths_of(image: &[f32], map: Map, first: usize, stride: usize, count: usize) -> std::borrow::Cow<'_, [f32]> {
+fn depths_of(
+    image: &[f32],
+    map: Map,
+    first: usize,
+    stride: usize,
+    count: usize,
+) -> std::borrow::Cow<'_, [f32]> {
     match stride {
         1 => image[first * map.slice()..(first + count) * map.slice()].into(),
         _ => depths(image, map.slice(), first, stride, count).into(),
@@ -341,7 +358,14 @@ impl CustomOp3 for Convolution {
         Ok((CpuStorage::F32(out), map.strided(self.stride, kernel.outputs).shape()))
     }
 
-    fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Three> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Result<Three> {
         let needs = needs_of(x, weight, bias);
         let (map, kernel) = (Map::of(x.shape())?, Kernel::of(weight.shape())?);
         let (xs, weights) = (to_vec(x)?, to_vec(weight)?);
@@ -359,7 +383,12 @@ fn as_product(weight: &[f32], inputs: usize, outputs: usize, taps: usize) -> Vec
     product
 }
 
-fn for_each_weight(inputs: usize, outputs: usize, taps: usize, mut visit: impl FnMut(usize, usize)) {
+fn for_each_weight(
+    inputs: usize,
+    outputs: usize,
+    taps: usize,
+    mut visit: impl FnMut(usize, usize),
+) {
     for i in 0..inputs {
         for o in 0..outputs {
             for tap in 0..taps {
@@ -436,7 +465,14 @@ impl CustomOp3 for Enlargement {
         Ok((CpuStorage::F32(out), shape.into()))
     }
 
-    fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Three> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Result<Three> {
         let needs = needs_of(x, weight, bias);
         let (map, (inputs, outputs, kernel)) = (Map::of(x.shape())?, kernel_of(weight.shape())?);
         let taps = kernel.iter().product();

@@ -77,7 +77,8 @@ fn label_rule(fields: &Fields) -> Result<LabelRule> {
     let is_region = |value: &Value| value.as_array().is_some_and(|values| values.len() > 1);
     let known = labels.iter().filter(|(name, _)| *name != "ignore");
     let values = known.map(|(name, value)| {
-        whole(value).ok_or_else(|| fields.wrong("labels", &format!("has no whole number for {name}")))
+        whole(value)
+            .ok_or_else(|| fields.wrong("labels", &format!("has no whole number for {name}")))
     });
     let values: Vec<Vec<u64>> = values.collect::<Result<_>>()?;
     if !labels.values().any(is_region) {
@@ -127,10 +128,9 @@ mod tests {
         assert_eq!(gap, LabelRule::Classes { count: 3 });
         let single = of(r#""labels": {"background": 0, "a": [1]}"#);
         assert_eq!(single, LabelRule::Classes { count: 2 });
-        let regions = of(
-            r#""labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "tip": 3},
-               "regions_class_order": [1, 2, 3]"#,
-        );
+        let regions =
+            of(r#""labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "tip": 3},
+               "regions_class_order": [1, 2, 3]"#);
         assert_eq!(regions, LabelRule::Regions { paint: vec![1, 2, 3] });
     }
 
@@ -139,8 +139,14 @@ mod tests {
         for (labels, part) in [
             (r#""labels": {"background": 0, "a": "one"}"#, "no whole number for a"),
             (r#""labels": {"background": 0}"#, "has 1 values"),
-            (r#""labels": {"background": 0, "a": [1, 2]}, "regions_class_order": []"#, "for 1 regions"),
-            (r#""labels": {"background": 0, "a": [1, 2]}, "regions_class_order": [300]"#, "above 255"),
+            (
+                r#""labels": {"background": 0, "a": [1, 2]}, "regions_class_order": []"#,
+                "for 1 regions",
+            ),
+            (
+                r#""labels": {"background": 0, "a": [1, 2]}, "regions_class_order": [300]"#,
+                "above 255",
+            ),
             (r#""labels": {"background": 0, "a": [1, 2]}"#, "is missing"),
         ] {
             let error = rule(labels).unwrap_err().to_string();

@@ -20,7 +20,10 @@ impl<'a> Fields<'a> {
 
     pub fn wrong(&self, key: &str, problem: &str) -> Error {
         let place = self.place;
-        Error::model(self.path, format!("`{key}` of {place} {problem}; give a folder as nnU-Net writes it"))
+        Error::model(
+            self.path,
+            format!("`{key}` of {place} {problem}; give a folder as nnU-Net writes it"),
+        )
     }
 
     fn need<T>(&self, key: &str, what: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<T> {

@@ -116,7 +116,8 @@ mod tests {
         let at = |z: usize, y: usize, x: usize| (z * 5 + y) * 5 + x;
         let mut shell = vec![false; 125];
         for (z, y, x) in (0..125).map(|i| (i / 25, i / 5 % 5, i % 5)) {
-            shell[i_of(z, y, x)] = [z, y, x].iter().all(|c| (1..4).contains(c)) && [z, y, x] != [2; 3];
+            shell[i_of(z, y, x)] =
+                [z, y, x].iter().all(|c| (1..4).contains(c)) && [z, y, x] != [2; 3];
         }
         let mut filled = shell.clone();
         fill_holes(&mut filled, shape);

@@ -78,7 +78,10 @@ impl Model {
         drop(data);
         if options.probabilities == Probabilities::Unwanted {
             let labels = self.labels(logits, shape, &origin);
-            return Ok(Prediction { labels: restore(&labels, 0, &origin)?, probabilities: Vec::new() });
+            return Ok(Prediction {
+                labels: restore(&labels, 0, &origin)?,
+                probabilities: Vec::new(),
+            });
         }
         let (labels, probabilities) = self.labels_and_probabilities(logits, shape, &origin);
         let outside = |output: usize| match self.data.labels {
@@ -155,7 +158,9 @@ impl Model {
                 LabelRule::Classes { .. } if output == 0 => best = logits,
                 LabelRule::Classes { .. } => {
                     let voxels = labels.iter_mut().zip(&mut best).zip(logits);
-                    for ((label, best), logit) in voxels.filter(|((_, best), logit)| *logit > **best) {
+                    for ((label, best), logit) in
+                        voxels.filter(|((_, best), logit)| *logit > **best)
+                    {
                         (*label, *best) = (output as u8, logit);
                     }
                 }
@@ -222,11 +227,7 @@ fn softmax(values: &mut [Vec<f32>], voxel: usize) -> u8 {
 }
 
 /// Values of the part that was kept, on the image's own grid; `outside` elsewhere.
-fn restore<T: Copy>(
-    kept: &[T],
-    outside: T,
-    origin: &Origin,
-) -> Result<udas_volume::Image<T>> {
+fn restore<T: Copy>(kept: &[T], outside: T, origin: &Origin) -> Result<udas_volume::Image<T>> {
     let mut whole = vec![outside; origin.shape.iter().product()];
     grid::paste(kept, &mut whole, origin.shape, &origin.kept);
     let (whole, _) = grid::transpose(whole, origin.shape, origin.transpose_backward);

@@ -19,7 +19,10 @@ pub(crate) fn read(path: &Path) -> Result<Map<String, Value>> {
     let text = String::from_utf8(bytes)
         .map_err(|_| Error::model(path, "is no text; copy the folder again"))?;
     parse(&text).map_err(|problem| {
-        Error::model(path, format!("is not the JSON that nnU-Net writes ({problem}); copy it again"))
+        Error::model(
+            path,
+            format!("is not the JSON that nnU-Net writes ({problem}); copy it again"),
+        )
     })
 }
 
@@ -60,7 +63,8 @@ mod tests {
 
     #[test]
     fn what_json_has_not_is_read_as_nothing_and_texts_stay() {
-        let map = parse(r#"{"a": NaN, "b": [-Infinity, 1, Infinity], "c": "NaN \" NaN", "NaN": 2}"#);
+        let map =
+            parse(r#"{"a": NaN, "b": [-Infinity, 1, Infinity], "c": "NaN \" NaN", "NaN": 2}"#);
         let map = map.unwrap();
         assert_eq!(map["a"], Value::Null);
         assert_eq!(map["b"], serde_json::json!([null, 1, null]));

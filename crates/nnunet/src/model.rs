@@ -1,6 +1,6 @@
 //! A model folder: plans.json, dataset.json, and a checkpoint for each fold.
-use crate::conv::Arithmetic;
 use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint};
+use crate::conv::Arithmetic;
 use crate::dataset::{DATASET_FILE, DataSet};
 use crate::network::NnUNet;
 use crate::plans::{Configuration, PLANS_FILE, Plans};
@@ -67,12 +67,14 @@ impl ModelFolder {
     /// [`Error::Model`] when a file is not as nnU-Net writes it, or a fold is missing.
     pub fn open(path: &Path, folds: &[String]) -> Result<Self> {
         let Some((folder, fold)) = place(path) else {
-            let problem = format!("has no {PLANS_FILE}; give the folder TRAINER__PLANS__CONFIGURATION");
+            let problem =
+                format!("has no {PLANS_FILE}; give the folder TRAINER__PLANS__CONFIGURATION");
             return Err(Error::model(path, problem));
         };
         let plans = Plans::read(&folder.join(PLANS_FILE))?;
         let data = DataSet::read(&folder.join(DATASET_FILE))?;
-        let there = |fold: &str| folder.join(format!("{FOLD}{fold}")).join(CHECKPOINT_FILE).is_file();
+        let there =
+            |fold: &str| folder.join(format!("{FOLD}{fold}")).join(CHECKPOINT_FILE).is_file();
         let folds: Vec<String> = match (folds, fold) {
             ([], Some(fold)) => vec![fold],
             ([], None) => {
@@ -87,7 +89,9 @@ impl ModelFolder {
             (named, _) => named.to_vec(),
         };
         if folds.is_empty() {
-            let problem = format!("has no {FOLD}0/{CHECKPOINT_FILE} or of another fold; copy the folder whole");
+            let problem = format!(
+                "has no {FOLD}0/{CHECKPOINT_FILE} or of another fold; copy the folder whole"
+            );
             return Err(Error::model(&folder, problem));
         }
         if let Some(missing) = folds.iter().find(|fold| !there(fold)) {
@@ -145,8 +149,9 @@ impl ModelFolder {
         for fold in &self.folds {
             let path = self.checkpoint(fold);
             let checkpoint = Checkpoint::read(&path)?;
-            let network = NnUNet::from_state(&checkpoint.state, &Device::Cpu)
-                .map_err(|error| Error::model(&path, format!("{error}; give networks that are supported")))?;
+            let network = NnUNet::from_state(&checkpoint.state, &Device::Cpu).map_err(|error| {
+                Error::model(&path, format!("{error}; give networks that are supported"))
+            })?;
             let model = match &mut model {
                 Some(model) => model,
                 None => model.insert(self.of_first(&path, &checkpoint, arithmetic)?),
@@ -168,7 +173,8 @@ impl ModelFolder {
         let folder = folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let by_name = || Some(folder.as_ref()?.rsplit_once("__")?.1.to_owned());
         let Some(name) = checkpoint.configuration.clone().or_else(by_name) else {
-            let problem = "does not say its configuration; name the folder TRAINER__PLANS__CONFIGURATION";
+            let problem =
+                "does not say its configuration; name the folder TRAINER__PLANS__CONFIGURATION";
             return Err(Error::model(path, problem));
         };
         let configuration = self.plans.configuration(&name)?;
@@ -185,11 +191,17 @@ impl ModelFolder {
     }
 
     fn check(&self, path: &Path, network: &NnUNet, model: &Model) -> Result<()> {
-        let wrong = |text: String| Err(Error::model(path, format!("{text}; give the folder as it was trained")));
+        let wrong = |text: String| {
+            Err(Error::model(path, format!("{text}; give the folder as it was trained")))
+        };
         let (spec, configuration) = (network.spec(), &model.configuration);
         let (channels, outputs) = (self.data.channels, self.data.labels.outputs());
         if spec.axes != configuration.patch.len() {
-            return wrong(format!("its kernels have {} axes, its patches {}", spec.axes, configuration.patch.len()));
+            return wrong(format!(
+                "its kernels have {} axes, its patches {}",
+                spec.axes,
+                configuration.patch.len()
+            ));
         }
         if spec.inputs != channels || channels != configuration.normalizations.len() {
             let planned = configuration.normalizations.len();
@@ -199,7 +211,10 @@ impl ModelFolder {
             ));
         }
         if spec.outputs != outputs {
-            return wrong(format!("its network has {} outputs, the data set {outputs}", spec.outputs));
+            return wrong(format!(
+                "its network has {} outputs, the data set {outputs}",
+                spec.outputs
+            ));
         }
         if let Some(difference) = network.difference(&configuration.architecture) {
             return wrong(difference);

@@ -5,7 +5,9 @@ use crate::norm::{SLOPE, Statistics, average, leaky, moments_of, normalise};
 use crate::plans::{Architecture, Encoder};
 use candle_core::{DType, Device, Tensor};
 use udas_kernels::Moments;
-use udas_network::{Family, Features, LastLayer, Network, NormKind, Part, Shape, Spec, random_state};
+use udas_network::{
+    Family, Features, LastLayer, Network, NormKind, Part, Shape, Spec, random_state,
+};
 use udas_nn::{Error, NormMode, Parameters, Result, StateDict, update_running};
 
 /// nnU-Net's plain U-Net, of any stages, in 2-D and 3-D.
@@ -248,7 +250,8 @@ impl NnUNet {
         let channels = images.dims().get(1).copied().unwrap_or(0);
         if images.rank() != self.spec.axes + 2 || channels != self.spec.inputs {
             let (found, axes, inputs) = (images.dims(), self.spec.axes, self.spec.inputs);
-            let text = format!("images {found:?} for a network of {axes} axes and {inputs} channels");
+            let text =
+                format!("images {found:?} for a network of {axes} axes and {inputs} channels");
             return Err(Error::Shape(text));
         }
         self.spec.check(images)?;

@@ -91,7 +91,14 @@ impl Norm {
     }
 
     /// Gradients of the input, of gamma and of beta.
-    fn backward(&self, x: &[f32], map: Map, gamma: &[f32], beta: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
+    fn backward(
+        &self,
+        x: &[f32],
+        map: Map,
+        gamma: &[f32],
+        beta: &[f32],
+        dy: &[f32],
+    ) -> [Vec<f32>; 3] {
         let (mut dx, size) = (vec![0.0; x.len()], map.len() / map.n);
         let (mut dgamma, mut dbeta) = (vec![0.0; map.c], vec![0.0; map.c]);
         let images = x.chunks_exact(size).zip(dy.chunks_exact(size)).zip(dx.chunks_exact_mut(size));

@@ -154,7 +154,9 @@ impl Plans {
         let place = format!("the configuration {name}");
         let fields = Fields { path: &self.path, place: &place, map: &map };
         if fields.get("previous_stage").is_some() {
-            return Err(fields.wrong("previous_stage", "makes it a cascade, which is not supported yet"));
+            return Err(
+                fields.wrong("previous_stage", "makes it a cascade, which is not supported yet")
+            );
         }
         only(&fields, "preprocessor_name", "DefaultPreprocessor")?;
         let patch = fields.sizes("patch_size")?;
@@ -183,11 +185,14 @@ impl Plans {
         while let Some(name) = next {
             let Some(map) = self.configurations.get(name).and_then(Value::as_object) else {
                 let names = self.names().join(", ");
-                let problem = format!("has no configuration {name}, only {names}; is it of another training?");
+                let problem = format!(
+                    "has no configuration {name}, only {names}; is it of another training?"
+                );
                 return Err(Error::model(&self.path, problem));
             };
             if chain.len() == self.configurations.len() {
-                let problem = "has configurations that inherit from each other in a circle; copy it again";
+                let problem =
+                    "has configurations that inherit from each other in a circle; copy it again";
                 return Err(Error::model(&self.path, problem));
             }
             chain.push(map);
@@ -212,7 +217,10 @@ impl Plans {
                 Some("RGBTo01Normalization") => Normalization::RgbTo01,
                 Some("NoNormalization") => Normalization::Unchanged,
                 other => {
-                    let problem = format!("asks for {}, which is not supported", other.unwrap_or("nothing known"));
+                    let problem = format!(
+                        "asks for {}, which is not supported",
+                        other.unwrap_or("nothing known")
+                    );
                     return Err(fields.wrong("normalization_schemes", &problem));
                 }
             })
@@ -313,7 +321,8 @@ fn encoder(fields: &Fields, key: &str) -> Result<Encoder> {
         "PlainConvUNet" => Ok(Encoder::Plain),
         "ResidualEncoderUNet" => Ok(Encoder::Residual),
         other => {
-            let problem = format!("is {other}; PlainConvUNet and ResidualEncoderUNet are supported");
+            let problem =
+                format!("is {other}; PlainConvUNet and ResidualEncoderUNet are supported");
             Err(fields.wrong(key, &problem))
         }
     }
@@ -342,7 +351,10 @@ fn check_layers(kwargs: &Fields) -> Result<()> {
     {
         let found = kwargs.get(key).and_then(|map| map.get(value)).and_then(Value::as_f64);
         if found.is_some_and(|found| found != known) {
-            return Err(kwargs.wrong(key, &format!("gives another {value} than {known}, which is not supported")));
+            return Err(kwargs.wrong(
+                key,
+                &format!("gives another {value} than {known}, which is not supported"),
+            ));
         }
     }
     Ok(())
@@ -374,5 +386,9 @@ fn resampling(fields: &Fields, key: &str, usual: Order) -> Result<Resampling> {
         Some(Value::Bool(true)) => SeparateZ::Always,
         Some(_) => SeparateZ::Never,
     };
-    Ok(Resampling { order: order("order", usual)?, order_z: order("order_z", Order::Nearest)?, separate_z })
+    Ok(Resampling {
+        order: order("order", usual)?,
+        order_z: order("order_z", Order::Nearest)?,
+        separate_z,
+    })
 }

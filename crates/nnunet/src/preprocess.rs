@@ -51,7 +51,8 @@ struct Read {
 fn spacing(header: &Header, shape: [usize; 3]) -> [f64; 3] {
     const PIXDIM: usize = 76;
     let bytes = header.bytes();
-    let word = |at: usize| f32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let word =
+        |at: usize| f32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let scale = match bytes[123] & 7 {
         1 => 1e3,
         3 => 1e-3,
@@ -72,7 +73,9 @@ fn read(images: Vec<Volume>, reader: Reader, case: &str) -> Result<Read> {
     let (grid, header) = (*first.grid(), first.header().clone());
     for (channel, image) in images.iter().enumerate().skip(1) {
         if let Some(problem) = grid.difference(image.grid()) {
-            let text = format!("channels 0 and {channel} lie on other grids ({problem}); resample one onto the other");
+            let text = format!(
+                "channels 0 and {channel} lie on other grids ({problem}); resample one onto the other"
+            );
             return Err(Error::case(case, text));
         }
     }
@@ -117,7 +120,8 @@ pub fn prepare(
         let text = format!("has {} images; the model takes {wanted}", images.len());
         return Err(Error::case(case, text));
     }
-    let Read { shape, spacing, channels, orientation, grid, header } = read(images, plans.reader, case)?;
+    let Read { shape, spacing, channels, orientation, grid, header } =
+        read(images, plans.reader, case)?;
     let mask = nonzero(&channels, shape);
     let part = grid::bounds(&mask, shape);
     let mask = grid::cut(&mask, shape, &part);
@@ -206,8 +210,12 @@ fn normalise(
             // Masked values are gathered in the network's order of axes.
             let (seen, _) = grid::transpose(values.to_vec(), shape, order);
             let (marked, _) = grid::transpose(mask.to_vec(), shape, order);
-            let seen: Vec<f32> =
-                seen.into_iter().zip(marked).filter(|(_, mark)| *mark).map(|(value, _)| value).collect();
+            let seen: Vec<f32> = seen
+                .into_iter()
+                .zip(marked)
+                .filter(|(_, mark)| *mark)
+                .map(|(value, _)| value)
+                .collect();
             let line = [1, 1, seen.len()];
             let (mean, deviation) = numpy::mean_and_deviation(&seen, line, line);
             let deviation = deviation.max(LEAST);

@@ -282,7 +282,11 @@ mod tests {
 
     #[test]
     fn lines_lie_between_their_ends() {
-        let linear = Resampling { order: Order::Linear, order_z: Order::Linear, separate_z: SeparateZ::Never };
+        let linear = Resampling {
+            order: Order::Linear,
+            order_z: Order::Linear,
+            separate_z: SeparateZ::Never,
+        };
         let out = linear.run(vec![0.0, 4.0], [1, 1, 2], [1, 1, 4], [[1.0; 3]; 2]);
         assert_eq!(out, [0.0, 1.0, 3.0, 4.0]);
     }

@@ -216,7 +216,9 @@ impl Window<'_> {
                 });
             });
             each_row(shape, patch, place, |inner, outer| {
-                for (share, weight) in shares[outer..outer + patch[2]].iter_mut().zip(&weights[inner..]) {
+                for (share, weight) in
+                    shares[outer..outer + patch[2]].iter_mut().zip(&weights[inner..])
+                {
                     *share = T::of(share.wide() + weight.to_f32());
                 }
             });
@@ -256,7 +258,8 @@ fn each_row(
     place: [usize; 3],
     mut visit: impl FnMut(usize, usize),
 ) {
-    for (row, (z, y)) in (0..patch[0]).flat_map(|z| (0..patch[1]).map(move |y| (z, y))).enumerate() {
+    for (row, (z, y)) in (0..patch[0]).flat_map(|z| (0..patch[1]).map(move |y| (z, y))).enumerate()
+    {
         let outer = ((place[0] + z) * shape[1] + place[1] + y) * shape[2] + place[2];
         visit(row * patch[2], outer);
     }
@@ -286,7 +289,8 @@ mod tests {
     fn mirrorings_come_as_singles_pairs_and_all() {
         let empty: Vec<usize> = Vec::new();
         assert_eq!(mirrorings(&[]), [empty.clone()]);
-        let all = [vec![], vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2], vec![0, 1, 2]];
+        let all =
+            [vec![], vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2], vec![0, 1, 2]];
         assert_eq!(mirrorings(&[0, 1, 2]), all);
     }
 }

@@ -8,14 +8,29 @@ use std::path::{Path, PathBuf};
 use udas_network::Network;
 use udas_nn::NormMode;
 use udas_nnunet::{
-    Arithmetic, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities, Reader, go_on, prepare,
+    Arithmetic, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities, Reader, go_on,
+    prepare,
 };
 use udas_volume::Volume;
 
 /// Kinds of models that are compared, a folder each.
 const KINDS: [&str; 16] = [
-    "batchnorm", "channels2", "ct", "folds3", "isotropic", "mirrored", "oldplans", "padded", "plain2d",
-    "plain3d", "regions", "reorient", "resenc2d", "resenc3d", "separate_z", "transposed",
+    "batchnorm",
+    "channels2",
+    "ct",
+    "folds3",
+    "isotropic",
+    "mirrored",
+    "oldplans",
+    "padded",
+    "plain2d",
+    "plain3d",
+    "regions",
+    "reorient",
+    "resenc2d",
+    "resenc3d",
+    "separate_z",
+    "transposed",
 ];
 
 fn folder() -> PathBuf {
@@ -30,7 +45,8 @@ fn kinds() -> Vec<(&'static str, PathBuf, Model)> {
             eprintln!("{kind} is skipped: {} is not there", path.display());
             return None;
         }
-        let model = ModelFolder::open(&path.join("model"), &[]).and_then(|folder| folder.load(Arithmetic::Exact));
+        let model = ModelFolder::open(&path.join("model"), &[])
+            .and_then(|folder| folder.load(Arithmetic::Exact));
         Some((kind, path, model.unwrap_or_else(|error| panic!("{kind}: {error}"))))
     };
     KINDS.into_iter().filter_map(there).collect()
@@ -48,7 +64,8 @@ fn cases(path: &Path) -> Vec<String> {
 
 fn images(path: &Path, case: &str, model: &Model) -> Vec<Volume> {
     let endings = model.data.endings();
-    let read = |ending: &String| udas_volume::read(&path.join(format!("input/{case}{ending}"))).unwrap();
+    let read =
+        |ending: &String| udas_volume::read(&path.join(format!("input/{case}{ending}"))).unwrap();
     endings.iter().map(read).collect()
 }
 
@@ -69,7 +86,8 @@ impl Steps {
             safetensors::Dtype::F16 => DType::F16,
             _ => DType::F32,
         };
-        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu).unwrap();
+        let tensor =
+            Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu).unwrap();
         Some(tensor.to_dtype(DType::F32).unwrap())
     }
 
@@ -142,14 +160,18 @@ fn windows_add_up_to_the_original_s_logits() {
         let steps = Steps::read(&path, case);
         let images = images(&path, case, &model);
         let prepared = prepare(images, &model.plans, &model.configuration, case).unwrap();
-        for (name, mirroring) in [("logits", Mirroring::Allowed), ("logits_plain", Mirroring::Off)] {
+        for (name, mirroring) in [("logits", Mirroring::Allowed), ("logits_plain", Mirroring::Off)]
+        {
             let logits = model.logits::<f16>(&prepared, mirroring, &mut go_on).unwrap();
             let logits: Vec<f32> = logits.into_iter().map(f16::to_f32).collect();
             let (_, expected) = steps.values(name);
             let unequal = logits.iter().zip(&expected).filter(|(a, b)| a != b).count();
             let difference = largest_difference(&logits, &expected);
             let most = expected.iter().fold(0f32, |most, value| most.max(value.abs()));
-            eprintln!("{kind} {name}: within {difference:e} of at most {most:.1}, {unequal} of {} differ", logits.len());
+            eprintln!(
+                "{kind} {name}: within {difference:e} of at most {most:.1}, {unequal} of {} differ",
+                logits.len()
+            );
             // Two roundings to 16 bits of the largest value.
             assert!(difference <= most / 512.0, "{kind} {name}: {difference:e}");
         }
@@ -169,7 +191,10 @@ fn masks_are_those_of_the_original() {
                 let mask = udas_volume::read_labels(&mask).unwrap();
                 assert_eq!(made.grid().difference(mask.grid()), None, "{kind} {case}");
                 let unequal = made.data().iter().zip(mask.data()).filter(|(a, b)| a != b).count();
-                eprintln!("{kind} {case} {expected}: {unequal} of {} voxels differ", mask.data().len());
+                eprintln!(
+                    "{kind} {case} {expected}: {unequal} of {} voxels differ",
+                    mask.data().len()
+                );
                 assert!(unequal <= 1, "{kind} {case} {expected}: {unequal} voxels");
             }
         }
@@ -192,7 +217,13 @@ fn probabilities_are_those_of_the_original() {
         let difference = largest_difference(&made, &expected);
         // A sum that falls on the other side of a rounding to 16 bits moves its voxel's probability by more.
         let beyond = made.iter().zip(&expected).filter(|(a, b)| (*a - *b).abs() >= 1e-3).count();
-        eprintln!("{kind}: probabilities within {difference:e}, {beyond} of {} beyond 1e-3", made.len());
-        assert!(difference < 3e-3 && beyond * 1000 <= made.len(), "{kind}: {difference:e}, {beyond}");
+        eprintln!(
+            "{kind}: probabilities within {difference:e}, {beyond} of {} beyond 1e-3",
+            made.len()
+        );
+        assert!(
+            difference < 3e-3 && beyond * 1000 <= made.len(),
+            "{kind}: {difference:e}, {beyond}"
+        );
     }
 }

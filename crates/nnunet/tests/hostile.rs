@@ -37,18 +37,25 @@ fn folder(hostile: &Path, name: &str) -> tempfile::TempDir {
 fn predict(folder: &Path, hostile: &Path) -> udas_nnunet::Result<Labels> {
     let model = ModelFolder::open(folder, &[])?.load(Arithmetic::Exact)?;
     let image = udas_volume::read(&hostile.join("input/case_0000.nii.gz"))?;
-    let Prediction { labels, .. } = model.predict(vec![image], "case", Options::default(), &mut go_on)?;
+    let Prediction { labels, .. } =
+        model.predict(vec![image], "case", Options::default(), &mut go_on)?;
     Ok(labels)
 }
 
 #[test]
 fn what_is_odd_but_valid_predicts_as_the_original_does() {
     let Some(hostile) = hostile() else { return };
-    for name in
-        ["valid", "nan_harmless", "tensor_valid", "tensor_permuted", "half_weights", "aliases_differ"]
-    {
+    for name in [
+        "valid",
+        "nan_harmless",
+        "tensor_valid",
+        "tensor_permuted",
+        "half_weights",
+        "aliases_differ",
+    ] {
         let folder = folder(&hostile, name);
-        let made = predict(folder.path(), &hostile).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let made =
+            predict(folder.path(), &hostile).unwrap_or_else(|error| panic!("{name}: {error}"));
         let expected = hostile.join(format!("expected/{name}.nii.gz"));
         let expected = udas_volume::read_labels(&expected).unwrap();
         let unequal = made.data().iter().zip(expected.data()).filter(|(a, b)| a != b).count();
@@ -130,9 +137,14 @@ fn each_is_refused_with_its_file_and_the_cause() {
 #[test]
 fn whatever_is_in_an_archive_is_an_error_or_a_prediction() {
     let Some(hostile) = hostile() else { return };
-    for name in
-        ["tensor_zero_stride", "tensor_numel", "zip_empty", "zip_deflated", "zip_size_lie", "zip_offset_lie"]
-    {
+    for name in [
+        "tensor_zero_stride",
+        "tensor_numel",
+        "zip_empty",
+        "zip_deflated",
+        "zip_size_lie",
+        "zip_offset_lie",
+    ] {
         let folder = folder(&hostile, name);
         if let Err(error) = predict(folder.path(), &hostile) {
             assert!(error.to_string().contains("checkpoint_final.pth"), "{name}: {error}");

@@ -25,8 +25,8 @@ impl PthFile {
     /// # Errors
     /// [`Error::Io`] or [`Error::Checkpoint`], both with the path.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path)
-            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let file =
+            File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         let mut archive = Archive::open(file).map_err(|reason| wrong(path, &reason))?;
         let pickle = archive.pickle(Foreign::Opaque).map_err(|reason| wrong(path, &reason))?;
         Ok(Self { path: path.to_owned(), archive, pickle })
@@ -89,7 +89,8 @@ impl PthFile {
             let record = format!("{}data/{}", self.archive.folder, place.storage.key);
             let length = self.archive.zip.by_name(&record).map(|entry| entry.size());
             let known = records.get(&record);
-            if length.ok() != Some(bytes.len() as u64) || known.is_some_and(|known| *known != bytes) {
+            if length.ok() != Some(bytes.len() as u64) || known.is_some_and(|known| *known != bytes)
+            {
                 let reason = format!("{name} shares its numbers with another entry");
                 return Err(wrong(&self.path, &reason));
             }

@@ -66,7 +66,17 @@ impl Global {
 /// Names by which a pickle makes Python run something. Here nothing runs; elsewhere the file would do harm.
 fn runs_programs(module: &str, name: &str) -> bool {
     const MODULES: [&str; 12] = [
-        "os", "posix", "nt", "sys", "subprocess", "runpy", "importlib", "shutil", "socket", "pty", "code",
+        "os",
+        "posix",
+        "nt",
+        "sys",
+        "subprocess",
+        "runpy",
+        "importlib",
+        "shutil",
+        "socket",
+        "pty",
+        "code",
         "webbrowser",
     ];
     const BUILTINS: [&str; 8] =

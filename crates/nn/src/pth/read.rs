@@ -194,7 +194,9 @@ impl Kind {
     fn tensor(self, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Tensor> {
         let cpu = &Device::Cpu;
         match self {
-            Self::F16 => Tensor::from_raw_buffer(bytes, DType::F16, shape, cpu)?.to_dtype(DType::F32),
+            Self::F16 => {
+                Tensor::from_raw_buffer(bytes, DType::F16, shape, cpu)?.to_dtype(DType::F32)
+            }
             Self::F32 => Tensor::from_vec(words(bytes, f32::from_le_bytes), shape, cpu),
             Self::F64 => {
                 let narrow = |word| f64::from_le_bytes(word) as f32;

@@ -497,7 +497,9 @@ mod tests {
         let run = |bytes: &[u8]| Pickle::run_with(bytes, Foreign::Opaque);
         let pickle = run(b"cabc\nDef\n)R}X\x01\x00\x00\x00aK\x01sb.").unwrap();
         assert_eq!(pickle.get(pickle.root), Some(&Value::Other));
-        for program in ["cos\nsystem\n.", "cbuiltins\neval\n.", "csubprocess\nrun\n.", "cposix\nsystem\n."] {
+        for program in
+            ["cos\nsystem\n.", "cbuiltins\neval\n.", "csubprocess\nrun\n.", "cposix\nsystem\n."]
+        {
             let error = run(program.as_bytes()).unwrap_err();
             assert!(error.contains("it runs programs"), "{error}");
         }
