@@ -45,7 +45,9 @@ fn data_set(path: &Path) -> Outcome {
     let (preprocessing, classes) = match data.layout() {
         Layout::Cc359 => (Preprocessing::CC359, 2),
         Layout::Mnms => (Preprocessing::MNMS, 4),
-        Layout::DomainFolders => (Preprocessing::upright(Plane::Axial), 2),
+        Layout::DomainFolders | Layout::Bids | Layout::NnunetRaw => {
+            (Preprocessing::upright(Plane::Axial), 2)
+        }
     };
     for domain in data.domains() {
         let subjects = data.subjects(&domain)?;

@@ -127,16 +127,19 @@ fn a_calibration_beside_the_model_serves_judge_and_adapt() {
     bench.succeed(
         "calibrate --model src --data ph --domain GE_3 --slices 4 --shifted 1 --out src/calibration.json",
     );
-    // A folder that is not there is made, before the work.
-    let text = bench.succeed(
-        "judge --before src --after src --data ph --domain Siemens_15 --out new/folder/judgement.json",
-    );
-    assert!(bench.path("new/folder/judgement.json").is_file());
-    assert!(text.contains("verdict: keep") && text.contains("predicted Dice"), "{text}");
+    let judge = "judge --data ph --domain Siemens_15 --before src";
+    bench.fail(&format!("{judge} --after src"), 2, &["--after src", "to the bit"]);
     // Statistics can only be re-estimated: nothing to train, so the verdict alone decides the exit code.
     bench.succeed(
         "adapt --model src --data ph --domain Siemens_15 --method adabn --batch-size 8 --on-harm keep --out ad",
     );
+    // A folder that is not there is made, before the work.
+    let text = bench.succeed(&format!("{judge} --after ad --out new/folder/judgement.json"));
+    assert!(bench.path("new/folder/judgement.json").is_file());
+    assert!(text.contains("verdict: ") && text.contains("predicted Dice"), "{text}");
+    let output = bench.run(&format!("{judge} --after ad --exit-code"));
+    let code = if text.contains("verdict: keep") { 0 } else { 4 };
+    assert_eq!(output.status.code(), Some(code), "{text}");
     let events = std::fs::read_to_string(bench.path("ad/events.jsonl")).unwrap();
     assert!(events.contains("\"decision\""), "{events}");
     bench.succeed(
@@ -361,4 +364,51 @@ fn help_shows_an_example_of_every_command() {
         assert!(help.contains(&format!("udas {command}")), "{command}: {help}");
     }
     assert!(bench.succeed("methods").lines().count() >= 5);
+}
+
+/// The page over HTTP, on this machine alone, until the program is told to end.
+#[test]
+fn a_report_is_served_and_refreshes() {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::process::Stdio;
+    let bench = Bench::trained();
+    bench.succeed("adapt --model src --data ph --domain Siemens_15 --method adabn --out ad");
+    let mut server = bench
+        .command("report ad --out page --serve 0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let address = url.trim().trim_start_matches("http://").trim_end_matches('/');
+    assert!(address.starts_with("127.0.0.1:"), "{url}");
+    let mut visit = std::net::TcpStream::connect(address).unwrap();
+    visit.write_all(b"GET / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    visit.read_to_string(&mut answer).unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Refresh: 10"), "{answer:.300}");
+    assert!(answer.contains("<html") && answer.contains("adabn"));
+}
+
+/// A page to show outside the house: no names, no paths.
+#[test]
+fn an_anonymous_report_names_nobody() {
+    let bench = Bench::trained();
+    bench.succeed("adapt --model src --data ph --domain Siemens_15 --method adabn --out ad");
+    bench.succeed("predict --model ad --data ph --domain Siemens_15 --out ad/after");
+    bench.succeed(
+        "evaluate --predictions ad/after --data ph --domain Siemens_15 --out ad/scores.json",
+    );
+    bench.succeed("report ad --out page --anonymous");
+    let subject = std::fs::read_dir(bench.path("ph/Original/Siemens_15")).unwrap().next();
+    let name = subject.unwrap().unwrap().file_name().into_string().unwrap();
+    let stem = name.split('.').next().unwrap();
+    for file in ["index.html", "results.json", "results.csv"] {
+        let text = std::fs::read_to_string(bench.path("page").join(file)).unwrap();
+        assert!(!text.contains(stem) && !text.contains("ph/"), "{file} names {stem}");
+        assert!(text.contains("subject-"), "{file}");
+    }
 }

@@ -2,7 +2,7 @@
 mod common;
 
 use common::Bench;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use udas_nn::Checkpoint;
 use udas_record::{Event, read_events};
@@ -168,4 +168,37 @@ fn a_calibration_goes_on_to_the_same_bits() {
     bench.succeed(&format!("{line} whole.json"));
     let bytes = |name: &str| std::fs::read(bench.path(name)).unwrap();
     assert_eq!(bytes("cut.json"), bytes("whole.json"));
+}
+
+/// A batch system sends SIGTERM and gives some seconds: the run ends in order, and goes on to the same bits.
+#[cfg(unix)]
+#[test]
+fn sigterm_ends_a_run_in_order() {
+    let bench = Bench::new();
+    bench.succeed("phantom --task head --out ph --domain GE_3 --subjects 1 --matrix 32");
+    let line = "train --data ph --domain GE_3 --filters 2 --batch-size 4 --epochs 60";
+    let begin = bench.command(&format!("{line} --out cut")).stderr(Stdio::piped()).spawn();
+    let run = begin.unwrap();
+    let epochs = || {
+        let events = read_events(&bench.path("cut")).unwrap_or_default();
+        events.iter().filter(|event| matches!(event, Event::Epoch(_))).count()
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while epochs() < 2 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let sent = Instant::now();
+    let signalled = Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    let output = run.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(sent.elapsed() < Duration::from_secs(10), "it took {:?}", sent.elapsed());
+    assert!(!output.status.success() && said.contains("--resume"), "{said}");
+    assert!((2..60).contains(&epochs()), "{} epochs", epochs());
+    bench.succeed(&format!("{line} --out cut --resume"));
+    bench.succeed(&format!("{line} --out whole"));
+    let hash = |run: &str| {
+        Checkpoint::load(bench.path(run).join("model.safetensors")).unwrap().hash().unwrap()
+    };
+    assert_eq!(hash("cut"), hash("whole"));
 }

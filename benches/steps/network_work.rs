@@ -2,7 +2,7 @@
 use crate::{Sizes, Work, noise};
 use candle_core::{Device, Tensor};
 use std::error::Error;
-use udas_adapt::{Adaptation, Given, METHODS, Options, PseudoLabel, StepBatch, TargetBatch};
+use udas_adapt::{Adaptation, Aids, METHODS, Options, PseudoLabel, StepBatch, TargetBatch};
 use udas_network::{EarlyHead, Network, Shape};
 use udas_nn::{Adam, AdamConfig, NormMode};
 use udas_train::{HeadTraining, LabelledBatch, Objective, SourceTraining};
@@ -50,7 +50,7 @@ fn refinement(
     let method = METHODS.iter().find(|method| method.name() == "early-features");
     let recipe = method.ok_or("the paper's method is not registered")?.recipe();
     let options = Options { pseudo_label, ..Options::paper() };
-    let given = Given { head: Some(head), ..Given::default() };
+    let given = Aids { head: Some(head), ..Aids::default() };
     let adaptation = Adaptation::new(unet, given, recipe, options)?;
     let batch =
         TargetBatch { images: images(sizes)?, target: None, indices: (0..sizes.batch).collect() };

@@ -14,8 +14,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use udas_adapt::{
-    Adaptation, Adapted, Given, Method, Model, NormChoice, Options, OracleBatches, Requirement,
-    Run, TargetBatch, TargetBatches,
+    Adaptation, Adapted, Aids, Method, Model, NormChoice, Options, OracleBatches, Requirement, Run,
+    TargetBatch, TargetBatches,
 };
 use udas_data::{Augment, LastBatch, Plane, Subject, Unlabelled};
 use udas_model::{HeadFile, ModelFile, Provenance};
@@ -40,7 +40,7 @@ const DEFAULT_WITH_TEACHERS: &str = "ensemble-distillation";
 #[serde(rename_all = "kebab-case")]
 pub struct AdaptArgs {
     /// The source network: a run folder, .safetensors or .pth
-    #[arg(long, required_unless_present_any = ["config", "resume"])]
+    #[arg(short, long, required_unless_present_any = ["config", "resume"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
     /// The early head [default: looked for beside the model]
@@ -56,7 +56,7 @@ pub struct AdaptArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Folder of the run
-    #[arg(long, value_name = "RUN")]
+    #[arg(short, long, value_name = "RUN")]
     pub out: PathBuf,
     #[command(flatten)]
     #[serde(flatten)]
@@ -78,17 +78,17 @@ pub struct AdaptArgs {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub teachers: Vec<PathBuf>,
     /// What to do where the source model or its early head is not ready to teach: refuse or warn
-    #[arg(long, default_value = "refuse", value_parser = word::<Unready>)]
+    #[arg(long, default_value = "refuse", value_parser = word::<Unready>())]
     #[serde(default)]
     pub unready: Unready,
     #[command(flatten)]
     #[serde(flatten)]
     pub judging: JudgingFlags,
     /// Order of slices: shuffled or sequential
-    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
+    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>())]
     pub order: OrderName,
     /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
-    #[arg(long, value_parser = word::<Plane>)]
+    #[arg(long, value_parser = word::<Plane>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plane: Option<Plane>,
     /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
@@ -170,6 +170,10 @@ impl Job {
                 "labels of the target, which --images has none of: give --data DIR --domain NAME";
             return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
         }
+        if needs.contains(&Requirement::ClassRatio) && source.info.class_ratio.is_empty() {
+            let what = "the source's class ratio, which the model's file does not say: give a model of `udas train`";
+            return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
+        }
         let matched = needs.contains(&Requirement::SourceHistogram);
         if matched && args.intensity.is_some() {
             let text =
@@ -236,7 +240,9 @@ impl Job {
             args.seed
         ));
         console.say(format!("known failure: {}", about.failure));
-        console.detail(format!("options: {:?}", self.options));
+        if let Ok(options) = serde_json::to_string(&self.options) {
+            console.detail(format!("options: {options}"));
+        }
     }
 
     /// Runs the method.
@@ -305,7 +311,7 @@ impl Job {
     pub fn result_of(&self, state: &Snapshot, console: &Console) -> Result<udas_nn::StateDict> {
         let network = self.model.network(console.device())?;
         let (recipe, options) = (self.method.recipe(), self.options.clone());
-        let mut adaptation = Adaptation::new(network, Given::default(), recipe, options)?;
+        let mut adaptation = Adaptation::new(network, Aids::default(), recipe, options)?;
         adaptation.restore(&state.objective)?;
         Ok(adaptation.adapted()?)
     }
@@ -409,7 +415,7 @@ fn teachers(method: &dyn Method, args: &AdaptArgs, source: &ModelFile) -> Result
         let what = "other trainings of the source model (other seeds): give --teachers MODEL ...";
         return Err(udas_adapt::Error::Missing { method: method.name(), what }.into());
     }
-    other_trainings::of_one_sight("--teachers", &args.teachers, source)
+    other_trainings::with_the_same_preprocessing("--teachers", &args.teachers, source)
 }
 
 /// The labelled source subjects of a method that needs some.

@@ -2,10 +2,11 @@
 use crate::adaptation::AdaptArgs;
 use crate::commands::{
     calibrate, compare, convert, doctor, evaluate, head, judge, methods, phantom, predict, report,
-    train, verify,
+    shell, train, verify,
 };
 use crate::options::Common;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::fmt::Write;
 
 /// Adapts a medical segmentation network to a new scanner without labels.
 ///
@@ -18,6 +19,36 @@ pub struct Cli {
     pub common: Common,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The commands by what they are for; help lists them so.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Data", &["doctor", "phantom"]),
+    ("Models", &["train", "head", "adapt", "predict", "convert"]),
+    ("Trust", &["calibrate", "judge", "evaluate", "verify"]),
+    ("Results", &["report", "compare", "methods"]),
+    ("Shell", &["completions", "man"]),
+];
+
+/// The program's command line, its commands in groups.
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let header = *command.get_styles().get_header();
+    let literal = *command.get_styles().get_literal();
+    let mut listing = String::new();
+    for (group, names) in GROUPS {
+        let _ = writeln!(listing, "{header}{group}:{header:#}");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(listing, "  {literal}{name:<12}{literal:#} {about}");
+        }
+        listing.push('\n');
+    }
+    let options = format!("{header}Options of every command:{header:#}");
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{listing}{options}\n{{options}}{{after-help}}"
+    ))
 }
 
 #[derive(Subcommand)]
@@ -36,6 +67,28 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     Report(report::ReportArgs),
     Compare(Box<compare::CompareArgs>),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
     #[command(hide = true)]
     RunJob(compare::RunJobArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let command = Cli::command();
+        let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut shown: Vec<_> = shown.map(|command| command.get_name().to_owned()).collect();
+        let mut grouped: Vec<_> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().map(|name| name.to_string()))
+            .collect();
+        shown.sort();
+        grouped.sort();
+        assert_eq!(shown, grouped);
+        super::command().debug_assert();
+    }
 }

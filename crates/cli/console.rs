@@ -1,6 +1,7 @@
 //! Talk on standard error, results on standard output, and progress that fits the terminal.
 use crate::failure;
-use crate::options::Common;
+use crate::options::{Colour, Common};
+use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fs::File;
@@ -11,7 +12,22 @@ use std::time::{Duration, Instant};
 /// Writes a line to standard error. Nobody may be there to read it (a closed terminal, `| head`, a full disk): work goes
 /// on all the same, and the run's log has the line.
 pub fn tell(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// How the words before a message look.
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// A duration as people say it.
+pub fn time_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, _) => format!("{:.1} s", time.as_secs_f64()),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
 }
 
 /// How much is said.
@@ -48,6 +64,12 @@ const WAITING: usize = 10_000;
 
 impl Console {
     pub fn new(common: &Common) -> Self {
+        let colour = match common.color {
+            Colour::Auto => anstream::ColorChoice::Auto,
+            Colour::Always => anstream::ColorChoice::Always,
+            Colour::Never => anstream::ColorChoice::Never,
+        };
+        colour.write_global();
         let talk = match (common.quiet, common.verbose) {
             (true, _) => Talk::Quiet,
             (_, true) => Talk::Verbose,
@@ -83,17 +105,40 @@ impl Console {
     }
 
     pub fn warn(&self, text: impl AsRef<str>) {
-        self.speak(Talk::Normal, &format!("warning: {}", text.as_ref()));
+        self.speak_as(WARNING, "warning", Talk::Normal, text.as_ref());
     }
 
+    /// The cause, and the remedy on a line of its own.
     pub fn error(&self, error: &anyhow::Error) {
-        self.speak(Talk::Quiet, &format!("error: {}", failure::describe(error)));
+        let text = failure::describe(error);
+        let (cause, remedy) = failure::remedy_of(&text);
+        self.speak_as(ERROR, "error", Talk::Quiet, cause);
+        if let Some(remedy) = remedy {
+            self.speak_as(HINT, "hint", Talk::Quiet, remedy);
+        }
+    }
+
+    /// What a user may want to do next.
+    pub fn next(&self, command: impl AsRef<str>) {
+        self.speak_as(HINT, "next", Talk::Normal, command.as_ref());
+    }
+
+    fn speak_as(&self, style: Style, word: &str, from: Talk, text: &str) {
+        if self.talk >= from {
+            tell(&format!("{style}{word}:{style:#} {text}"));
+        }
+        self.keep(&format!("{word}: {text}"));
     }
 
     fn speak(&self, from: Talk, text: &str) {
         if self.talk >= from {
             tell(text);
         }
+        self.keep(text);
+    }
+
+    /// Writes a line into the run's log.
+    fn keep(&self, text: &str) {
         match self.log.lock().as_deref_mut() {
             // The log is a convenience: a full disk is reported where it loses something.
             Ok(Log::Kept(log)) => drop(writeln!(log, "{text}")),

@@ -45,65 +45,75 @@ pub fn describe(error: &anyhow::Error) -> String {
     })
 }
 
-fn code(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if let Some(failure) = cause.downcast_ref::<Failure>() {
-        return Some(match failure {
-            Failure::Usage(_) => 2,
-            Failure::Input(_) => 3,
-            Failure::Rejected(_) => 4,
-        });
+/// A message's cause, and the remedy that stands after its last semicolon.
+pub fn remedy_of(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once("; ") {
+        Some((cause, remedy)) => (cause, Some(remedy)),
+        None => (text, None),
     }
-    if let Some(error) = cause.downcast_ref::<udas_train::Error>() {
-        return of_training(error);
-    }
-    if let Some(error) = cause.downcast_ref::<udas_adapt::Error>() {
-        return of_adaptation(error);
-    }
-    if let Some(error) = cause.downcast_ref::<udas_model::Error>() {
-        return match error {
-            udas_model::Error::Network(error) => of_network(error),
-            _ => Some(3),
-        };
-    }
-    if let Some(error) = cause.downcast_ref::<udas_nnunet::Error>() {
-        return match error {
-            udas_nnunet::Error::Network(error) => of_network(error),
-            udas_nnunet::Error::Stopped => None,
-            _ => Some(3),
-        };
-    }
-    if let Some(error) = cause.downcast_ref::<udas_verdict::Error>() {
-        return match error {
-            udas_verdict::Error::Model(udas_model::Error::Network(error)) => of_network(error),
-            udas_verdict::Error::Adapt(error) => of_adaptation(error),
-            _ => Some(3),
-        };
-    }
-    if let Some(error) = cause.downcast_ref::<udas_nn::Error>() {
-        return of_network(error);
-    }
-    if let Some(error) = cause.downcast_ref::<udas_record::Error>() {
-        return Some(if matches!(error, udas_record::Error::Write { .. }) { 1 } else { 3 });
-    }
-    if let Some(error) = cause.downcast_ref::<udas_volume::Error>() {
-        return Some(if matches!(error, udas_volume::Error::Write { .. }) { 1 } else { 3 });
-    }
-    if let Some(error) = cause.downcast_ref::<udas_report::Error>() {
-        return Some(if matches!(error, udas_report::Error::Write { .. }) { 1 } else { 3 });
-    }
-    if let Some(error) = cause.downcast_ref::<udas_study::Error>() {
-        return of_study(error);
-    }
-    let is_input = cause.is::<udas_data::Error>()
-        || cause.is::<udas_metrics::Error>()
-        || cause.is::<udas_record::ResultsError>();
-    if is_input {
-        return Some(3);
-    }
-    cause.downcast_ref::<udas_phantom::Error>().map(|error| match error {
-        udas_phantom::Error::Write { .. } | udas_phantom::Error::Volume(_) => 1,
+}
+
+/// What an error of a library says of the exit code; none where it says nothing.
+fn code(cause: &Cause) -> Option<u8> {
+    use udas_phantom::Error as Phantom;
+    let own = |failure: &Failure| match failure {
+        Failure::Usage(_) => 2,
+        Failure::Input(_) => 3,
+        Failure::Rejected(_) => 4,
+    };
+    let phantom = |error: &Phantom| match error {
+        Phantom::Write { .. } | Phantom::Volume(_) => 1,
         _ => 2,
-    })
+    };
+    let input_or_write = |is_write: bool| Some(if is_write { 1 } else { 3 });
+    of(cause, |error| Some(own(error)))
+        .or_else(|| of(cause, of_training))
+        .or_else(|| of(cause, of_adaptation))
+        .or_else(|| of(cause, of_model))
+        .or_else(|| of(cause, of_nnunet))
+        .or_else(|| of(cause, of_verdict))
+        .or_else(|| of(cause, of_network))
+        .or_else(|| of(cause, of_study))
+        .or_else(|| of(cause, |e| input_or_write(matches!(e, udas_record::Error::Write { .. }))))
+        .or_else(|| of(cause, |e| input_or_write(matches!(e, udas_volume::Error::Write { .. }))))
+        .or_else(|| of(cause, |e| input_or_write(matches!(e, udas_report::Error::Write { .. }))))
+        .or_else(|| of(cause, |_: &udas_data::Error| Some(3)))
+        .or_else(|| of(cause, |_: &udas_metrics::Error| Some(3)))
+        .or_else(|| of(cause, |_: &udas_record::ResultsError| Some(3)))
+        .or_else(|| of(cause, |error| Some(phantom(error))))
+}
+
+type Cause = dyn std::error::Error + 'static;
+
+/// The code of an error of this library.
+fn of<E: std::error::Error + 'static>(
+    cause: &Cause,
+    code: impl FnOnce(&E) -> Option<u8>,
+) -> Option<u8> {
+    cause.downcast_ref().and_then(code)
+}
+
+fn of_model(error: &udas_model::Error) -> Option<u8> {
+    match error {
+        udas_model::Error::Network(error) => of_network(error),
+        _ => Some(3),
+    }
+}
+
+fn of_nnunet(error: &udas_nnunet::Error) -> Option<u8> {
+    match error {
+        udas_nnunet::Error::Network(error) => of_network(error),
+        udas_nnunet::Error::Stopped => None,
+        _ => Some(3),
+    }
+}
+
+fn of_verdict(error: &udas_verdict::Error) -> Option<u8> {
+    match error {
+        udas_verdict::Error::Model(error) => of_model(error),
+        udas_verdict::Error::Adapt(error) => of_adaptation(error),
+        _ => Some(3),
+    }
 }
 
 fn of_study(error: &udas_study::Error) -> Option<u8> {
@@ -124,7 +134,9 @@ fn of_study(error: &udas_study::Error) -> Option<u8> {
 fn of_adaptation(error: &udas_adapt::Error) -> Option<u8> {
     match error {
         udas_adapt::Error::Train(error) => of_training(error),
-        udas_adapt::Error::Option { .. } | udas_adapt::Error::Missing { .. } => Some(2),
+        udas_adapt::Error::Option { .. }
+        | udas_adapt::Error::Missing { .. }
+        | udas_adapt::Error::NoHead { .. } => Some(2),
         _ => Some(3),
     }
 }

@@ -24,6 +24,7 @@ pub enum HoldOut {
 /// Flags of the trainings on labels.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
+#[command(next_help_heading = "What is held out")]
 pub struct HoldOutFlags {
     /// Subjects held out to see how far the training has come, chosen as by --subjects [default: the fold left out, else
     /// as --hold-out says]
@@ -187,7 +188,14 @@ mod tests {
     fn quiet() -> Console {
         let device = crate::options::DeviceName::Cpu;
         let (quiet, verbose, json) = (true, false, false);
-        Console::new(&crate::options::Common { threads: None, device, quiet, verbose, json })
+        Console::new(&crate::options::Common {
+            threads: None,
+            device,
+            quiet,
+            verbose,
+            color: crate::options::Colour::Never,
+            json,
+        })
     }
 
     fn subjects(count: usize) -> Vec<Subject> {

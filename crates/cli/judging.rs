@@ -32,10 +32,11 @@ pub enum OnHarm {
 /// How an adaptation is judged.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
+#[command(next_help_heading = "Verdict")]
 pub struct JudgingFlags {
     /// What to do when the verdict says that adaptation harmed: rollback (the run's model is the source
     /// model, exit code 4), warn or keep [default: rollback with a calibration, else warn]
-    #[arg(long, value_parser = crate::options::word::<OnHarm>)]
+    #[arg(long, value_parser = crate::options::word::<OnHarm>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_harm: Option<OnHarm>,
     /// Calibration of verdicts [default: calibration.json beside the model]
@@ -175,15 +176,6 @@ pub fn judged(case: &Case, subjects: &[Subject], console: &Console) -> Result<Ju
     Ok(judgement)
 }
 
-/// The word for a decision.
-pub fn word(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Keep => "keep",
-        Decision::RollBack => "roll back",
-        Decision::Abstain => "abstain",
-    }
-}
-
 /// A judgement for people, every subject a line.
 pub fn text(judgement: &Judgement, calibration: Option<&Calibration>) -> String {
     let all: Vec<_> = judgement.subjects.iter().collect();
@@ -193,7 +185,7 @@ pub fn text(judgement: &Judgement, calibration: Option<&Calibration>) -> String 
 }
 
 fn verdict_text(judgement: &Judgement) -> String {
-    let mut text = format!("verdict: {}\n", word(judgement.decision));
+    let mut text = format!("verdict: {}\n", judgement.decision.words());
     for reason in &judgement.reasons {
         let _ = writeln!(text, "  {reason}");
     }
@@ -232,7 +224,7 @@ fn subjects_text(subjects: &[&SubjectJudgement], calibration: Option<&Calibratio
 
 /// What becomes of the adapted model of a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Settlement {
     Kept,
     RolledBack,
 }
@@ -244,12 +236,12 @@ pub fn settle(
     subjects: &[Subject],
     folder: &mut RunFolder,
     console: &Console,
-) -> Result<(Fate, Judgement)> {
+) -> Result<(Settlement, Judgement)> {
     let judgement = judged(case, subjects, console)?;
     let fate = fate(on_harm, case, &judgement, folder, console)?;
     match fate {
-        Fate::Kept => case.after.save(&folder.model())?,
-        Fate::RolledBack => {
+        Settlement::Kept => case.after.save(&folder.model())?,
+        Settlement::RolledBack => {
             case.after.save(&folder.path().join(REJECTED_FILE))?;
             case.before.save(&folder.model())?;
         }
@@ -263,7 +255,7 @@ fn fate(
     judgement: &Judgement,
     folder: &mut RunFolder,
     console: &Console,
-) -> Result<Fate> {
+) -> Result<Settlement> {
     folder.record(Event::Verdict(judgement.verdict()))?;
     let named = |name: &String| judgement.subjects.iter().find(|s| s.subject == *name);
     let first: Vec<_> = judgement.check_first.iter().filter_map(named).collect();
@@ -271,18 +263,18 @@ fn fate(
         verdict_text(judgement) + "check first:\n" + &subjects_text(&first, case.calibration);
     console.say(text.trim_end());
     if judgement.decision != Decision::RollBack {
-        return Ok(Fate::Kept);
+        return Ok(Settlement::Kept);
     }
     let default = if case.calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
     Ok(match on_harm.unwrap_or(default) {
-        OnHarm::Rollback => Fate::RolledBack,
+        OnHarm::Rollback => Settlement::RolledBack,
         OnHarm::Warn => {
-            let text =
-                "the adaptation seems to have harmed; compare before you use the adapted model";
+            let text = "the adaptation seems to have harmed; the adapted model is written all the same, because the verdict is not \
+                 calibrated (`udas calibrate`; --on-harm rollback writes the source model instead)";
             console.warn(text);
-            Fate::Kept
+            Settlement::Kept
         }
-        OnHarm::Keep => Fate::Kept,
+        OnHarm::Keep => Settlement::Kept,
     })
 }
 

@@ -28,19 +28,24 @@ mod run_subjects;
 mod schedule;
 mod selection;
 mod settings;
+mod suitability;
 mod training;
 
 use args::{Cli, Command};
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use console::Console;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 /// Feature maps of one step are those of the next: two gigabytes of them are kept.
 #[global_allocator]
 static ALLOCATOR: udas_kernels::BlockCache = udas_kernels::BlockCache::new(2 << 30);
 
+/// Who has waited for longer is told how long.
+const WORTH_A_WORD: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let (started, matches) = (Instant::now(), args::command().get_matches());
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -51,7 +56,13 @@ fn main() -> ExitCode {
         run(cli, flags, &console)
     });
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            let took = started.elapsed();
+            if took > WORTH_A_WORD {
+                console.say(format!("done in {}", console::time_words(took)));
+            }
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             console.error(&error);
             failure::exit_code(&error)
@@ -75,6 +86,8 @@ fn run(cli: Cli, flags: &clap::ArgMatches, console: &Console) -> anyhow::Result<
         Command::Verify(args) => commands::verify::run(&args, console),
         Command::Report(args) => commands::report::run(&args, console),
         Command::Compare(args) => commands::compare::run(&args, cli.common.threads, console),
+        Command::Completions(args) => commands::shell::completions(&args, console),
+        Command::Man(args) => commands::shell::man(&args, console),
         Command::RunJob(args) => commands::compare::run_job(&args, console),
     }
 }

@@ -19,25 +19,26 @@ pub enum Preset {
 /// Options of the methods.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
+#[command(next_help_heading = "Options of the method")]
 pub struct MethodFlags {
     /// Options as published: paper [default: the method's own]
-    #[arg(long, value_parser = word::<Preset>)]
+    #[arg(long, value_parser = word::<Preset>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
-    /// Deepest early stage that moves, 0 to 3 [default: the head's]
+    /// Deepest early stage that moves; 0 is at full size [default: the head's]
     #[arg(long)]
     pub level: Option<usize>,
     /// Gradient through the pseudo-label: attached or detached
-    #[arg(long, value_parser = word::<PseudoLabel>)]
+    #[arg(long, value_parser = word::<PseudoLabel>())]
     pub pseudo_label: Option<PseudoLabel>,
     /// Pseudo-labels: soft or hard
-    #[arg(long, value_parser = word::<Labels>)]
+    #[arg(long, value_parser = word::<Labels>())]
     pub labels: Option<Labels>,
     /// Least probability of a pixel's class for the pixel to count
     #[arg(long)]
     pub confidence: Option<f64>,
     /// Batch norm: batch, running or re-estimated
-    #[arg(long, value_parser = word::<NormChoice>)]
+    #[arg(long, value_parser = word::<NormChoice>())]
     pub norm: Option<NormChoice>,
     /// Step size of Adam
     #[arg(long)]
@@ -52,7 +53,7 @@ pub struct MethodFlags {
     #[arg(long)]
     pub stop_change: Option<f64>,
     /// Weights to end with: last or best-score
-    #[arg(long, value_parser = word::<Keep>)]
+    #[arg(long, value_parser = word::<Keep>())]
     pub keep: Option<Keep>,
     /// Rank of low-rank adapters
     #[arg(long)]

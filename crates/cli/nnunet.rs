@@ -22,11 +22,11 @@ pub struct Flags {
     folds: Vec<String>,
     /// nnU-Net: average over mirrored patches along the axes that the model allows: on or off; off is up to eight times
     /// as fast [default: on]
-    #[arg(long, value_parser = word::<Switch>, value_name = "on|off")]
+    #[arg(long, value_parser = word::<Switch>())]
     mirroring: Option<Switch>,
     /// nnU-Net: compute as the original does, sums in 16 bits too, so that masks are the same; off is faster, and a few
     /// voxels at the borders of structures may fall the other way: on or off [default: on]
-    #[arg(long, value_parser = word::<Switch>, value_name = "on|off")]
+    #[arg(long, value_parser = word::<Switch>())]
     exact: Option<Switch>,
 }
 

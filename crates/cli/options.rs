@@ -3,9 +3,10 @@ use crate::console::Console;
 use crate::failure;
 use candle_core::Device;
 use clap::Args;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::value::{Error, StrDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
 
 /// More threads a core only wait for each other, and each has memory of its own.
 const THREADS_A_CORE: usize = 4;
@@ -14,13 +15,13 @@ const FEW_THREADS: usize = 8;
 
 /// Options of every command.
 #[derive(Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Common {
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
-    /// Where to compute: cpu, cuda or metal (the latter two in builds with --features candle-core/cuda or
-    /// candle-core/metal)
-    #[arg(long, global = true, default_value = "cpu", value_parser = word::<DeviceName>)]
+    /// Where to compute; `cuda` and `metal` are there in builds with the feature of that name
+    #[arg(long, global = true, default_value = "cpu", value_parser = word::<DeviceName>())]
     pub device: DeviceName,
     /// Say less: results and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -28,6 +29,9 @@ pub struct Common {
     /// Say more
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// Colours
+    #[arg(long, global = true, default_value = "auto", value_parser = word::<Colour>())]
+    pub color: Colour,
     /// Results on standard output as JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -37,8 +41,20 @@ pub struct Common {
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceName {
     Cpu,
+    #[cfg(feature = "cuda")]
     Cuda,
+    #[cfg(feature = "metal")]
     Metal,
+}
+
+/// When the program's words have colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
 }
 
 impl Common {
@@ -60,9 +76,11 @@ impl Common {
     }
 
     pub fn device(&self) -> anyhow::Result<Device> {
-        let device = match self.device {
+        let device: candle_core::Result<Device> = match self.device {
             DeviceName::Cpu => Ok(Device::Cpu),
+            #[cfg(feature = "cuda")]
             DeviceName::Cuda => Device::new_cuda(0),
+            #[cfg(feature = "metal")]
             DeviceName::Metal => Device::new_metal(0),
         };
         device.map_err(|error| {
@@ -73,7 +91,43 @@ impl Common {
     }
 }
 
-/// Reads a flag's word by the type's own names; the error lists them.
-pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    T::deserialize(StrDeserializer::<Error>::new(text)).map_err(|error| error.to_string())
+/// Reads a flag's word by the type's own names, which help lists, completions offer, and an error has the nearest of.
+pub fn word<T>() -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names::<T>().iter().copied())
+        .try_map(|text| T::deserialize(StrDeserializer::<Error>::new(&text)))
+}
+
+/// The names of an enum's variants: what serde asks its source for.
+fn names<T: DeserializeOwned>() -> &'static [&'static str] {
+    struct Probe<'a>(&'a mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for Probe<'_> {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+            Err(Error::custom("no enum"))
+        }
+
+        fn deserialize_enum<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            names: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Error> {
+            *self.0 = names;
+            Err(Error::custom("only its names are asked for"))
+        }
+
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+        }
+    }
+
+    let mut names: &'static [&'static str] = &[];
+    let _ = T::deserialize(Probe(&mut names));
+    names
 }

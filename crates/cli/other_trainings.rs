@@ -32,7 +32,11 @@ pub fn load(flag: &str, paths: &[PathBuf], model: &ModelFile) -> Result<Vec<Mode
 }
 
 /// The same of those that are shown the model's own slices: they must see volumes as it does.
-pub fn of_one_sight(flag: &str, paths: &[PathBuf], model: &ModelFile) -> Result<Vec<ModelFile>> {
+pub fn with_the_same_preprocessing(
+    flag: &str,
+    paths: &[PathBuf],
+    model: &ModelFile,
+) -> Result<Vec<ModelFile>> {
     let others = load(flag, paths, model)?;
     let is_other = |other: &ModelFile| other.info.preprocessing != model.info.preprocessing;
     match paths.iter().zip(&others).find(|(_, other)| is_other(other)) {

@@ -49,6 +49,12 @@ impl RunFolder {
         path.join(CONFIG_FILE)
     }
 
+    /// Refuses a folder that holds a run already, before anything is read for another.
+    pub fn expect_free(path: &Path, start: Start) -> Result<()> {
+        let taken = start == Start::Fresh && Self::config(path).exists();
+        if taken && !is_failed_start(path) { Err(taken_by_a_run(path)) } else { Ok(()) }
+    }
+
     /// Makes or opens the folder and locks it.
     pub fn open(path: &Path, start: Start, console: &Console) -> Result<Self> {
         let shown = path.display();
@@ -58,10 +64,7 @@ impl RunFolder {
         let taken = start == Start::Fresh && Self::config(path).exists();
         // Without a lock, a run without an epoch may be one that goes on.
         if taken && !(lock_kind == Lock::Held && forget_failed_start(path)?) {
-            let text = format!(
-                "{shown} holds a run already; go on with it by --resume, or choose another --out"
-            );
-            return Err(failure::usage(&text).into());
+            return Err(taken_by_a_run(path));
         }
         let log = OpenOptions::new().create(true).append(true).open(path.join(LOG_FILE));
         console.keep_log(log.with_context(|| format!("{shown}: the log cannot be written"))?);
@@ -241,16 +244,29 @@ fn check_epochs(settings: &str, done: usize) -> Result<()> {
     Ok(())
 }
 
-/// Forgets a run that failed before its first epoch: there is nothing to lose, and the next one may have been put
-/// right. Says whether it was one.
-fn forget_failed_start(path: &Path) -> Result<bool> {
+fn taken_by_a_run(path: &Path) -> anyhow::Error {
+    let text = format!(
+        "{} holds a run already; go on with it by --resume, or choose another --out",
+        path.display()
+    );
+    failure::usage(&text).into()
+}
+
+/// Whether the folder holds a run that failed before its first epoch.
+fn is_failed_start(path: &Path) -> bool {
     let kept = [MODEL_FILE, STATE_FILE].iter().any(|name| path.join(name).exists());
     // Without events that can be read it is none of our runs.
-    let Ok(events) = read_events(path) else { return Ok(false) };
+    let Ok(events) = read_events(path) else { return false };
     let only_begun = events.iter().all(|event| {
         matches!(event, Event::Start(_) | Event::Warning { .. } | Event::Before { .. })
     });
-    if kept || events.is_empty() || !only_begun {
+    !kept && !events.is_empty() && only_begun
+}
+
+/// Forgets a run that failed before its first epoch: there is nothing to lose, and the next one may have been put
+/// right. Says whether it was one.
+fn forget_failed_start(path: &Path) -> Result<bool> {
+    if !is_failed_start(path) {
         return Ok(false);
     }
     for name in [EVENTS_FILE, CONFIG_FILE] {

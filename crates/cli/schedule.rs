@@ -87,6 +87,7 @@ const UNTIL_CONVERGED: Plateau =
 /// Flags of the trainings on labels.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Schedule")]
 pub struct ScheduleFlags {
     /// Epochs: a number, or auto: until held-out slices are predicted no better over 1000 steps and the network is about
     /// as sure as it is right; then a fifth as many, over which the step size falls to 0
@@ -103,7 +104,7 @@ pub struct ScheduleFlags {
     #[arg(long, default_value_t = 1e-3)]
     pub lr: f64,
     /// Order of slices: shuffled or sequential
-    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>)]
+    #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>())]
     pub order: OrderName,
 }
 
@@ -238,6 +239,10 @@ impl ScheduleFlags {
             },
         )?;
         training::report_stop(&summary, folder, console)?;
+        if self.epochs == Epochs::Auto && summary.reason == StopReason::EpochsDone {
+            let bound = self.max_steps;
+            console.say(format!("it ended at --max-steps {bound}: it might have gained from more"));
+        }
         let steps = summary.epochs.iter().map(|epoch| epoch.steps).sum();
         let measured = measure(objective, &check, steps, slices.is_held_out())?;
         console.say(measured.sentence());

@@ -17,7 +17,7 @@ pub use crate::choice::choose;
 #[serde(rename_all = "kebab-case", default)]
 pub struct Images {
     /// Image files, folders or patterns
-    #[arg(long, num_args = 1.., value_name = "PATH", required_unless_present_any = ["data", "config", "resume"], conflicts_with = "data")]
+    #[arg(short, long, num_args = 1.., value_name = "PATH", conflicts_with = "data")]
     pub images: Vec<PathBuf>,
     #[command(flatten)]
     #[serde(flatten)]
@@ -131,7 +131,7 @@ pub fn load_model(
         .collect::<Vec<_>>();
     if model.info.description == Description::Assumed && !guessed.is_empty() {
         console.warn(format!(
-            "{}: does not say how volumes are prepared; taken: {}. `udas convert {} OUT.safetensors --plane P \
+            "{}: does not say how volumes are prepared; assumed: {}. `udas convert {} OUT.safetensors --plane P \
              --intensity I` writes down what it was trained with",
             path.display(),
             guessed.join(", "),
@@ -242,7 +242,9 @@ const MULTIPLE: usize = 8;
 /// The preprocessing that a layout suggests; slices come in sizes that the network takes.
 pub fn preprocessing_of(layout: Layout) -> Preprocessing {
     match layout {
-        Layout::DomainFolders => Preprocessing::upright(Plane::Sagittal),
+        Layout::DomainFolders | Layout::Bids | Layout::NnunetRaw => {
+            Preprocessing::upright(Plane::Sagittal)
+        }
         Layout::Cc359 => Preprocessing {
             padding: Padding::Square { multiple: MULTIPLE },
             ..Preprocessing::CC359

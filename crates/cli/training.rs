@@ -107,7 +107,7 @@ pub fn unlabelled_batches(slices: &Unlabelled, plan: BatchPlan) -> Result<Unlabe
 
 /// What a run is, for its record.
 #[derive(Clone, Copy, Default)]
-pub struct What<'a> {
+pub struct Purpose<'a> {
     pub command: &'a str,
     pub method: Option<&'a str>,
     pub source: Option<&'a str>,
@@ -135,7 +135,7 @@ impl Use {
 
 /// The record of a start, with the hashes of all files read.
 pub fn start_record(
-    what: What,
+    what: Purpose,
     seed: u64,
     files: &[(&str, &Path)],
     subjects: &[(Use, &[Subject])],

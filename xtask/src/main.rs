@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod book;
 mod ci;
 mod data;
 mod package;
@@ -23,6 +24,8 @@ enum Task {
     Bench(bench::Args),
     /// List, fetch, verify and prepare the data sets of `datasets/`.
     Data(data::Args),
+    /// Build the book of `docs/` with mdBook.
+    Book,
     /// Check the rules of the workspace that the compiler does not know.
     Tidy,
     /// Check that every published crate packs completely and compiles from its package.
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Reproduce(args) => reproduce::run(&args),
         Task::Bench(args) => bench::run(args),
         Task::Data(args) => data::run(&args),
+        Task::Book => book::run(),
         Task::Tidy => tidy::run(),
         Task::Package => package::run(),
         Task::Ci => ci::run(),

@@ -22,8 +22,10 @@
 //!     BatchPlan, DEFAULT_CACHE_BYTES, LabelUse, LastBatch, Order, Plane, Preprocessing, Unlabelled,
 //!     UnlabelledBatches, VolumeSlices, expand,
 //! };
+//! use udas_network::Family;
 //! use udas_nn::Checkpoint;
 //! use udas_train::Silent;
+//! use udas_unet::ResidualUNet;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let source = Checkpoint::load(Path::new("source.safetensors"))?.tensors;
@@ -51,9 +53,10 @@
 //!     interrupt: &AtomicBool::new(false),
 //!     resume: None,
 //! };
-//! let model = Model { unet: source.clone(), head: None };
+//! let network = ResidualUNet.from_state(&source, &Device::Cpu)?;
+//! let model = Model { network: network.into(), head: None };
 //! let adapted = method.adapt(&model, &Options { epochs: 2, ..method.options() }, run)?;
-//! Patch::between(&source, &adapted.unet)?.save(Path::new("patch.safetensors"))?;
+//! Patch::between(&source, &adapted.state)?.save(Path::new("patch.safetensors"))?;
 //! # Ok(())
 //! # }
 //! ```
@@ -80,7 +83,7 @@ pub use error::{Error, Result};
 pub use from_data::{OracleBatches, TargetBatches};
 pub use method::{About, Method, Requirement, find};
 pub use methods::METHODS;
-pub use objective::{Adaptation, Given};
+pub use objective::{Adaptation, Aids};
 pub use options::{Labels, NormChoice, Options, PseudoLabel};
 pub use page::methods_page;
 pub use patch::Patch;

@@ -3,7 +3,7 @@ use crate::methods::METHODS;
 use crate::re_estimate::blend_statistics;
 use crate::step_batch::Steps;
 use crate::{
-    Adaptation, Adapted, Error, Given, Model, Moves, NormChoice, Options, Output, Recipe, Result,
+    Adaptation, Adapted, Aids, Error, Model, Moves, NormChoice, Options, Output, Recipe, Result,
     Run, Supervision,
 };
 use udas_network::{EarlyHead, Network, NormKind};
@@ -155,7 +155,7 @@ fn given(
     model: &Model,
     options: &Options,
     run: &Run,
-) -> Result<Given> {
+) -> Result<Aids> {
     let head = match recipe.output {
         Output::EarlyHead => Some(head_for(method, network, model, options, run)?),
         Output::Final => None,
@@ -178,7 +178,7 @@ fn given(
     if let Some(other) = teachers.iter().find(|teacher| teacher.spec().outputs != outputs) {
         return Err(Error::TeacherOutputs { found: other.spec().outputs, expected: outputs });
     }
-    Ok(Given { head, class_ratio, teachers, seed: run.seed })
+    Ok(Aids { head, class_ratio, teachers, seed: run.seed })
 }
 
 fn head_for(

@@ -16,7 +16,7 @@ use udas_train::{Objective, Result, Score, statistics};
 
 /// What an adaptation is given beside the network.
 #[derive(Default)]
-pub struct Given {
+pub struct Aids {
     /// The early head, for recipes that look at it.
     pub head: Option<EarlyHead>,
     /// Mean of each class over the source's pixels, one entry an output channel; empty where the recipe
@@ -33,7 +33,7 @@ pub struct Adaptation {
     network: Box<dyn Network>,
     adapters: Option<Adapters>,
     teacher: Option<Teacher>,
-    given: Given,
+    aids: Aids,
     recipe: Recipe,
     options: Options,
     task: Task,
@@ -52,7 +52,7 @@ impl Adaptation {
     /// When memory for adapters or a teacher cannot be had.
     pub fn new(
         mut network: Box<dyn Network>,
-        given: Given,
+        aids: Aids,
         recipe: Recipe,
         options: Options,
     ) -> Result<Self> {
@@ -61,7 +61,7 @@ impl Adaptation {
         let adapters = match recipe.moves {
             Moves::EarlyAdapters => {
                 let (level, rank) = (options.level, options.rank);
-                Some(Adapters::new(&*network, level, rank, given.seed, &device)?)
+                Some(Adapters::new(&*network, level, rank, aids.seed, &device)?)
             }
             _ => None,
         };
@@ -73,7 +73,7 @@ impl Adaptation {
             .map(|kind| Teacher::of(&*network, kind, options.teacher_decay, &device))
             .transpose()?;
         let task = Task::of(network.spec().outputs);
-        Ok(Self { network, adapters, teacher, given, recipe, options, task, steps: 0 })
+        Ok(Self { network, adapters, teacher, aids, recipe, options, task, steps: 0 })
     }
 
     /// The network that the steps move.
@@ -113,25 +113,25 @@ impl Adaptation {
     fn view(&self, batch: &TargetBatch) -> Result<Tensor> {
         Ok(match self.recipe.view {
             View::Plain => batch.images.clone(),
-            View::Altered => altered(batch, self.given.seed, self.steps)?,
+            View::Altered => altered(batch, self.aids.seed, self.steps)?,
         })
     }
 
     /// The final logits and, where the recipe looks at it, the early head's, with the graph that the
     /// options ask for.
     fn logits(&self, images: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
-        let (Output::EarlyHead, Some(head)) = (self.recipe.output, &self.given.head) else {
-            return Ok((self.network.forward(images, self.mode(RunningUpdate::Once))?, None));
+        let (Output::EarlyHead, Some(head)) = (self.recipe.output, &self.aids.head) else {
+            return Ok((self.network.forward(images, self.mode(RunningUpdate::Steps(1)))?, None));
         };
         // Published: the early layers run twice a step, once for each output. One pass whose statistics
         // are counted twice is the same.
         let features =
-            self.network.encode(images, head.level(), self.mode(RunningUpdate::Twice))?;
+            self.network.encode(images, head.level(), self.mode(RunningUpdate::Steps(2)))?;
         let onward = match self.options.pseudo_label {
             PseudoLabel::Attached => features.clone(),
             PseudoLabel::Detached => features.detach(),
         };
-        let last = self.network.decode(&onward, self.mode(RunningUpdate::Once))?;
+        let last = self.network.decode(&onward, self.mode(RunningUpdate::Steps(1)))?;
         let early = head.forward(features.deepest()?)?;
         Ok((last, Some(early)))
     }
@@ -148,7 +148,7 @@ impl Adaptation {
     /// The teacher's probabilities for the slices as they are; where other trainings teach too, the mean of all.
     fn taught(&self, batch: &TargetBatch) -> Result<Tensor> {
         let teacher = self.teacher.as_ref().ok_or_else(|| missing("a teacher"))?;
-        Ok(self.task.mean_probabilities(teacher.network(), &self.given.teachers, &batch.images)?)
+        Ok(self.task.mean_probabilities(teacher.network(), &self.aids.teachers, &batch.images)?)
     }
 
     /// Cross-entropy on labelled source slices. The running statistics stay the target's.
@@ -170,7 +170,7 @@ fn device_of(network: &dyn Network) -> Result<Device> {
 }
 
 fn missing(what: &str) -> udas_train::Error {
-    candle_core::Error::Msg(format!("the method needs {what}")).into()
+    udas_train::Error::Missing(what.to_owned())
 }
 
 impl Objective for Adaptation {
@@ -193,7 +193,7 @@ impl Objective for Adaptation {
             }
             Supervision::Entropy => entropy(logits)?,
             Supervision::EntropyWithClassRatio => {
-                let prior = class_ratio_divergence(logits, &self.given.class_ratio)?;
+                let prior = class_ratio_divergence(logits, &self.aids.class_ratio)?;
                 (entropy(logits)? + (prior * weight)?)?
             }
             Supervision::FirstPrediction | Supervision::Ensemble | Supervision::AveragedTeacher => {
@@ -215,7 +215,7 @@ impl Objective for Adaptation {
     /// alone, the mean probability of the most probable class.
     fn score(&self, batch: &StepBatch) -> Result<Score> {
         let (images, network) = (&batch.target.images, self.result());
-        let (Output::EarlyHead, Some(head)) = (self.recipe.output, &self.given.head) else {
+        let (Output::EarlyHead, Some(head)) = (self.recipe.output, &self.aids.head) else {
             let logits = network.forward(images, NormMode::Running)?;
             let sure = confidence(self.task, &self.task.probabilities(&logits)?)?;
             let value = f64::from(sure.mean_all()?.to_scalar::<f32>()?);

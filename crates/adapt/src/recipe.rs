@@ -1,4 +1,5 @@
 //! The small space of methods: what moves, what supervises it, at which output, on which view of a slice.
+use crate::NormChoice;
 use std::collections::BTreeSet;
 use udas_network::{Network, Part};
 use udas_nn::Role;
@@ -177,4 +178,37 @@ pub struct Recipe {
     pub output: Output,
     /// On which view of a slice.
     pub view: View,
+}
+
+impl Recipe {
+    /// Whether a run depends on an option, named as on the command line; `norm` is batch norm's behaviour in it.
+    pub fn uses(&self, option: &str, norm: NormChoice) -> bool {
+        match option {
+            "level" => {
+                matches!(self.moves, Moves::EarlyStages | Moves::EarlyAdapters)
+                    || self.output == Output::EarlyHead
+            }
+            "pseudo-label" => {
+                self.supervision == Supervision::OwnPrediction && self.moves != Moves::Nothing
+            }
+            "labels" | "confidence" => {
+                matches!(
+                    self.supervision,
+                    Supervision::OwnPrediction
+                        | Supervision::FirstPrediction
+                        | Supervision::Ensemble
+                        | Supervision::AveragedTeacher
+                ) && self.moves != Moves::Nothing
+            }
+            "rank" => self.moves == Moves::EarlyAdapters,
+            "teacher-decay" => self.supervision.teacher() == Some(TeacherKind::Averaged),
+            "weight" => matches!(
+                self.supervision,
+                Supervision::EntropyWithClassRatio | Supervision::SourceAndAveragedTeacher
+            ),
+            "target-share" => norm == NormChoice::ReEstimated,
+            "lr" | "epochs" | "stop-change" | "keep" => self.moves != Moves::Nothing,
+            _ => true,
+        }
+    }
 }

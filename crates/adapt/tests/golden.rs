@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use common::trajectory::{Trajectory, perturbed};
 use common::*;
 use udas_adapt::methods::EarlyFeatures;
-use udas_adapt::{Adaptation, Given, Method, Options, PseudoLabel, StepBatch};
+use udas_adapt::{Adaptation, Aids, Method, Options, PseudoLabel, StepBatch};
 use udas_losses::dice_agreement;
 use udas_network::{EarlyHead, Network, Task};
 use udas_nn::{NormMode, RunningUpdate, StateDict};
@@ -83,7 +83,7 @@ fn refinement(name_of: &str, level: usize, pseudo_label: PseudoLabel) {
         dice_agreement(&early, &last, task.agreement()).unwrap()
     };
     let run = |seed| {
-        let given = Given { head: Some(start.head(level, 0)), ..Given::default() };
+        let given = Aids { head: Some(start.head(level, 0)), ..Aids::default() };
         let options = Options { level, pseudo_label, ..EarlyFeatures.options() };
         let adaptation =
             Adaptation::new(start.unet(seed), given, EarlyFeatures.recipe(), options).unwrap();

@@ -108,7 +108,7 @@ fn each_asks_for_what_it_needs() {
         let needs = method.about().needs;
         match (needs, outcome) {
             // Batches come with the source's histogram applied.
-            ([] | [Requirement::SourceHistogram], Ok(_)) => {}
+            ([] | [Requirement::SourceHistogram | Requirement::BatchNorm], Ok(_)) => {}
             ([Requirement::EarlyHead], Err(Error::NoHead { level: 0, .. })) => {}
             (
                 [Requirement::SourceData | Requirement::ClassRatio | Requirement::OtherTrainings],
@@ -226,5 +226,36 @@ fn the_best_scored_epoch_can_be_kept() {
     let kept = &snapshots.0[best].objective;
     for (name, tensor) in &adapted.state {
         assert_eq!(values(tensor), values(&kept[name]), "{name}");
+    }
+}
+
+/// What is told to be without effect has none, to the bit.
+#[test]
+fn options_that_a_recipe_does_not_use_change_nothing() {
+    let model = model(1, 0);
+    for method in METHODS.iter().copied() {
+        let options = Options { epochs: 1, ..short(method) };
+        let hashed = |options: &Options| hash(&adapt(method, &model, options).unwrap().state);
+        let plain = hashed(&options);
+        let o = || options.clone();
+        let others = [
+            ("level", Options { level: options.level + 1, ..o() }),
+            ("pseudo-label", Options { pseudo_label: PseudoLabel::Detached, ..o() }),
+            ("pseudo-label", Options { pseudo_label: PseudoLabel::Attached, ..o() }),
+            ("labels", Options { labels: Labels::Hard, ..o() }),
+            ("labels", Options { labels: Labels::Soft, ..o() }),
+            ("confidence", Options { confidence: 0.6, ..o() }),
+            ("rank", Options { rank: options.rank + 1, ..o() }),
+            ("teacher-decay", Options { teacher_decay: 0.5, ..o() }),
+            ("weight", Options { weight: options.weight + 1.0, ..o() }),
+            ("target-share", Options { target_share: 0.3, ..o() }),
+            ("lr", Options { learning_rate: 2e-3, ..o() }),
+            ("epochs", Options { epochs: 2, ..o() }),
+        ];
+        for (name, other) in others {
+            if !method.recipe().uses(name, options.norm) {
+                assert_eq!(hashed(&other), plain, "{}: {name}", method.name());
+            }
+        }
     }
 }

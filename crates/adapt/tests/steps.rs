@@ -9,7 +9,7 @@ use udas_adapt::methods::{
     AlphaBn, ConvLora, EnsembleDistillation, EntropyPrior, FineTuneFirst, MeanTeacher, Tent,
 };
 use udas_adapt::{
-    Adaptation, Given, Method, Moves, Options, Output, Recipe, StepBatch, Supervision,
+    Adaptation, Aids, Method, Moves, Options, Output, Recipe, StepBatch, Supervision,
 };
 use udas_adapt::{NormChoice, PseudoLabel, View, methods::AdaBn};
 use udas_network::{EarlyHead, Network, Task};
@@ -25,12 +25,12 @@ fn network_of(state: &StateDict) -> Box<dyn Network> {
     Box::new(UNet::from_state(state, &CPU).unwrap())
 }
 
-fn given(outputs: usize) -> Given {
+fn given(outputs: usize) -> Aids {
     let model = model(outputs, 0);
     let (state, spec) = (model.head.as_ref().unwrap(), model.network.spec());
     let head = EarlyHead::from_state(state, spec, 0, &CPU).unwrap();
     let class_ratio = vec![0.2; outputs];
-    Given { head: Some(head), class_ratio, seed: SEED, ..Given::default() }
+    Aids { head: Some(head), class_ratio, seed: SEED, ..Aids::default() }
 }
 
 fn step_batch() -> StepBatch {
@@ -124,7 +124,7 @@ fn an_ensemble_teaches_the_mean_of_its_predictions() {
         let networks = states.each_ref().map(network_of);
         let teachers = states.iter().map(|state| network_of(state).into()).collect();
         let recipe = EnsembleDistillation.recipe();
-        let given = Given { teachers, ..given(outputs) };
+        let given = Aids { teachers, ..given(outputs) };
         let mut adaptation =
             Adaptation::new(unet(outputs), given, recipe, EnsembleDistillation.options()).unwrap();
         let batch = step_batch();

@@ -2,17 +2,19 @@
 use crate::adaptation::{AdaptArgs, Job};
 use crate::commands::head::model_path;
 use crate::console::Console;
-use crate::judging::{self, Fate, Judged, JudgingAids};
+use crate::judging::{self, Judged, JudgingAids, Settlement};
 use crate::method_flags::MethodFlags;
 use crate::run_folder::{RunFolder, Start};
-use crate::training::{self, Use, What};
+use crate::training::{self, Purpose, Use};
 use crate::{failure, interrupt, settings};
 use anyhow::Result;
 use clap::ArgMatches;
-use serde_json::json;
+use clap::parser::ValueSource;
+use serde::Serialize;
+use std::path::PathBuf;
 use toml::{Table, Value};
-use udas_adapt::{Adapted, Patch};
-use udas_record::{Phase, StopReason, StopRecord};
+use udas_adapt::{Adapted, Moves, NormChoice, Patch, Requirement};
+use udas_record::{Phase, StopReason, StopRecord, Verdict};
 use udas_train::StopRule;
 
 pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
@@ -22,7 +24,11 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let mut args = settings::of_run(given, flags, config, (start, &out), |given, file| {
         give_way(given, file, console)
     })?;
+    if !dry_run {
+        RunFolder::expect_free(&args.out, start)?;
+    }
     let job = Job::prepare(&mut args, console)?;
+    refuse_idle(flags, &job, console)?;
     // A run's own file has the method's epochs written out: in a file, only others were asked for.
     let asked_epochs = epochs_flag || job.options.epochs != job.method.options().epochs;
     job.describe(&args, console);
@@ -39,7 +45,7 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     files.extend(args.teachers.iter().map(|teacher| ("teacher", model_path(teacher))));
     let files: Vec<_> = files.iter().map(|(role, path)| (*role, path.as_path())).collect();
     let (source, target) = (job.source_name(), args.target.name());
-    let what = What {
+    let what = Purpose {
         command: "adapt",
         method: Some(job.method.name()),
         source: Some(&source),
@@ -63,6 +69,24 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
         }
     };
     finish(&job, &args, adapted, (asked_epochs, &aids), &mut folder, console)
+}
+
+/// Refuses flags that the method does not look at; where no weight moves, those of the schedule get a word.
+fn refuse_idle(flags: &ArgMatches, job: &Job, console: &Console) -> Result<()> {
+    let given = |name: &str| flags.value_source(name) == Some(ValueSource::CommandLine);
+    let recipe = job.method.recipe();
+    for id in flags.ids().map(clap::Id::as_str).filter(|id| given(id)) {
+        let option = id.replace('_', "-");
+        if recipe.uses(&option, job.options.norm) {
+            continue;
+        }
+        let text = format!("--method {} does not use --{option}; leave it out", job.method.name());
+        match option.as_str() {
+            "lr" | "epochs" | "stop-change" | "keep" => console.warn(text),
+            _ => return Err(failure::usage(&text).into()),
+        }
+    }
+    Ok(())
 }
 
 /// Where flags say what to adapt to, and how, a file has no say in it.
@@ -106,6 +130,7 @@ fn keep_last_good(job: &Job, args: &AdaptArgs, folder: &RunFolder, console: &Con
     }
 }
 
+/// Judges what has come of the method, and writes it.
 fn finish(
     job: &Job,
     args: &AdaptArgs,
@@ -114,8 +139,7 @@ fn finish(
     folder: &mut RunFolder,
     console: &Console,
 ) -> Result<()> {
-    let summary = adapted.summary.as_ref();
-    match summary {
+    match &adapted.summary {
         Some(summary) => training::report_stop(summary, folder, console)?,
         None if interrupt::asked() => anyhow::bail!(
             "interrupted; begin again with the same command and --resume ({})",
@@ -123,33 +147,92 @@ fn finish(
         ),
         None => {}
     }
-    let moved: usize = adapted
-        .moved
-        .iter()
-        .filter_map(|name| adapted.state.get(name))
-        .map(|tensor| tensor.elem_count())
-        .sum();
-    console.say(format!(
-        "moved: {} ({moved} weights in {} tensors)",
-        job.method.recipe().moves.words(),
-        adapted.moved.len()
-    ));
-    let before = summary.and_then(|summary| summary.before);
-    let epochs = summary.map_or(0, |summary| summary.epochs.len());
-    let collapse = adapted.collapse();
-    let model = job.model_file(adapted.state, epochs, args)?;
+    let mut result = Finished::of(job, &adapted, folder);
+    result.say_moved(job, console);
+    let epochs = adapted.summary.as_ref().map_or(0, |summary| summary.epochs.len());
+    let model = job.model_file(adapted.state.clone(), epochs, args)?;
+    let case = aids.case(&job.source, &model);
+    let (settlement, judgement) =
+        judging::settle(args.judging.on_harm, &case, &job.subjects, folder, console)?;
+    if settlement == Settlement::RolledBack {
+        result.patch = folder.path().join(REJECTED_PATCH);
+        result.rejected_model = Some(folder.path().join(judging::REJECTED_FILE));
+    }
     let mut patch = Patch::between(&job.model.state, &model.state)?;
     patch.notes = Some(serde_json::to_string(&model.info)?);
-    let case = aids.case(&job.source, &model);
-    let (fate, judgement) =
-        judging::settle(args.judging.on_harm, &case, &job.subjects, folder, console)?;
-    let (patch_file, rejected_model) = match fate {
-        Fate::Kept => (PATCH_FILE, None),
-        Fate::RolledBack => (REJECTED_PATCH, Some(folder.path().join(judging::REJECTED_FILE))),
+    patch.save(&result.patch)?;
+    let mut stop = stop_record(&adapted);
+    stop.rejected = if settlement == Settlement::RolledBack && adapted.collapse().is_none() {
+        Some(judging::rolled_back(folder))
+    } else {
+        unaccepted(job, &adapted, &stop, asked_epochs, console)
     };
-    let patch_file = folder.path().join(patch_file);
-    patch.save(&patch_file)?;
-    let mut stop = match summary {
+    let rejected = stop.rejected.clone();
+    folder.finish(stop)?;
+    result.verdict = Some(judgement.verdict());
+    console.result(folder.model().display().to_string(), &result)?;
+    if rejected.is_none() {
+        let run = folder.path().display();
+        console.next(format!("udas predict --model {run} --images FILES --out DIR"));
+    }
+    rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()))
+}
+
+/// What an adaptation came to, as `--json` tells it.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Finished {
+    model: PathBuf,
+    method: &'static str,
+    moved_weights: usize,
+    moved_tensors: Vec<String>,
+    epochs: usize,
+    stopped: Option<StopReason>,
+    score_before: Option<f64>,
+    score_after: Option<f64>,
+    verdict: Option<Verdict>,
+    rejected_model: Option<PathBuf>,
+    patch: PathBuf,
+}
+
+impl Finished {
+    fn of(job: &Job, adapted: &Adapted, folder: &RunFolder) -> Self {
+        let summary = adapted.summary.as_ref();
+        let moved = adapted.moved.iter().filter_map(|name| adapted.state.get(name));
+        Self {
+            model: folder.model(),
+            method: job.method.name(),
+            moved_weights: moved.map(|tensor| tensor.elem_count()).sum(),
+            moved_tensors: adapted.moved.clone(),
+            epochs: summary.map_or(0, |summary| summary.epochs.len()),
+            stopped: summary.map(|summary| summary.reason),
+            score_before: summary.and_then(|summary| summary.before),
+            score_after: summary.and_then(|s| s.epochs.last()).and_then(|epoch| epoch.score),
+            verdict: None,
+            rejected_model: None,
+            patch: folder.path().join(PATCH_FILE),
+        }
+    }
+
+    fn say_moved(&self, job: &Job, console: &Console) {
+        let moves = job.method.recipe().moves;
+        let mut moved = Vec::new();
+        if job.method.about().needs.contains(&Requirement::SourceHistogram) {
+            moved.push("the intensities of volumes".to_owned());
+        }
+        if job.options.norm == NormChoice::ReEstimated {
+            moved.push("the statistics of batch norm".to_owned());
+        }
+        if moves != Moves::Nothing || moved.is_empty() {
+            let (weights, tensors) = (self.moved_weights, self.moved_tensors.len());
+            moved.push(format!("{} ({weights} weights in {tensors} tensors)", moves.words()));
+        }
+        console.say(format!("moved: {}", moved.join(", ")));
+    }
+}
+
+fn stop_record(adapted: &Adapted) -> StopRecord {
+    match &adapted.summary {
         Some(summary) => training::stop_record(Phase::Adapt, summary),
         None => StopRecord {
             phase: Phase::Adapt,
@@ -158,41 +241,28 @@ fn finish(
             seconds: 0.0,
             rejected: None,
         },
-    };
-    let out_of_epochs =
-        stop.reason == StopReason::EpochsDone && job.options.stop != StopRule::Never;
-    stop.rejected = if let Some(collapse) = collapse {
-        Some(format!("{collapse}; the adapted model should not be used"))
-    } else if fate == Fate::RolledBack {
-        Some(judging::rolled_back(folder))
-    } else if out_of_epochs {
-        let text = format!("not converged after {epochs} epochs: the score still changed");
-        if asked_epochs {
-            console.warn(text);
-            None
-        } else {
-            Some(text + "; give more --epochs, or --epochs N to accept N")
-        }
-    } else {
-        None
-    };
-    let rejected = stop.rejected.clone();
-    folder.finish(stop)?;
-    let path = folder.model();
-    let last = summary.and_then(|summary| summary.epochs.last()).and_then(|epoch| epoch.score);
-    let value = json!({
-        "model": path,
-        "method": job.method.name(),
-        "moved-weights": moved,
-        "moved-tensors": adapted.moved,
-        "epochs": epochs,
-        "stopped": summary.map(|summary| summary.reason),
-        "score-before": before,
-        "score-after": last,
-        "verdict": judgement.verdict(),
-        "rejected-model": rejected_model,
-        "patch": patch_file,
-    });
-    console.result(path.display().to_string(), &value)?;
-    rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()))
+    }
+}
+
+/// Why the training itself speaks against the result, if it does.
+fn unaccepted(
+    job: &Job,
+    adapted: &Adapted,
+    stop: &StopRecord,
+    asked_epochs: bool,
+    console: &Console,
+) -> Option<String> {
+    if let Some(collapse) = adapted.collapse() {
+        return Some(format!("{collapse}; the adapted model should not be used"));
+    }
+    if stop.reason != StopReason::EpochsDone || job.options.stop == StopRule::Never {
+        return None;
+    }
+    let epochs = stop.epochs;
+    let text = format!("not converged after {epochs} epochs: the score still changed");
+    if asked_epochs {
+        console.warn(text);
+        return None;
+    }
+    Some(text + "; give more --epochs, or --epochs N to accept N")
 }

@@ -26,7 +26,7 @@ use udas_verdict::{CalibrateConfig, Calibrating, FAMILY, Measurements, SLICES};
 #[derive(Args)]
 pub struct CalibrateArgs {
     /// The source model: a run folder, .safetensors or .pth
-    #[arg(long)]
+    #[arg(short, long)]
     model: PathBuf,
     /// Labelled source data: domain folders, a CC-359 or an M&Ms tree
     #[arg(long, value_name = "DIR")]
@@ -38,7 +38,7 @@ pub struct CalibrateArgs {
     #[arg(long, value_name = "LIST")]
     subjects: Option<String>,
     /// The calibration, JSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
     /// Other trainings of the source model (other seeds): their agreement becomes part of the prediction, for
     /// judgements that are given the same ones
@@ -51,7 +51,7 @@ pub struct CalibrateArgs {
     #[arg(long, value_name = "N", default_value_t = 4)]
     shifted: usize,
     /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
-    #[arg(long, value_parser = word::<Plane>)]
+    #[arg(long, value_parser = word::<Plane>())]
     plane: Option<Plane>,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]

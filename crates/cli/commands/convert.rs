@@ -29,7 +29,7 @@ pub struct ConvertArgs {
     patch: Option<PathBuf>,
     /// Write into the .safetensors how the network was trained to see volumes, which a .pth file cannot say: plane of
     /// slices
-    #[arg(long, value_parser = word::<Plane>, requires = "intensity", conflicts_with = "patch")]
+    #[arg(long, value_parser = word::<Plane>(), requires = "intensity", conflicts_with = "patch")]
     plane: Option<Plane>,
     /// And intensities: min-max, percentile, percentile:LOW,HIGH or z-score
     #[arg(long, requires = "plane")]

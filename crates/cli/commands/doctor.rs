@@ -1,5 +1,6 @@
 //! `udas doctor`: what is wrong with files, before hours are spent on them.
 use crate::console::Console;
+use crate::suitability::{SHIFTED, Suitability};
 use crate::{contrast, failure, selection};
 use anyhow::Result;
 use clap::Args;
@@ -8,6 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Frames, Subject, expand};
+use udas_model::ModelFile;
 use udas_volume::{
     FileKind, Probe, Volume, Warning, format_mm, probe, probe_labels, read_frames,
     read_label_frames,
@@ -15,7 +17,9 @@ use udas_volume::{
 
 /// Says what is wrong or risky in a set of files, before hours are spent on them
 ///
-/// Example: udas doctor new_scanner --source brains/scanner_a/images
+/// Examples: udas doctor new_scanner --source brains/scanner_a/images,
+///
+/// udas doctor new_scanner --model runs/source
 ///
 /// Exit code 3 when a file cannot be used.
 #[derive(Args)]
@@ -26,6 +30,9 @@ pub struct DoctorArgs {
     /// Images of the source scanner, to compare intensities with
     #[arg(long, num_args = 1.., value_name = "PATH")]
     source: Vec<PathBuf>,
+    /// A model that is to work on the images: what it was trained on beside what they are, and what to do
+    #[arg(short, long)]
+    model: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -58,6 +65,9 @@ struct Diagnosis {
     /// Mean distance of the intensity quantiles from the source's, after min-max; 0 is equal.
     intensity_distance: Option<f64>,
     findings: Vec<Finding>,
+    /// Whether the model can be expected to work here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suitability: Option<Suitability>,
     /// Pictures in colour.
     #[serde(skip)]
     coloured: Vec<PathBuf>,
@@ -67,8 +77,6 @@ struct Diagnosis {
     quantiles: Vec<Vec<f64>>,
 }
 
-/// Distance of intensity quantiles beyond which a shift is worth saying.
-const SHIFTED: f64 = 0.05;
 const QUANTILES: usize = 21;
 
 pub fn run(args: &DoctorArgs, console: &Console) -> Result<()> {
@@ -86,8 +94,15 @@ pub fn run(args: &DoctorArgs, console: &Console) -> Result<()> {
         self::subjects(&args.source, console)?.iter().for_each(|subject| source.examine(subject));
         diagnosis.compare(&source);
     }
-    console.result(diagnosis.text(), &diagnosis)?;
     let errors = diagnosis.findings.iter().filter(|f| f.severity == Severity::Error).count();
+    let mut text = diagnosis.text();
+    if let Some(path) = args.model.as_deref().filter(|_| errors == 0) {
+        let model = ModelFile::load(path, None)?;
+        let suitability = Suitability::of(&model, path, &subjects)?;
+        text += &suitability.text(path);
+        diagnosis.suitability = Some(suitability);
+    }
+    console.result(text, &diagnosis)?;
     if errors > 0 {
         return Err(failure::input(format!("{errors} files cannot be used as they are")).into());
     }

@@ -12,7 +12,7 @@ use udas_metrics::{
 };
 use udas_record::Evaluation;
 use udas_report::record_scores;
-use udas_volume::{Labels, read_label_frames, read_labels};
+use udas_volume::{Labels, format_mm, probe_labels, read_label_frames, read_labels};
 
 /// Scores predictions against labels: Dice, surface Dice, Hausdorff and more, in 3-D, per subject
 ///
@@ -77,12 +77,30 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
     }
     progress.finish();
     values.warn(console);
+    warn_of_coarse_voxels(&pairs, &args.tolerance_mm, console)?;
     complete_classes(&mut rows, &config)?;
     write(args, &rows)?;
     let mut summary = Summary::new();
     rows.iter().for_each(|(_, scores)| summary.push(scores));
     let table = summary.rows();
     console.result(format_table(&table, rows.len()), &table)
+}
+
+/// Says where voxels are larger than a tolerance: a surface Dice there tells little of what lies between.
+fn warn_of_coarse_voxels(pairs: &[Pair], tolerances: &[f64], console: &Console) -> Result<()> {
+    let Some(finest) = tolerances.iter().copied().reduce(f64::min) else { return Ok(()) };
+    let mut coarse = 0.0f64;
+    for pair in pairs {
+        let spacing = probe_labels(&pair.truth)?.grid.affine.spacing();
+        coarse = coarse.max(spacing.into_iter().fold(f64::INFINITY, f64::min));
+    }
+    if coarse > finest {
+        console.warn(format!(
+            "voxels are {} mm at their finest side: surface scores at smaller tolerances hardly differ; give --tolerance-mm",
+            format_mm(coarse)
+        ));
+    }
+    Ok(())
 }
 
 fn score(pair: &Pair, config: &Config, values: &mut Values) -> Result<SubjectScores> {

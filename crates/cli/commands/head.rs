@@ -4,7 +4,7 @@ use crate::held_out::{HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::run_folder::{RunFolder, Start};
 use crate::schedule::{Preset, ScheduleFlags, Training};
-use crate::training::{self, Use, What};
+use crate::training::{self, Purpose, Use};
 use crate::{failure, readiness, selection, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
@@ -23,7 +23,7 @@ use udas_train::{HeadTraining, Keep};
 #[serde(rename_all = "kebab-case")]
 pub struct HeadArgs {
     /// The trained network: a run folder, .safetensors or .pth
-    #[arg(long, required_unless_present_any = ["config", "resume"])]
+    #[arg(short, long, required_unless_present_any = ["config", "resume"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<PathBuf>,
     /// The data set that it was trained on
@@ -45,14 +45,14 @@ pub struct HeadArgs {
     #[arg(long, default_value_t = 0)]
     level: usize,
     /// Folder of the run; `adapt` finds heads in folders within the model's own
-    #[arg(long, value_name = "RUN")]
+    #[arg(short, long, value_name = "RUN")]
     out: PathBuf,
     #[command(flatten)]
     #[serde(flatten)]
     holding_out: HoldOutFlags,
     /// The published schedule, for options that are not given: paper (50 epochs, batches of 20, nothing held out but a
     /// fold)
-    #[arg(long, value_parser = word::<Preset>)]
+    #[arg(long, value_parser = word::<Preset>())]
     #[serde(skip)]
     preset: Option<Preset>,
     #[command(flatten)]
@@ -94,6 +94,9 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
         Ok(())
     })?;
     args.apply_preset(flags);
+    if !dry_run {
+        RunFolder::expect_free(&args.out, start)?;
+    }
     let plan = plan(&args, console)?;
     let learned = plan.split.train.as_slice();
     let warnings = selection::warn_of_headers(learned, console);
@@ -104,7 +107,7 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let files = [("model", model_path(args.model()?))];
     let files = files.each_ref().map(|(role, path)| (*role, path.as_path()));
     let domains = args.domain.join("+");
-    let what = What { command: "head", source: Some(&domains), ..What::default() };
+    let what = Purpose { command: "head", source: Some(&domains), ..Purpose::default() };
     let subjects = [(Use::Learned, learned), (Use::HeldOut, plan.split.held_out())];
     let record = training::start_record(what, args.seed, &files, &subjects, console)?;
     let text = settings::to_text(&args)?;
@@ -151,7 +154,13 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
         "dice": convergence.dice,
         "convergence": convergence,
     });
-    console.result(&shown, &value)
+    console.result(&shown, &value)?;
+    console.next(format!(
+        "udas adapt --model {} --head {} --method early-features --images FILES_OF_THE_NEW_SCANNER --out RUN",
+        args.model()?.display(),
+        args.out.display()
+    ));
+    Ok(())
 }
 
 impl HeadArgs {

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_data::Preprocessing;
+use udas_record::Decision;
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///
@@ -33,13 +34,13 @@ pub struct JudgeArgs {
     /// The judgement as JSON: the verdict, and every signal of every subject
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    config: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    resume: bool,
+    /// End with code 4 unless the verdict is keep
+    #[arg(long)]
+    exit_code: bool,
 }
 
 pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
+    args.images.check()?;
     if let Some(path) = &args.out {
         out_file::prepare(path)?;
     }
@@ -53,6 +54,14 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     let Preprocessing { intensity, .. } = suggestion;
     let sight = Preprocessing { intensity, ..after.info.preprocessing.clone() };
     let before = selection::load_model(&args.before, sight, &[Some("--plane")], console)?;
+    let same_sight = before.info.preprocessing == after.info.preprocessing;
+    if before.hash()? == after.hash()? && same_sight {
+        let text = format!(
+            "--after {}: is the model of --before, to the bit; give its adaptation",
+            args.after.display()
+        );
+        return Err(failure::usage(&text).into());
+    }
     if before.info.provenance.base == Some(after.hash()?) {
         let text = format!(
             "{} was adapted from {}: exchange --before and --after",
@@ -71,5 +80,10 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     if let Some(path) = &args.out {
         out_file::write(path, &serde_json::to_vec_pretty(&judgement)?)?;
     }
-    console.result(judging::text(&judgement, case.calibration), &judgement)
+    console.result(judging::text(&judgement, case.calibration), &judgement)?;
+    if args.exit_code && judgement.decision != Decision::Keep {
+        let text = format!("the verdict is not keep, but {}", judgement.decision.words());
+        return Err(failure::rejected(text).into());
+    }
+    Ok(())
 }

@@ -11,5 +11,7 @@ pub mod methods;
 pub mod phantom;
 pub mod predict;
 pub mod report;
+pub mod serve;
+pub mod shell;
 pub mod train;
 pub mod verify;

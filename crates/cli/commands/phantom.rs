@@ -14,10 +14,10 @@ use udas_phantom::{PhantomConfig, Task, generate};
 #[derive(Args)]
 pub struct PhantomArgs {
     /// head (brain extraction, as CC-359) or heart (ventricles and myocardium, as M&Ms)
-    #[arg(long, value_parser = word::<TaskName>)]
+    #[arg(long, value_parser = word::<TaskName>())]
     task: TaskName,
     /// Folder of the data set
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Domains, such as GE_3 [default: all]
     #[arg(long, num_args = 1.., value_name = "NAME")]

@@ -23,12 +23,12 @@ use udas_volume::{FileKind, Labels, Volume, write_labels, write_rgb_png, write_v
 pub struct PredictArgs {
     /// The network: a run folder, .safetensors or .pth; or a model folder of nnU-Net v2 (TRAINER__PLANS__CONFIGURATION),
     /// whose images are named CASE_0000.nii.gz, CASE_0001.nii.gz, ...
-    #[arg(long)]
+    #[arg(short, long)]
     pub model: PathBuf,
     #[command(flatten)]
     pub images: Images,
     /// Folder for the masks
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
     /// Write the foreground's probabilities too, as float32 NAME_prob.nii.gz (a file each class)
     #[arg(long)]
@@ -40,7 +40,7 @@ pub struct PredictArgs {
     #[arg(long)]
     pub overwrite: bool,
     /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
-    #[arg(long, value_parser = word::<Plane>)]
+    #[arg(long, value_parser = word::<Plane>())]
     plane: Option<Plane>,
     /// What an adaptation changed (RUN/patch.safetensors), applied to the model it was made from
     #[arg(long, value_name = "FILE")]
@@ -55,13 +55,10 @@ pub struct PredictArgs {
     intensity: Option<String>,
     #[command(flatten)]
     pub nnunet: nnunet::Flags,
-    #[arg(long, hide = true)]
-    config: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    resume: bool,
 }
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
+    args.images.check()?;
     if nnunet::is_folder(&args.model) {
         refuse_others_flags(args)?;
         return nnunet::run(args, console);
@@ -74,7 +71,8 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     if let Some(patch) = &args.patch {
         patched(&mut model, patch)?;
     }
-    let ensemble = other_trainings::of_one_sight("--ensemble", &args.ensemble, &model)?;
+    let ensemble =
+        other_trainings::with_the_same_preprocessing("--ensemble", &args.ensemble, &model)?;
     intensity::replace(&mut model, args.intensity.as_deref(), &args.model)?;
     if let Some(plane) = args.plane
         && plane != model.info.preprocessing.plane

@@ -1,11 +1,13 @@
 //! `udas report`: one page of runs or of an experiment, with its figures.
 use crate::commands::predict::plane_of;
+use crate::commands::serve::serve;
 use crate::console::Console;
 use crate::predictions::{self, made_by};
 use crate::run_subjects::{RunSubjects, complete};
 use crate::{failure, histograms, judging};
 use anyhow::{Context, Result};
 use clap::Args;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_adapt::{METHODS, Requirement};
@@ -31,7 +33,7 @@ pub struct ReportArgs {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Folder for index.html, results.json and results.csv
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Heading of the page [default: what was run]
     #[arg(long)]
@@ -39,9 +41,26 @@ pub struct ReportArgs {
     /// Write the plots as SVG and the overlays as PNG too, into DIR/figures
     #[arg(long)]
     figures: bool,
+    /// Hashes in place of the subjects' names; no paths, commands and settings: a page to show outside the house
+    #[arg(long)]
+    anonymous: bool,
+    /// Show the page at a port of this machine, made anew for every visit, until Ctrl-C; 0 takes any free port
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "8080")]
+    serve: Option<u16>,
 }
 
 pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
+    let page = args.out.join(udas_report::PAGE_FILE);
+    if let Some(port) = args.serve {
+        return serve(port, console, || make(args, console).map(|_| page.clone()));
+    }
+    let files = make(args, console)?;
+    let shown: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    console.result(page.display().to_string(), &serde_json::json!({ "files": shown }))
+}
+
+/// Writes the page and what goes with it; the names of the files.
+fn make(args: &ReportArgs, console: &Console) -> Result<Vec<PathBuf>> {
     let mut experiment = Experiment::gather(&args.runs)?;
     if let Some(title) = &args.title {
         experiment.title = title.clone();
@@ -61,17 +80,34 @@ pub fn run(args: &ReportArgs, console: &Console) -> Result<()> {
             experiment.outcomes.iter().map(|o| o.target.as_str()).collect();
         experiment.data.name = targets.into_iter().collect::<Vec<_>>().join(", ");
     }
+    if args.anonymous {
+        let salt = salt(&experiment);
+        experiment.anonymise(|name| alias(&salt, name));
+    }
     let pictures =
         udas_report::write_report(&experiment, Path::new("."), plane_of(plane), &args.out)?;
+    if args.anonymous {
+        experiment.forget_volumes();
+    }
     let mut files = vec![args.out.join(udas_report::PAGE_FILE)];
     files.extend(udas_report::write_results(&experiment, &args.out)?);
     if args.figures {
         let folder = args.out.join("figures");
         files.extend(udas_report::figures(&experiment, &pictures, &folder)?);
     }
-    let page = args.out.join(udas_report::PAGE_FILE).display().to_string();
-    let shown: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    console.result(page, &serde_json::json!({ "files": shown }))
+    Ok(files)
+}
+
+/// What hashes of names are mixed with, so that nobody who has not the files can try names: the files' own hashes.
+fn salt(experiment: &Experiment) -> String {
+    experiment.provenance.inputs.iter().map(|input| input.sha256.as_str()).collect()
+}
+
+/// A subject's name as a hash, the same on every page of the same files.
+fn alias(salt: &str, name: &str) -> String {
+    let hash = Sha256::new().chain_update(salt).chain_update(name).finalize();
+    let digits: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("subject-{digits}")
 }
 
 /// Says of methods that results files do not describe what is known of them: that an oracle is one, above all.

@@ -4,13 +4,16 @@ use crate::held_out::{HoldOut, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::run_folder::{RunFolder, Start};
 use crate::schedule::{self, Preset, ScheduleFlags, Training};
-use crate::training::{self, Use, What};
+use crate::training::{self, Purpose, Use};
 use crate::{failure, intensity, selection, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use udas_data::{Augment, AugmentationRanges, DataSet, Layout, Plane, Preprocessing};
+use udas_data::{
+    Augment, AugmentationRanges, DataSet, Geometry, Layout, Plane, Preprocessing,
+    RandomisationRanges,
+};
 use udas_model::{ModelFile, ModelInfo, Provenance, families, family};
 use udas_network::{Family, Shape, Task};
 use udas_record::Phase;
@@ -41,7 +44,7 @@ pub struct TrainArgs {
     #[serde(flatten)]
     holding_out: HoldOutFlags,
     /// Folder of the run
-    #[arg(long, value_name = "RUN")]
+    #[arg(short, long, value_name = "RUN")]
     out: PathBuf,
     /// Kind of network, by name
     #[arg(long, default_value = families()[0].name(), value_parser = family_name)]
@@ -55,25 +58,25 @@ pub struct TrainArgs {
     classes: Option<u8>,
     /// The published schedule, for options that are not given: paper (50 epochs, batches of 20, intensities unaltered,
     /// nothing held out but a fold)
-    #[arg(long, value_parser = word::<Preset>)]
+    #[arg(long, value_parser = word::<Preset>())]
     #[serde(skip)]
     preset: Option<Preset>,
     #[command(flatten)]
     #[serde(flatten)]
     schedule: ScheduleFlags,
     /// Plane of slices: sagittal, coronal, axial or stored [default: stored for M&Ms, else sagittal]
-    #[arg(long, value_parser = word::<Plane>)]
+    #[arg(long, value_parser = word::<Plane>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     plane: Option<Plane>,
     /// Intensities: min-max, percentile, percentile:LOW,HIGH, z-score or nyul
     #[arg(long, default_value = "min-max")]
     intensity: String,
-    /// Alter the intensities of training slices: intensity (gamma, gain, bias field, noise, blur), or none (the
-    /// paper's)
-    #[arg(long, default_value = "intensity", value_parser = word::<AugmentName>)]
+    /// Alter the intensities of training slices: intensity (gamma, gain, bias field, noise, blur), randomised (random
+    /// convolutions for each labelled region, inverted contrasts among them, coarser pixels), or none (the paper's)
+    #[arg(long, default_value = "intensity", value_parser = word::<AugmentName>())]
     augment: AugmentName,
     /// Weights to end with: last, or best-score on what is held out
-    #[arg(long, default_value = "last", value_parser = word::<Keep>)]
+    #[arg(long, default_value = "last", value_parser = word::<Keep>())]
     keep: Keep,
     /// Memory for decoded volumes in GiB
     #[arg(long, default_value_t = 4.0)]
@@ -98,8 +101,12 @@ pub struct TrainArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum AugmentName {
+    /// As they are (the paper's)
     None,
+    /// Gamma, gain, bias field, noise, blur
     Intensity,
+    /// Random convolutions for each labelled region, coarser pixels, bias field, noise, blur
+    Randomised,
 }
 
 /// More channels than any machine has memory for in the deepest stage.
@@ -123,6 +130,9 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
         Ok(())
     })?;
     args.apply_preset(flags);
+    if !dry_run {
+        RunFolder::expect_free(&args.out, start)?;
+    }
     check(&args)?;
     let plan = plan(&args, console)?;
     let cache = training::cache_bytes(args.cache_gib)?;
@@ -138,7 +148,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let mut folder = RunFolder::open(&args.out, start, console)?;
     let subjects = [(Use::Learned, learned), (Use::HeldOut, plan.split.held_out())];
     let domains = args.domain.join("+");
-    let what = What { command: "train", source: Some(&domains), ..What::default() };
+    let what = Purpose { command: "train", source: Some(&domains), ..Purpose::default() };
     let record = training::start_record(what, args.seed, &[], &subjects, console)?;
     let text = settings::to_text(&args)?;
     if folder.finished(&text, &record)?.is_some() {
@@ -166,6 +176,7 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
         provenance(&args, &plan, summary.epochs.len()),
     );
     info.orientations = orientations;
+    info.geometry = Geometry::of(learned)?;
     info.class_ratio = slices.train.class_ratio()?;
     info.source_histogram = Some(intensity::histogram(learned, &plan.preprocessing)?);
     info.convergence = Some(convergence);
@@ -174,7 +185,10 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     folder.finish(training::stop_record(Phase::Source, &summary))?;
     let shown = folder.model().display().to_string();
     let value = serde_json::json!({ "model": shown, "convergence": convergence });
-    console.result(&shown, &value)
+    console.result(&shown, &value)?;
+    let run = args.out.display();
+    console.next(format!("udas adapt --model {run} --images FILES_OF_THE_NEW_SCANNER --out RUN"));
+    Ok(())
 }
 
 impl TrainArgs {
@@ -190,6 +204,9 @@ impl TrainArgs {
     fn augment(&self) -> Augment {
         match self.augment {
             AugmentName::None => Augment::Off,
+            AugmentName::Randomised => {
+                Augment::Randomised { ranges: RandomisationRanges::PUBLISHED, seed: self.seed }
+            }
             AugmentName::Intensity => {
                 Augment::Intensity { ranges: AugmentationRanges::SCANNERS, seed: self.seed }
             }

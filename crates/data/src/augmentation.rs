@@ -47,6 +47,10 @@ impl AugmentationRanges {
         blur_pixels: [0.0, 1.0],
         noise: [0.0, 0.05],
     };
+
+    /// Shading, sharpness and noise alone: what is added to contrasts that are made otherwise.
+    pub const TEXTURE: Self =
+        Self { monotone: 0.0, gamma: [1.0; 2], gain: [1.0; 2], offset: [0.0; 2], ..Self::SCANNERS };
 }
 
 /// One alteration, fully determined.
@@ -184,12 +188,12 @@ fn blur(image: &mut [f32], width: usize, deviation: f32) {
 }
 
 /// A number from 0 to 1 (excluded), of 24 random bits.
-fn uniform(random: &mut ChaCha8Rng) -> f32 {
+pub(crate) fn uniform(random: &mut ChaCha8Rng) -> f32 {
     (random.next_u32() >> 8) as f32 / (1 << 24) as f32
 }
 
 /// A standard normal number (Box and Muller 1958).
-fn normal(random: &mut ChaCha8Rng) -> f32 {
+pub(crate) fn normal(random: &mut ChaCha8Rng) -> f32 {
     let radius = (-2.0 * (1.0 - uniform(random)).ln()).sqrt();
     radius * (std::f32::consts::TAU * uniform(random)).cos()
 }

@@ -1,6 +1,7 @@
 //! Batches of slices, epoch by epoch, read ahead in the background.
 
 use crate::augmentation::{AugmentationRanges, augment};
+use crate::randomisation::{Randomisation, RandomisationRanges};
 use crate::{BatchPlan, Labelled, Prefetch, Result, Unlabelled};
 
 /// Some slices of one size.
@@ -39,6 +40,27 @@ pub enum Augment {
         /// Of what is drawn.
         seed: u64,
     },
+    /// They go through random convolutions, drawn for each labelled region apart, and are made coarser; then shading, blur
+    /// and noise. Each slice anew each epoch.
+    Randomised {
+        /// How far.
+        ranges: RandomisationRanges,
+        /// Of what is drawn.
+        seed: u64,
+    },
+}
+
+impl Augment {
+    fn apply(&self, image: &mut [f32], labels: &[u8], width: usize, (epoch, index): (u64, usize)) {
+        match *self {
+            Self::Off => {}
+            Self::Intensity { ranges, seed } => augment(image, width, &ranges, seed, epoch, index),
+            Self::Randomised { ranges, seed } => {
+                Randomisation::draw(&ranges, seed, epoch, index).apply(image, labels, width);
+                augment(image, width, &AugmentationRanges::TEXTURE, seed, epoch, index);
+            }
+        }
+    }
 }
 
 /// Labelled batches, epoch by epoch.
@@ -146,9 +168,7 @@ fn labelled(
     let mut labels = Vec::with_capacity(images.capacity());
     for &index in &indices {
         let (mut slice, classes) = source.read(index)?;
-        if let Augment::Intensity { ranges, seed } = augmentation {
-            augment(&mut slice.image, width, &ranges, seed, epoch, index);
-        }
+        augmentation.apply(&mut slice.image, &classes, width, (epoch, index));
         images.append(&mut slice.image);
         labels.extend(classes);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::layout::{cc359, domain_folders, mnms};
+use crate::layout::{bids, cc359, domain_folders, mnms, nnunet_raw};
 use crate::{Error, Result, Subject};
 
 /// How a data set is laid out on disk.
@@ -15,6 +15,10 @@ pub enum Layout {
     Cc359,
     /// The M&Ms tree with its CSV.
     Mnms,
+    /// A BIDS tree: `sub-NAME/anat`, masks below `derivatives`.
+    Bids,
+    /// nnU-Net's raw data: `imagesTr` and `labelsTr`.
+    NnunetRaw,
 }
 
 /// The subjects found under a folder.
@@ -39,6 +43,8 @@ impl DataSet {
             Layout::DomainFolders => domain_folders::find(root)?,
             Layout::Cc359 => cc359::find(root)?,
             Layout::Mnms => mnms::find(root)?,
+            Layout::Bids => bids::find(root)?,
+            Layout::NnunetRaw => nnunet_raw::find(root)?,
         };
         if subjects.is_empty() {
             return Err(Error::Empty { path: root.into() });
@@ -55,6 +61,10 @@ impl DataSet {
             Ok(Layout::Mnms)
         } else if domain_folders::is_here(root)? || domain_folders::is_one(root) {
             Ok(Layout::DomainFolders)
+        } else if bids::is_here(root)? {
+            Ok(Layout::Bids)
+        } else if nnunet_raw::is_here(root)? {
+            Ok(Layout::NnunetRaw)
         } else if cc359::is_here(root)? {
             Ok(Layout::Cc359)
         } else {

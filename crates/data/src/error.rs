@@ -24,7 +24,8 @@ pub enum Error {
     #[error(
         "{root}: no data set is recognised here; expected are domain folders \
          (DOMAIN/images/NAME.nii.gz and DOMAIN/masks/NAME.nii.gz), CC-359 file names \
-         (CC0001_philips_15_55_M.nii.gz, masks with _ss), or the M&Ms tree with its CSV"
+         (CC0001_philips_15_55_M.nii.gz, masks with _ss), the M&Ms tree with its CSV, a BIDS tree (sub-NAME/anat), or \
+         nnU-Net's imagesTr and labelsTr"
     )]
     Unrecognised {
         /// The folder.
@@ -37,6 +38,18 @@ pub enum Error {
     Empty {
         /// The file, folder or pattern.
         path: PathBuf,
+    },
+    /// Two masks that claim to be of one image.
+    #[error(
+        "{image}: {first} and {second} are both masks of it; leave one of them in the data set"
+    )]
+    TwoMasks {
+        /// The image.
+        image: PathBuf,
+        /// One mask.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
     },
     /// A domain that the data set does not have.
     #[error("{root}: has no domain {name:?}; it has {}", existing.join(", "))]

@@ -233,6 +233,30 @@ mod tests {
     }
 
     #[test]
+    fn files_of_format_1_say_their_network_by_their_tensors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let model = model();
+        let mut said = serde_json::to_value(&model.info).unwrap();
+        let fields = said.as_object_mut().unwrap();
+        fields.remove("network").unwrap();
+        fields.insert("format".into(), 1.into());
+        fields.insert("architecture".into(), serde_json::json!({ "filters": 2, "outputs": 4 }));
+        let write = |metadata: String| {
+            let file = Checkpoint { tensors: model.state.clone(), metadata: Some(metadata) };
+            file.save(&path).unwrap();
+        };
+        write(said.to_string());
+        assert_eq!(ModelFile::load(&path, None).unwrap().info.network, model.info.network);
+        // A description of another network is refused.
+        let mut other = model.info.clone();
+        other.network.outputs = 3;
+        write(serde_json::to_string(&other).unwrap());
+        let error = ModelFile::load(&path, None).unwrap_err().to_string();
+        assert!(error.contains("its description and its tensors differ"), "{error}");
+    }
+
+    #[test]
     fn a_pth_file_takes_the_preprocessing_given() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.pth");

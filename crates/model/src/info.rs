@@ -1,6 +1,6 @@
 //! What a model file says beside its tensors.
 use serde::{Deserialize, Serialize};
-use udas_data::{Landmarks, Preprocessing};
+use udas_data::{Geometry, Landmarks, Preprocessing};
 use udas_network::Spec;
 use udas_record::Convergence;
 
@@ -27,6 +27,9 @@ pub struct ModelInfo {
     /// Axis codes of the volumes that it learned from, such as `RAS`, where it takes slices as they are stored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orientations: Vec<String>,
+    /// Sizes of the voxels and fields of view that it learned from; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geometry: Option<Geometry>,
     /// Where its training on labels stood when it ended; none where that is not known. An adaptation keeps the source's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub convergence: Option<Convergence>,
@@ -104,6 +107,7 @@ impl ModelInfo {
             class_ratio: Vec::new(),
             source_histogram: None,
             orientations: Vec::new(),
+            geometry: None,
             convergence: None,
             description: Description::Own,
             provenance,

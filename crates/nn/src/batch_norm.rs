@@ -22,10 +22,8 @@ pub enum NormMode {
 pub enum RunningUpdate {
     /// Nothing.
     Keep,
-    /// One step of the exponential average, momentum 0.1.
-    Once,
-    /// Two such steps with the same batch, as if the layers had run twice.
-    Twice,
+    /// So many steps of the exponential average, momentum 0.1, with the same batch.
+    Steps(u32),
     /// The plain mean over batches, of which `seen` came before this one; 0 starts anew.
     Average {
         /// Batches already averaged.
@@ -98,8 +96,7 @@ pub fn update(
 ) -> Result<()> {
     let (steps, weight) = match update {
         RunningUpdate::Keep => return Ok(()),
-        RunningUpdate::Once => (1, MOMENTUM),
-        RunningUpdate::Twice => (2, MOMENTUM),
+        RunningUpdate::Steps(steps) => (steps, MOMENTUM),
         RunningUpdate::Average { seen } => (1, 1.0 / (seen as f32 + 1.0)),
     };
     let variance = moments.unbiased_variance();
@@ -115,7 +112,7 @@ pub fn update(
         var.set(&running.to_dtype(var.dtype())?)?;
     }
     let tracked = parameters.var(&format!("{prefix}.num_batches_tracked"))?;
-    let count = tracked.to_scalar::<i64>()? + steps;
+    let count = tracked.to_scalar::<i64>()? + i64::from(steps);
     tracked.set(&Tensor::new(count, tracked.device())?)?;
     Ok(())
 }

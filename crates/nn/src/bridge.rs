@@ -22,7 +22,7 @@ impl From<Error> for candle_core::Error {
 impl NormMode {
     /// What `candle_nn`'s `train` means: the batch's statistics, which move the running ones, or the running ones.
     pub fn of_train(train: bool) -> Self {
-        if train { Self::Batch(RunningUpdate::Once) } else { Self::Running }
+        if train { Self::Batch(RunningUpdate::Steps(1)) } else { Self::Running }
     }
 }
 

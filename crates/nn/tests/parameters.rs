@@ -86,8 +86,8 @@ fn running_statistics_move_as_asked() {
     let map = map.reshape((1, 2, 2, 2)).unwrap();
     for (update, weight, batches) in [
         (RunningUpdate::Keep, 0.0, 0),
-        (RunningUpdate::Once, 0.1, 1),
-        (RunningUpdate::Twice, 0.19, 2),
+        (RunningUpdate::Steps(1), 0.1, 1),
+        (RunningUpdate::Steps(2), 0.19, 2),
         (RunningUpdate::Average { seen: 0 }, 1.0, 1),
         (RunningUpdate::Average { seen: 3 }, 0.25, 1),
     ] {

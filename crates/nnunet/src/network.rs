@@ -90,7 +90,7 @@ impl Family for PlainConvUNet {
         PLAIN_MARK
     }
 
-    fn from_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
+    fn build(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
         Ok(Box::new(NnUNet::from_state(state, device)?))
     }
 
@@ -112,7 +112,7 @@ impl Family for ResidualEncoderUNet {
         RESIDUAL_MARK
     }
 
-    fn from_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
+    fn build(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
         Ok(Box::new(NnUNet::from_state(state, device)?))
     }
 

@@ -138,6 +138,17 @@ pub enum Decision {
     Abstain,
 }
 
+impl Decision {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::RollBack => "roll back",
+            Self::Abstain => "abstain",
+        }
+    }
+}
+
 /// A score predicted without labels, with its interval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PredictedScore {

@@ -25,6 +25,7 @@ pub fn text(experiment: &Experiment) -> String {
     }
     let _ = writeln!(text, "{}", experiment.title);
     let _ = writeln!(text, "data: {}{}", experiment.data.name, origin(experiment));
+    text.push_str(&ingredients::text(experiment));
     for (classes, said) in views {
         let view = View { experiment, metric: &metric.name, classes };
         let _ = writeln!(text, "\n{}{said}: mean ± standard deviation over seeds", metric.title);
@@ -32,7 +33,6 @@ pub fn text(experiment: &Experiment) -> String {
     }
     let all = View { experiment, metric: &metric.name, classes: classes.iter().collect() };
     text.push_str(&all.tests());
-    text.push_str(&ingredients::text(experiment));
     text
 }
 

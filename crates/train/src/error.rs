@@ -38,6 +38,9 @@ pub enum Error {
     /// A score is asked for where none is measured.
     #[error("a stop rule and Keep::BestScore need batches to measure a score on; give `check`")]
     NoScore,
+    /// A batch or an objective lacks what a step needs.
+    #[error("a step needs {0}")]
+    Missing(String),
     /// A snapshot is not of this training.
     #[error("the saved state does not belong to this training: {0}")]
     Snapshot(String),

@@ -1,5 +1,5 @@
 //! How sure a network is beside how right it is, counted over labelled pixels.
-use crate::Result;
+use crate::{Error, Result};
 use candle_core::Tensor;
 use udas_network::Task;
 
@@ -41,8 +41,8 @@ impl Reliability {
         let (n, c, h, w) = logits.dims4()?;
         let (logits, target) = (channels_last(logits)?, channels_last(target)?);
         if logits.len() != target.len() {
-            let text = format!("logits have {} values, the target {}", n * c * h * w, target.len());
-            return Err(candle_core::Error::Msg(text).into());
+            let (found, needed) = (target.len(), n * c * h * w);
+            return Err(Error::Missing(format!("{needed} values of a target, and has {found}")));
         }
         let pixels = logits.chunks_exact(c).zip(target.chunks_exact(c));
         match task {

@@ -33,7 +33,8 @@ impl Objective for SourceTraining {
     }
 
     fn loss(&mut self, batch: &LabelledBatch) -> Result<Tensor> {
-        let logits = self.network.forward(&batch.images, NormMode::Batch(RunningUpdate::Once))?;
+        let logits =
+            self.network.forward(&batch.images, NormMode::Batch(RunningUpdate::Steps(1)))?;
         Ok(self.task.loss(&logits, &batch.target)?)
     }
 

@@ -61,7 +61,7 @@ fn check(file: &str) {
 /// Gradients of the golden batch's loss; logits and loss go to `look`.
 fn gradients(unet: &mut UNet, tensors: &StateDict, look: impl Fn(&str, &Tensor)) -> StateDict {
     unet.parameters_mut().set_trainable(|_| true);
-    let logits = unet.forward(&tensors["input"], NormMode::Batch(RunningUpdate::Once)).unwrap();
+    let logits = unet.forward(&tensors["input"], NormMode::Batch(RunningUpdate::Steps(1))).unwrap();
     look("train.logits", &logits);
     let target = &tensors["target"];
     let loss = if target.dim(1).unwrap() == 1 {

@@ -4,9 +4,9 @@ use crate::calibration::{Calibration, Origin};
 use crate::change::AS_IT_IS;
 use crate::damage::{DAMAGES, Damage};
 use crate::judge::hashes;
+use crate::measurement::Measurement;
 use crate::observe::{Observation, Reference};
 use crate::overlap::dice;
-use crate::row::Row;
 use crate::sample::Sample;
 use crate::segmenter::Segmenter;
 use crate::shift::Shift;
@@ -71,7 +71,7 @@ pub struct Measurements {
     shifted: Vec<String>,
     /// The shifts that are done.
     shifts: Vec<String>,
-    rows: Vec<Row>,
+    rows: Vec<Measurement>,
 }
 
 impl Measurements {
@@ -254,10 +254,10 @@ impl ShiftedSubject<'_> {
         observation: &Observation,
         before: &Observation,
         reference: &Reference,
-    ) -> Option<Row> {
+    ) -> Option<Measurement> {
         let truth = self.sample.labels.as_deref().unwrap_or_default();
         let classes = observation.classes;
-        Some(Row {
+        Some(Measurement {
             shift: self.shift.name(),
             model: model.into(),
             subject: self.subject.into(),

@@ -1,8 +1,8 @@
 //! A calibration: the mapping from signals to true Dice that simulated shifts of the source taught, as a file.
 use crate::change::{self, AS_IT_IS, Changes};
+use crate::measurement::Measurement;
 use crate::observe::Reference;
 use crate::regression::{Ridge, half_width};
-use crate::row::Row;
 use crate::signals::{Signal, Signals};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ pub struct Calibration {
     /// On shifts that were left out.
     pub quality: Quality,
     /// Every measurement.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Measurement>,
 }
 
 /// What every version of the file has.
@@ -128,7 +128,7 @@ impl Calibration {
     /// # Errors
     /// [`Error::Unfit`] with fewer than three shifts, fewer rows than signals, or without the model `as it is` among
     /// them, which changes begin at.
-    pub fn learn(origin: Origin, reference: Reference, mut rows: Vec<Row>) -> Result<Self> {
+    pub fn learn(origin: Origin, reference: Reference, mut rows: Vec<Measurement>) -> Result<Self> {
         let signals: Vec<Signal> = Signal::ALL
             .into_iter()
             .filter(|signal| rows.iter().all(|row| row.signals.contains_key(signal)))
@@ -142,8 +142,8 @@ impl Calibration {
             );
             return Err(Error::Unfit(text));
         }
-        let values = |row: &Row| signals.iter().map(|signal| row.signals[signal]).collect();
-        let fit = |rows: &mut dyn Iterator<Item = &Row>| {
+        let values = |row: &Measurement| signals.iter().map(|signal| row.signals[signal]).collect();
+        let fit = |rows: &mut dyn Iterator<Item = &Measurement>| {
             let (x, y): (Vec<Vec<f64>>, Vec<f64>) = rows.map(|row| (values(row), row.dice)).unzip();
             Ridge::fit(&x, &y)
         };

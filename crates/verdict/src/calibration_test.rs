@@ -29,7 +29,7 @@ pub(crate) fn linear() -> Calibration {
                     (Signal::FlipConsistency, flip),
                     (Signal::NormDistance, f64::from((shift * 5 + subject * 3) % 7)),
                 ]);
-                rows.push(Row {
+                rows.push(Measurement {
                     shift: format!("shift {shift}"),
                     model: model.into(),
                     subject: format!("s{subject}"),

@@ -7,13 +7,13 @@
 //! before and after is therefore the scale of everything here: of what counts as a large error while the mapping is
 //! learned, and of the interval that decides (residuals scaled as by Lei et al., J. Am. Stat. Assoc. 113, 2018, section
 //! 5.2).
+use crate::measurement::{HARM, Measurement};
 use crate::regression::{Ridge, half_width};
-use crate::row::{HARM, Row};
 use crate::signals::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use udas_metrics::statistics::auroc;
 
-/// The model that changes begin at, in [`Row::model`].
+/// The model that changes begin at, in [`Measurement::model`].
 pub const AS_IT_IS: &str = "as it is";
 /// Share of the mean changes that the interval of the decision should hold.
 const LEVEL: f64 = 0.9;
@@ -48,7 +48,7 @@ pub struct Changes {
 
 impl Changes {
     /// Learns from rows of all shifts, each shift predicted from the others; none without a change of [`AS_IT_IS`].
-    pub fn learn(rows: &[Row], signals: &[Signal]) -> Option<Self> {
+    pub fn learn(rows: &[Measurement], signals: &[Signal]) -> Option<Self> {
         let pairs = pairs(rows, signals);
         if pairs.is_empty() {
             return None;
@@ -95,13 +95,13 @@ impl Mean {
     }
 }
 
-fn pairs<'a>(rows: &'a [Row], signals: &[Signal]) -> Vec<Pair<'a>> {
-    let before: BTreeMap<(&str, &str), &Row> = rows
+fn pairs<'a>(rows: &'a [Measurement], signals: &[Signal]) -> Vec<Pair<'a>> {
+    let before: BTreeMap<(&str, &str), &Measurement> = rows
         .iter()
         .filter(|row| row.model == AS_IT_IS)
         .map(|row| ((row.shift.as_str(), row.subject.as_str()), row))
         .collect();
-    let pair = |row: &'a Row| {
+    let pair = |row: &'a Measurement| {
         let from = before.get(&(row.shift.as_str(), row.subject.as_str()))?;
         Some(Pair {
             shift: &row.shift,
@@ -131,8 +131,8 @@ mod tests {
     use crate::signals::Signals;
 
     /// A model before and after on one subject: a signal that tells the change of Dice but for `error`.
-    fn pair(shift: usize, change: f64, error: f64, agreement: f64) -> [Row; 2] {
-        let row = |model: &str, flip: f64, dice: f64, agreement: f64| Row {
+    fn pair(shift: usize, change: f64, error: f64, agreement: f64) -> [Measurement; 2] {
+        let row = |model: &str, flip: f64, dice: f64, agreement: f64| Measurement {
             shift: format!("shift {shift}"),
             model: model.into(),
             subject: "s".into(),
@@ -144,8 +144,8 @@ mod tests {
         [row(AS_IT_IS, 0.8, 0.8, 1.0), row("after", 0.8 + change, 0.8 + change + error, agreement)]
     }
 
-    fn learn(pairs: impl IntoIterator<Item = [Row; 2]>) -> Option<Changes> {
-        let rows: Vec<Row> = pairs.into_iter().flatten().collect();
+    fn learn(pairs: impl IntoIterator<Item = [Measurement; 2]>) -> Option<Changes> {
+        let rows: Vec<Measurement> = pairs.into_iter().flatten().collect();
         Changes::learn(&rows, &[Signal::FlipConsistency])
     }
 

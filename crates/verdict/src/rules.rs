@@ -1,7 +1,7 @@
 //! From measurements before and after to a decision: with a calibration, and conservative rules without one.
 use crate::calibration::Calibration;
 use crate::judgement::{SubjectJudgement, mean};
-use crate::row::HARM;
+use crate::measurement::HARM;
 use crate::signals::{Signal, Signals};
 use udas_record::Decision;
 

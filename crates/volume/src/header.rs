@@ -113,6 +113,11 @@ impl Header {
         }
     }
 
+    /// A header of little-endian bytes that are known to be one.
+    pub(crate) fn of_bytes(bytes: [u8; LEN]) -> Self {
+        Self { bytes, kind: FileKind::Volume, warnings: Vec::new() }
+    }
+
     pub(crate) fn for_picture(warnings: Vec<Warning>) -> Self {
         Self { kind: FileKind::Picture, warnings, ..Self::default() }
     }

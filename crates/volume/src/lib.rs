@@ -45,6 +45,7 @@ mod frames;
 mod grid;
 mod gzip;
 mod header;
+mod interop;
 mod length;
 mod nifti;
 mod orientation;

@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod layers;
+mod seam;
 mod sources;
 
 use std::fs;

@@ -33,6 +33,7 @@ pub fn check(root: &Path) -> Result<Findings> {
         check_machine_paths(name, &text, &mut findings);
         if path.extension().is_some_and(|extension| extension == "rs") {
             check_rust(name, &text, &mut findings);
+            super::seam::check(name, &text, &mut findings);
         }
     }
     Ok(findings)

@@ -23,7 +23,7 @@ pub(crate) fn table(root: &Path) -> Result<Option<PathBuf>> {
     Ok(entries(root)?.into_iter().rfind(is_table))
 }
 
-fn reader(path: &Path) -> Result<csv::Reader<std::io::Cursor<Vec<u8>>>> {
+pub(super) fn reader(path: &Path) -> Result<csv::Reader<std::io::Cursor<Vec<u8>>>> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
     let text = as_utf8(bytes);
     let delimiter = delimiter(text.split(|&byte| byte == b'\n').next().unwrap_or_default());
@@ -57,7 +57,7 @@ fn same_code(code: &str) -> String {
 }
 
 /// Column numbers by lower-case name: revisions differ in order and in further columns.
-fn columns(path: &Path) -> Result<BTreeMap<String, usize>> {
+pub(super) fn columns(path: &Path) -> Result<BTreeMap<String, usize>> {
     let mut reader = reader(path)?;
     let names = reader.headers().map_err(|error| invalid(path, error.to_string()))?;
     let name = |name: &str| name.trim_start_matches('\u{feff}').trim().to_lowercase();
@@ -110,7 +110,7 @@ fn whole_number(text: &str) -> Option<usize> {
     text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }
 
-fn invalid(path: &Path, problem: String) -> Error {
+pub(super) fn invalid(path: &Path, problem: String) -> Error {
     Error::Table { path: path.into(), problem }
 }
 

@@ -1,8 +1,10 @@
 //! The layouts a data set can have on disk, one file each.
 
+pub(crate) mod bids;
 pub(crate) mod cc359;
 pub(crate) mod domain_folders;
 pub(crate) mod mnms;
+pub(crate) mod nnunet_raw;
 
 use crate::Subject;
 

@@ -4,7 +4,7 @@ use crate::{NormMode, Parameters, Result, batch_norm};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Storage, Tensor, bail};
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use udas_kernels::{
     Finish, Gather, MapShape, Moments, Needs, Norm, Unit, UnitGrads, moments, norm_backward,
     norm_forward, on_pool, unit_backward, unit_forward,
@@ -27,6 +27,12 @@ struct Part {
 impl Part {
     fn wants_any(&self) -> bool {
         self.norm_wanted || self.weight_wanted || self.bias_wanted
+    }
+
+    /// Which gradients a step must give, that of its input among them or not.
+    fn needs(&self, input: bool) -> Needs {
+        let Self { norm_wanted, weight_wanted, bias_wanted, .. } = *self;
+        Needs { input, norm: norm_wanted, weight: weight_wanted, bias: bias_wanted }
     }
 }
 
@@ -89,6 +95,7 @@ pub(super) struct ChainOp {
     /// With running statistics: each step's normalisation, known beforehand.
     running: Option<Vec<Option<Norm>>>,
     recording: Recording,
+    /// Left by the forward pass for the one backward pass; candle hands an operation to both by reference.
     tape: Mutex<Option<Tape>>,
     moments: Arc<Mutex<Vec<Moments>>>,
 }
@@ -131,118 +138,154 @@ impl ChainOp {
         self.moments.clone()
     }
 
-    fn unit<'a>(
-        &'a self,
+    /// The lowest step that backward must reach. A residual connection is entered as a whole.
+    fn lowest_wanted(&self, input_wanted: bool) -> usize {
+        if input_wanted {
+            return 0;
+        }
+        let wanted = self.packing.parts.iter().position(Part::wants_any);
+        wanted.unwrap_or(self.steps.len())
+    }
+}
+
+/// What a forward pass leaves behind.
+struct Forward {
+    out: Vec<f32>,
+    tape: Tape,
+    /// Of every batch norm that used the batch's own.
+    moments: Vec<Moments>,
+}
+
+/// One run of a chain over one map, forward or backward: what its steps read.
+struct Pass<'a> {
+    op: &'a ChainOp,
+    x: &'a [f32],
+    packed: &'a [f32],
+    /// Each step's input shape, and the last step's output shape.
+    shapes: Vec<MapShape>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(
+        op: &'a ChainOp,
+        x: &'a [f32],
+        input: MapShape,
+        packed: &'a [f32],
+    ) -> CandleResult<Self> {
+        let mut shapes = vec![input];
+        let mut current = input;
+        for step in op.steps.iter() {
+            if let StepKind::Unit(unit) = &step.kind {
+                if unit.inputs != current.c {
+                    bail!("{}: {} input channels, expected {}", unit.name, current.c, unit.inputs)
+                }
+                current = unit.kind.output_shape(current, unit.outputs);
+            }
+            shapes.push(current);
+        }
+        Ok(Self { op, x, packed, shapes })
+    }
+
+    /// The shape of the chain's result.
+    fn output_shape(&self) -> MapShape {
+        self.shapes[self.op.steps.len()]
+    }
+
+    /// A step's input; `maps` are the results of the steps before it.
+    fn input<'b>(&'b self, maps: &'b [Vec<f32>], index: usize) -> &'b [f32] {
+        index.checked_sub(1).map_or(self.x, |before| &maps[before])
+    }
+
+    /// What is added to a step's result: the input of the residual connection that it closes, which opened a step before
+    /// it; at the chain's end another map, where there is one.
+    fn added<'b>(
+        &'b self,
+        maps: &'b [Vec<f32>],
+        index: usize,
+        other: Option<&'b [f32]>,
+    ) -> Option<&'b [f32]> {
+        let is_last = index + 1 == self.op.steps.len();
+        match self.op.steps[index].skip {
+            Skip::Closes => Some(self.input(maps, index - 1)),
+            Skip::None | Skip::Opens => other.filter(|_| is_last),
+        }
+    }
+
+    fn unit<'b>(
+        &'b self,
         index: usize,
         spec: &UnitSpec,
-        input: MapShape,
-        norm: Option<&'a Norm>,
-        packed: &'a [f32],
-        skip: Option<&'a [f32]>,
-    ) -> Unit<'a> {
-        let part = &self.packing.parts[index];
+        norm: Option<&'b Norm>,
+        added: Option<&'b [f32]>,
+    ) -> Unit<'b> {
+        let part = &self.op.packing.parts[index];
         Unit {
             kind: spec.kind,
-            input,
+            input: self.shapes[index],
             cout: spec.outputs,
             norm,
             activation: spec.activation,
-            weight: &packed[part.weight.clone()],
-            bias: (spec.bias == Bias::Present).then(|| &packed[part.bias.clone()]),
-            finish: match (spec.after, skip) {
+            weight: &self.packed[part.weight.clone()],
+            bias: (spec.bias == Bias::Present).then(|| &self.packed[part.bias.clone()]),
+            finish: match (spec.after, added) {
                 (After::Relu, _) => Finish::Relu,
-                (After::Nothing, Some(skip)) => Finish::Add(skip),
+                (After::Nothing, Some(added)) => Finish::Add(added),
                 (After::Nothing, None) => Finish::Plain,
             },
         }
     }
 
-    /// Each step's input shape, and the last step's output shape.
-    fn shapes(&self, input: MapShape) -> CandleResult<Vec<MapShape>> {
-        let mut shapes = vec![input];
-        for step in self.steps.iter() {
-            let current = shapes[shapes.len() - 1];
-            shapes.push(match &step.kind {
-                StepKind::Norm { .. } => current,
-                StepKind::Unit(unit) if unit.inputs != current.c => {
-                    bail!("{}: {} input channels, expected {}", unit.name, current.c, unit.inputs)
-                }
-                StepKind::Unit(unit) => unit.kind.output_shape(current, unit.outputs),
-            });
-        }
-        Ok(shapes)
-    }
-
-    fn run(
-        &self,
-        x: &[f32],
-        input: MapShape,
-        packed: &[f32],
-        other: Option<&[f32]>,
-    ) -> CandleResult<(Vec<f32>, MapShape)> {
-        let shapes = self.shapes(input)?;
+    fn forward(&self, other: Option<&[f32]>) -> CandleResult<Forward> {
         let mut tape = Tape { norms: Vec::new(), maps: Vec::new() };
-        let mut all_moments = Vec::new();
+        let mut moments = Vec::new();
         let mut gathered: Option<Moments> = None;
-        for (index, step) in self.steps.iter().enumerate() {
-            let map = if index == 0 { x } else { &tape.maps[index - 1] };
-            let norm =
-                self.norm_of(index, map, shapes[index], packed, gathered.take(), &mut all_moments);
+        for (index, step) in self.op.steps.iter().enumerate() {
+            let map = self.input(&tape.maps, index);
+            let norm = self.norm(index, map, gathered.take(), &mut moments);
             let out = match (&step.kind, &norm) {
-                (StepKind::Norm { .. }, Some(norm)) => norm_forward(map, shapes[index], norm),
+                (StepKind::Norm { .. }, Some(norm)) => norm_forward(map, self.shapes[index], norm),
                 (StepKind::Norm { .. }, None) => bail!("a norm step without its statistics"),
                 (StepKind::Unit(spec), norm) => {
-                    let skip = match step.skip {
-                        Skip::Closes if index == 1 => Some(x),
-                        Skip::Closes => Some(tape.maps[index - 2].as_slice()),
-                        _ if index + 1 == self.steps.len() => other,
-                        _ => None,
-                    };
-                    let unit = self.unit(index, spec, shapes[index], norm.as_ref(), packed, skip);
-                    let (out, moments) = unit_forward(&unit, map, self.gather_after(index));
-                    gathered = moments;
+                    let added = self.added(&tape.maps, index, other);
+                    let unit = self.unit(index, spec, norm.as_ref(), added);
+                    let (out, of_out) = unit_forward(&unit, map, self.gather_after(index));
+                    gathered = of_out;
                     out
                 }
             };
-            if self.recording == Recording::Off {
+            if self.op.recording == Recording::Off {
                 self.forget(&mut tape.maps, index);
             }
             tape.norms.push(norm);
             tape.maps.push(out);
         }
-        let out = tape.maps.pop().unwrap_or_else(|| x.to_vec());
-        if self.recording == Recording::On {
-            *self.tape.lock().unwrap_or_else(|e| e.into_inner()) = Some(tape);
-        }
-        *self.moments.lock().unwrap_or_else(|e| e.into_inner()) = all_moments;
-        Ok((out, shapes[shapes.len() - 1]))
+        let out = tape.maps.pop().unwrap_or_else(|| self.x.to_vec());
+        Ok(Forward { out, tape, moments })
     }
 
-    /// The normalisation of a step's input, if it has one.
-    fn norm_of(
+    /// The normalisation of a step's input, if it has one; the batch's moments are kept in `all`.
+    fn norm(
         &self,
         index: usize,
         map: &[f32],
-        shape: MapShape,
-        packed: &[f32],
         gathered: Option<Moments>,
-        all_moments: &mut Vec<Moments>,
+        all: &mut Vec<Moments>,
     ) -> Option<Norm> {
-        self.steps[index].norm()?;
-        if let Some(running) = &self.running {
+        self.op.steps[index].norm()?;
+        if let Some(running) = &self.op.running {
             return running[index].clone();
         }
-        let part = &self.packing.parts[index];
-        let batch = gathered.unwrap_or_else(|| moments(map, shape));
-        let norm =
-            batch_norm::batch(&batch, &packed[part.gamma.clone()], &packed[part.beta.clone()]);
-        all_moments.push(batch);
+        let part = &self.op.packing.parts[index];
+        let batch = gathered.unwrap_or_else(|| moments(map, self.shapes[index]));
+        let (gamma, beta) = (&self.packed[part.gamma.clone()], &self.packed[part.beta.clone()]);
+        let norm = batch_norm::batch(&batch, gamma, beta);
+        all.push(batch);
         Some(norm)
     }
 
     fn gather_after(&self, index: usize) -> Gather {
-        let next_norm = self.steps.get(index + 1).and_then(Step::norm);
-        if self.running.is_none() && next_norm.is_some() {
+        let next_norm = self.op.steps.get(index + 1).and_then(Step::norm);
+        if self.op.running.is_none() && next_norm.is_some() {
             Gather::Moments
         } else {
             Gather::Nothing
@@ -252,48 +295,37 @@ impl ChainOp {
     /// Frees the maps that no later step reads: all before `index - 1`, and `index - 1` unless an open
     /// residual connection still needs it.
     fn forget(&self, maps: &mut [Vec<f32>], index: usize) {
-        let needed = usize::from(self.steps[index].skip == Skip::Opens);
-        for map in maps.iter_mut().take((index).saturating_sub(needed)) {
+        let needed = usize::from(self.op.steps[index].skip == Skip::Opens);
+        for map in maps.iter_mut().take(index.saturating_sub(needed)) {
             *map = Vec::new();
         }
     }
 
-    fn run_backward(
+    /// Gradients of the map, where it is wanted, and of the packed weights; `y` is the chain's result, `dy` its gradient.
+    fn backward(
         &self,
-        x: &[f32],
-        input: MapShape,
-        packed: &[f32],
+        mut tape: Tape,
         y: &[f32],
         dy: &[f32],
         input_wanted: bool,
     ) -> CandleResult<(Option<Vec<f32>>, Vec<f32>)> {
-        let Some(mut tape) = self.tape.lock().unwrap_or_else(|e| e.into_inner()).take() else {
-            bail!("a chain's backward pass runs once for each forward pass")
-        };
-        let shapes = self.shapes(input)?;
-        let lowest = self.lowest_wanted(input_wanted);
-        let mut packed_grad = vec![0.0; self.packing.len];
+        let lowest = self.op.lowest_wanted(input_wanted);
+        let mut packed_grad = vec![0.0; self.op.packing.len];
         let mut grad = Cow::Borrowed(dy);
         let mut skip_grad: Option<Cow<[f32]>> = None;
-        for index in (lowest..self.steps.len()).rev() {
-            let step = &self.steps[index];
-            let part = &self.packing.parts[index];
-            let map = if index == 0 { x } else { &tape.maps[index - 1] };
+        for (index, step) in self.op.steps.iter().enumerate().skip(lowest).rev() {
+            let part = &self.op.packing.parts[index];
+            let map = self.input(&tape.maps, index);
             let out = tape.maps.get(index).map_or(y, Vec::as_slice);
-            let needs = Needs {
-                input: index > lowest || input_wanted,
-                norm: part.norm_wanted,
-                weight: part.weight_wanted,
-                bias: part.bias_wanted,
-            };
+            let needs = part.needs(index > lowest || input_wanted);
             let norm = tape.norms[index].as_ref();
             let mut grads = match (&step.kind, norm) {
                 (StepKind::Norm { .. }, Some(norm)) => {
-                    norm_backward(map, shapes[index], norm, &grad, &needs)
+                    norm_backward(map, self.shapes[index], norm, &grad, &needs)
                 }
                 (StepKind::Norm { .. }, None) => bail!("a norm step without its statistics"),
                 (StepKind::Unit(spec), norm) => {
-                    let unit = self.unit(index, spec, shapes[index], norm, packed, None);
+                    let unit = self.unit(index, spec, norm, None);
                     let skip = (step.skip == Skip::Opens).then(|| skip_grad.take()).flatten();
                     unit_backward(&unit, map, Some(out), &grad, &needs, skip.as_deref())
                 }
@@ -308,15 +340,6 @@ impl ChainOp {
         }
         let dx = input_wanted.then(|| grad.into_owned());
         Ok((dx, packed_grad))
-    }
-
-    /// The lowest step that backward must reach. A residual connection is entered as a whole.
-    fn lowest_wanted(&self, input_wanted: bool) -> usize {
-        if input_wanted {
-            return 0;
-        }
-        let wanted = self.packing.parts.iter().position(Part::wants_any);
-        wanted.unwrap_or(self.steps.len())
     }
 }
 
@@ -354,8 +377,14 @@ impl ChainOp {
     ) -> CandleResult<(CpuStorage, Shape)> {
         let input = map_shape(map.1.shape())?;
         let (x, packed) = (values(map.0, map.1)?, values(packed.0, packed.1)?);
-        let (y, MapShape { n, h, w, c }) = on_pool(|| self.run(x, input, packed, other))?;
-        Ok((CpuStorage::F32(y), (n, h, w, c).into()))
+        let pass = Pass::new(self, x, input, packed)?;
+        let Forward { out, tape, moments } = on_pool(|| pass.forward(other))?;
+        if self.recording == Recording::On {
+            *self.tape.lock().unwrap_or_else(PoisonError::into_inner) = Some(tape);
+        }
+        *self.moments.lock().unwrap_or_else(PoisonError::into_inner) = moments;
+        let MapShape { n, h, w, c } = pass.output_shape();
+        Ok((CpuStorage::F32(out), (n, h, w, c).into()))
     }
 
     /// Gradients of the map and of the packed weights, where they are wanted.
@@ -374,7 +403,11 @@ impl ChainOp {
             _ => bail!("the fused chain runs on the CPU"),
         });
         let (x, weights, y, dy, wanted) = (x?, weights?, y?, dy?, map.track_op());
-        let (dx, dpacked) = on_pool(|| self.run_backward(x, input, weights, y, dy, wanted))?;
+        let Some(tape) = self.tape.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            bail!("a chain's backward pass runs once for each forward pass")
+        };
+        let pass = Pass::new(self, x, input, weights)?;
+        let (dx, dpacked) = on_pool(|| pass.backward(tape, y, dy, wanted))?;
         let dx = dx.map(|dx| Tensor::from_vec(dx, map.shape(), map.device())).transpose()?;
         let dpacked = packed
             .track_op()
@@ -427,8 +460,8 @@ impl CustomOp3 for ChainPlusOp {
         other: &CpuStorage,
         other_layout: &Layout,
     ) -> CandleResult<(CpuStorage, Shape)> {
-        let shapes = self.0.shapes(map_shape(map_layout.shape())?)?;
-        let result = shapes[shapes.len() - 1];
+        let (x, weights) = (values(map, map_layout)?, values(packed, packed_layout)?);
+        let result = Pass::new(&self.0, x, map_shape(map_layout.shape())?, weights)?.output_shape();
         if map_shape(other_layout.shape())? != result {
             bail!("a chain's result {result:?} cannot be added to {:?}", other_layout.shape());
         }

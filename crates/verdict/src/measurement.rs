@@ -8,7 +8,7 @@ pub const HARM: f64 = -0.01;
 /// One measurement: a model on a shifted subject, its signals and its true Dice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Row {
+pub struct Measurement {
     /// The simulated shift.
     pub shift: String,
     /// The model: `as it is`, `batch norm re-estimated`, adapted by a method, or a damage.

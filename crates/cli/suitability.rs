@@ -1,0 +1,139 @@
+//! Whether a model can be expected to work on a set of images: what it was trained on beside what they are.
+use crate::{intensity, readiness, selection};
+use anyhow::Result;
+use serde::Serialize;
+use std::path::Path;
+use udas_data::{BODY_AXES, Geometry, Landmarks, Plane, Range, Spacing, Subject};
+use udas_model::ModelFile;
+
+/// A size beyond the source's by more than this factor is worth a word.
+const BEYOND: f64 = 1.25;
+/// Mean distance of intensity quantiles, after the model's preprocessing, beyond which accuracy is lost.
+pub const SHIFTED: f64 = 0.05;
+
+/// What a user may expect of a model on some images, and what to do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Suitability {
+    /// Mean distance of the images' intensity quantiles from the source's, both as the network sees them; none where the
+    /// model keeps no histogram.
+    pub intensity_distance: Option<f64>,
+    /// What differs from what the model was trained on, and what follows.
+    pub differences: Vec<String>,
+    /// What the model's file does not say.
+    pub unknown: Vec<&'static str>,
+    /// What to do.
+    pub advice: String,
+}
+
+impl Suitability {
+    /// Reads headers, and the volumes for their intensities.
+    pub fn of(model: &ModelFile, path: &Path, subjects: &[Subject]) -> Result<Self> {
+        let mut found = Self {
+            intensity_distance: None,
+            differences: readiness::of_source(model),
+            unknown: Vec::new(),
+            advice: String::new(),
+        };
+        found.compare_geometry(model, subjects)?;
+        found.compare_orientations(model, subjects);
+        found.compare_intensities(model, subjects)?;
+        found.advice = found.advise(path);
+        Ok(found)
+    }
+
+    fn compare_geometry(&mut self, model: &ModelFile, subjects: &[Subject]) -> Result<()> {
+        let (Some(seen), Some(here)) = (&model.info.geometry, Geometry::of(subjects)?) else {
+            self.unknown.push("voxel sizes and fields of view of its source");
+            return Ok(());
+        };
+        let mut compare = |what: &str, seen: &[Range; 3], here: &[Range; 3], follows: &str| {
+            for ((axis, seen), here) in BODY_AXES.into_iter().zip(seen).zip(here) {
+                if seen.beyond(here) > BEYOND {
+                    let text = format!("{what} {axis}: {here} here, {seen} in training: {follows}");
+                    self.differences.push(text);
+                }
+            }
+        };
+        let finer =
+            "structures have another size in pixels; resample the images to the source's voxels";
+        if model.info.preprocessing.spacing == Spacing::Native {
+            compare("voxels", &seen.spacing_mm, &here.spacing_mm, finer);
+        }
+        let other = "other anatomy is in view than the model knows";
+        compare("field of view", &seen.extent_mm, &here.extent_mm, other);
+        Ok(())
+    }
+
+    fn compare_orientations(&mut self, model: &ModelFile, subjects: &[Subject]) {
+        if model.info.preprocessing.plane != Plane::Stored || model.info.orientations.is_empty() {
+            return;
+        }
+        let here = selection::orientations(subjects).into_keys();
+        let others: Vec<_> = here.filter(|axes| !model.info.orientations.contains(axes)).collect();
+        if !others.is_empty() {
+            self.differences.push(format!(
+                "axes {} here, {} in training: the model takes slices as they are stored and sees these turned or mirrored; \
+                 reorient the images",
+                others.join(", "),
+                model.info.orientations.join(", ")
+            ));
+        }
+    }
+
+    fn compare_intensities(&mut self, model: &ModelFile, subjects: &[Subject]) -> Result<()> {
+        let Some(source) = &model.info.source_histogram else {
+            self.unknown.push("the intensities of its source");
+            return Ok(());
+        };
+        let here = intensity::histogram(subjects, &model.info.preprocessing)?;
+        let distance = distance(source, &here);
+        self.intensity_distance = Some(distance);
+        if distance > SHIFTED {
+            self.differences.push(format!(
+                "intensities, as the network sees them, lie {distance:.3} from the source's: expect a loss of accuracy"
+            ));
+        }
+        Ok(())
+    }
+
+    fn advise(&self, model: &Path) -> String {
+        let model = model.display();
+        if self.differences.is_empty() && self.unknown.is_empty() {
+            return "nothing speaks against this model here; predict, and look at some masks"
+                .into();
+        }
+        if self.differences.is_empty() {
+            return "what is known does not speak against this model here; predict, and look at some masks".into();
+        }
+        let shifted = self.intensity_distance.is_some_and(|distance| distance > SHIFTED);
+        let first = if shifted {
+            format!("adapt first: udas adapt --model {model} --images FILES --out RUN")
+        } else {
+            "put right what is listed first".to_owned()
+        };
+        first + ", and let `udas judge` say whether the result is to be kept"
+    }
+
+    /// For people.
+    pub fn text(&self, model: &Path) -> String {
+        let mut text = format!("with {}:\n", model.display());
+        if let Some(distance) = self.intensity_distance {
+            text += &format!("  distance of intensities from the source's: {distance:.3}\n");
+        }
+        for difference in &self.differences {
+            text += &format!("  differs {difference}\n");
+        }
+        for unknown in &self.unknown {
+            text += &format!("  unknown the model's file does not say {unknown}\n");
+        }
+        text + &format!("  advice  {}\n", self.advice)
+    }
+}
+
+/// Mean distance of two histograms' quantiles.
+fn distance(source: &Landmarks, here: &Landmarks) -> f64 {
+    let pairs = source.points().zip(here.points());
+    let apart = pairs.map(|((_, a), (_, b))| f64::from((a - b).abs()));
+    apart.sum::<f64>() / source.points().len().max(1) as f64
+}
