@@ -189,7 +189,7 @@ fn another_method_does_not_get_the_options_of_the_files() {
     let own = "adapt --config ad/config.toml --out x";
     // The same method keeps them.
     let kept = options(&bench, own);
-    assert!(kept.contains("learning_rate: 0.0002,") && kept.contains("epochs: 1,"), "{kept}");
+    assert!(kept.contains("\"learning_rate\":0.0002,") && kept.contains("\"epochs\":1,"), "{kept}");
     assert_eq!(options(&bench, &format!("{own} --method early-features")), kept);
     // Another has its own, or what flags say.
     for flags in ["--method tent", "--method early-consistency --lr 0.02"] {
@@ -204,7 +204,7 @@ fn another_method_does_not_get_the_options_of_the_files() {
     // Options without a method are for any.
     write(&bench, "lr.toml", "lr = 0.03");
     let any = options(&bench, &format!("adapt {target} --config lr.toml --method tent --out x"));
-    assert!(any.contains("learning_rate: 0.03,"), "{any}");
+    assert!(any.contains("\"learning_rate\":0.03,"), "{any}");
     // A run that goes on keeps what it began with, whatever its preset says.
     bench.fail("adapt --config ad/config.toml --out ad", 2, &["--resume"]);
     assert_eq!(options(&bench, "adapt --resume --preset paper --out ad"), kept);
@@ -248,7 +248,7 @@ fn a_preset_is_of_its_method() {
     write(&bench, "p.toml", "preset = \"paper\"\n");
     assert_eq!(plan(&bench, &format!("adapt {target} --config p.toml --out x")), explicit);
     let lr = plan(&bench, &format!("adapt {target} --config p.toml --lr 0.5 --out x"));
-    assert!(lr.contains("early-features: ") && lr.contains("learning_rate: 0.5,"), "{lr}");
+    assert!(lr.contains("early-features: ") && lr.contains("\"learning_rate\":0.5,"), "{lr}");
     // Without it, the default is the method's that did best on real heads.
     let default = plan(&bench, &format!("adapt {target} --out x"));
     assert!(default.contains("match-source: "), "{default}");

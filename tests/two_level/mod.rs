@@ -69,7 +69,7 @@ impl Family for TwoLevel {
         MARK
     }
 
-    fn from_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
+    fn build(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
         let first_axis = |name: &str| match state.get(name).map(|tensor| tensor.dims()) {
             Some([size, ..]) => Ok(*size),
             _ => {
@@ -83,7 +83,7 @@ impl Family for TwoLevel {
     }
 
     fn random(&self, shape: Shape, seed: u64, device: &Device) -> Result<Box<dyn Network>> {
-        self.from_state(&random_state(&entries(shape), seed)?, device)
+        self.build(&random_state(&entries(shape), seed)?, device)
     }
 
     fn spec(&self, shape: Shape) -> Spec {
@@ -158,6 +158,6 @@ impl Network for TwoLevelUNet {
     }
 
     fn with_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
-        TwoLevel.from_state(state, device)
+        TwoLevel.build(state, device)
     }
 }

@@ -53,7 +53,7 @@
 //!     interrupt: &AtomicBool::new(false),
 //!     resume: None,
 //! };
-//! let network = ResidualUNet.from_state(&source, &Device::Cpu)?;
+//! let network = ResidualUNet.build(&source, &Device::Cpu)?;
 //! let model = Model { network: network.into(), head: None };
 //! let adapted = method.adapt(&model, &Options { epochs: 2, ..method.options() }, run)?;
 //! Patch::between(&source, &adapted.state)?.save(Path::new("patch.safetensors"))?;

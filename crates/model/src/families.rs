@@ -44,5 +44,5 @@ pub(crate) fn is_known(state: &StateDict) -> bool {
 pub(crate) fn network_of(state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
     let known = families();
     let family = known.iter().find(|family| family.recognises(state)).unwrap_or(&known[0]);
-    family.from_state(state, device)
+    family.build(state, device)
 }

@@ -29,7 +29,7 @@ pub trait Family: Sync {
     ///
     /// # Errors
     /// When entries are missing, unexpected or misshapen; all are named.
-    fn from_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>>;
+    fn build(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>>;
 
     /// A network with random weights.
     ///

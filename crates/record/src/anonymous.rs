@@ -38,7 +38,11 @@ impl Outcome {
         });
         let aliases: BTreeMap<String, String> =
             named.chain(of_verdict).map(|name| (name.clone(), alias(name))).collect();
-        let rename = |name: &mut String| name.clone_from(&aliases[name.as_str()]);
+        let rename = |name: &mut String| {
+            if let Some(alias) = aliases.get(name.as_str()) {
+                name.clone_from(alias);
+            }
+        };
         let names_a_file = |text: &str| {
             text.contains(['/', '\\']) || aliases.keys().any(|name| text.contains(name.as_str()))
         };

@@ -18,7 +18,7 @@ impl Family for ResidualUNet {
         FIRST
     }
 
-    fn from_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
+    fn build(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {
         Ok(Box::new(UNet::from_state(state, device)?))
     }
 

@@ -1,4 +1,6 @@
 //! Views of volumes as `ndarray` arrays, and headers as the `nifti` crate's, both ways.
+#![expect(clippy::expect_used, reason = "an image has as many voxels as its grid, by `Image::new`")]
+
 use crate::header::{Header, LEN};
 use crate::{Affine, Error, Image, Result};
 use ::nifti::NiftiHeader;
