@@ -4,8 +4,8 @@
 //! a stride takes every so many results of the convolution without it. Weights have PyTorch's layout.
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use udas_kernels::{
-    Activation, ConvKind, Finish, Gather, MapShape, Needs, SpaceConvolution, Unit, convolve_space,
-    unit_backward, unit_forward,
+    Activation, ConvKind, Finish, Gather, MapShape, Needs, SpaceConvolution, Unit, UnitGrads,
+    convolve_space, unit_backward, unit_forward,
 };
 
 /// How convolutions are computed, and what predictions are added up in.
@@ -275,20 +275,34 @@ impl Convolution {
                 let dy = &dy[reached.start * wide.slice()..reached.end * wide.slice()];
                 let needs = Needs { bias: needs.bias && tap == kernel.depth / 2, ..needs };
                 let made = unit_backward(&unit, &input, None, dy, &needs, None);
-                if let Some(weight) = made.weight {
-                    kernel.each(tap, |here, there| grads.weight[here] += weight[there]);
-                }
-                let bias = made.bias.unwrap_or_default();
-                grads.bias.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
-                let slices = made.input.unwrap_or_default();
-                for (z, slice) in slices.chunks_exact(map.slice()).enumerate() {
-                    let start = (n * map.d + first + z * stride) * map.slice();
-                    let to = &mut grads.input[start..start + map.slice()];
-                    to.iter_mut().zip(slice).for_each(|(to, from)| *to += from);
-                }
+                let starts = (0..).map(|z| (n * map.d + first + z * stride) * map.slice());
+                grads.add(made, kernel, tap, map.slice(), starts);
             }
         }
         grads
+    }
+}
+
+impl Gradients {
+    /// Adds those of one depth of the kernel; its input's planes stand at `starts`.
+    fn add(
+        &mut self,
+        made: UnitGrads,
+        kernel: Kernel,
+        tap: usize,
+        slice: usize,
+        starts: impl Iterator<Item = usize>,
+    ) {
+        if let Some(weight) = made.weight {
+            kernel.each(tap, |here, there| self.weight[here] += weight[there]);
+        }
+        let bias = made.bias.unwrap_or_default();
+        self.bias.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
+        let planes = made.input.unwrap_or_default();
+        for (plane, start) in planes.chunks_exact(slice).zip(starts) {
+            let to = &mut self.input[start..start + slice];
+            to.iter_mut().zip(plane).for_each(|(to, from)| *to += from);
+        }
     }
 }
 

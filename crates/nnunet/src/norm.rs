@@ -114,7 +114,9 @@ impl Norm {
                 Statistics::Image => map.c as f64 / size as f64,
                 Statistics::Given(_) => 0.0,
             };
-            let mean = |sums: Vec<f64>| sums.into_iter().map(|sum| (sum * share) as f32).collect();
+            let mean = |sums: Vec<f64>| -> Vec<f32> {
+                sums.into_iter().map(|sum| (sum * share) as f32).collect()
+            };
             pass.input(image, dy, dx, &mean(sums), &mean(products));
         }
         [dx, dgamma, dbeta]
@@ -158,7 +160,7 @@ impl Pass<'_> {
         (sums, products)
     }
 
-    fn input(&self, x: &[f32], dy: &[f32], dx: &mut [f32], mean: &Vec<f32>, product: &[f32]) {
+    fn input(&self, x: &[f32], dy: &[f32], dx: &mut [f32], mean: &[f32], product: &[f32]) {
         let channels = mean.len();
         let block = block(channels);
         let blocks = x.par_chunks(block).zip(dy.par_chunks(block)).zip(dx.par_chunks_mut(block));

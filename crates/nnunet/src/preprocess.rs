@@ -120,51 +120,102 @@ pub fn prepare(
         let text = format!("has {} images; the model takes {wanted}", images.len());
         return Err(Error::case(case, text));
     }
-    let Read { shape, spacing, channels, orientation, grid, header } =
-        read(images, plans.reader, case)?;
-    let mask = nonzero(&channels, shape);
-    let part = grid::bounds(&mask, shape);
-    let mask = grid::cut(&mask, shape, &part);
-    let order = plans.transpose_forward;
-    let before = order.map(|axis| spacing[axis]);
-    let after = match configuration.spacing[..] {
-        [a, b, c] => [a, b, c],
-        [b, c] => [before[0], b, c],
-        _ => before,
-    };
-    let kept = order.map(|axis| part[axis].clone());
-    let kept_shape = grid::shape_of(&kept);
-    let target = [0, 1, 2].map(|axis| {
-        let size = before[axis] / after[axis] * kept_shape[axis] as f64;
-        size.round_ties_even() as usize
-    });
+    let mut read = read(images, plans.reader, case)?;
+    let channels = std::mem::take(&mut read.channels);
+    let mask = nonzero(&channels, read.shape);
+    let part = grid::bounds(&mask, read.shape);
+    let mask = grid::cut(&mask, read.shape, &part);
+    let frame = Frame { whole: read.shape, part, mask, order: plans.transpose_forward };
+    let origin = frame.origin(read, plans, configuration);
+    let target = target_shape(&origin);
     check_size(target, wanted, case)?;
     let mut data = Vec::with_capacity(wanted * target.iter().product::<usize>());
     for (channel, scheme) in channels.into_iter().zip(&configuration.normalizations) {
-        let mut values = grid::cut(&channel, shape, &part);
-        drop(channel);
-        normalise(&mut values, *scheme, grid::shape_of(&part), shape, &mask, order);
-        let (values, _) = grid::transpose(values, grid::shape_of(&part), order);
-        if kept_shape == target {
+        let values = frame.seen(channel, *scheme);
+        if origin.kept_shape() == target {
             data.extend(values);
             continue;
         }
         let values = values.into_iter().map(f64::from).collect();
         let resampling = &configuration.image_resampling;
-        let resampled = resampling.run(values, kept_shape, target, [before, after]);
+        let resampled = resampling.run(values, origin.kept_shape(), target, origin.spacings);
         data.extend(resampled.into_iter().map(|value| value as f32));
     }
-    let origin = Origin {
-        shape: order.map(|axis| shape[axis]),
-        kept,
-        spacings: [before, after],
-        transpose_backward: plans.transpose_backward,
-        orientation,
-        grid,
-        header,
-    };
     Ok(Prepared { data, shape: target, origin })
 }
+
+/// The shape at the model's spacing.
+fn target_shape(origin: &Origin) -> [usize; 3] {
+    let (shape, [before, after]) = (origin.kept_shape(), origin.spacings);
+    [0, 1, 2]
+        .map(|axis| (before[axis] / after[axis] * shape[axis] as f64).round_ties_even() as usize)
+}
+
+/// The part of an image that is kept, axes as in the file.
+struct Frame {
+    whole: [usize; 3],
+    part: Box3,
+    /// Of the part: what is not empty.
+    mask: Vec<bool>,
+    /// For each axis of the network, the file's.
+    order: [usize; 3],
+}
+
+impl Frame {
+    fn origin(&self, read: Read, plans: &Plans, configuration: &Configuration) -> Origin {
+        let before = self.order.map(|axis| read.spacing[axis]);
+        let after = match configuration.spacing[..] {
+            [a, b, c] => [a, b, c],
+            [b, c] => [before[0], b, c],
+            _ => before,
+        };
+        Origin {
+            shape: self.order.map(|axis| self.whole[axis]),
+            kept: self.order.map(|axis| self.part[axis].clone()),
+            spacings: [before, after],
+            transpose_backward: plans.transpose_backward,
+            orientation: read.orientation,
+            grid: read.grid,
+            header: read.header,
+        }
+    }
+
+    /// The part of a channel, at the common scale, axes as the network has them.
+    fn seen(&self, channel: Vec<f32>, scheme: Normalization) -> Vec<f32> {
+        let shape = grid::shape_of(&self.part);
+        let mut values = grid::cut(&channel, self.whole, &self.part);
+        drop(channel);
+        match scheme {
+            Normalization::ZScore { masked: true } => self.normalise_masked(&mut values),
+            Normalization::ZScore { masked: false } => {
+                // Numpy's sums depend on the array that the part was cut from.
+                let (mean, deviation) = numpy::mean_and_deviation(&values, shape, self.whole);
+                let deviation = deviation.max(LEAST);
+                values.iter_mut().for_each(|value| *value = (*value - mean) / deviation);
+            }
+            other => rescale(&mut values, other),
+        }
+        grid::transpose(values, shape, self.order).0
+    }
+
+    /// Mean and deviation over what is not empty, and there alone.
+    fn normalise_masked(&self, values: &mut [f32]) {
+        let shape = grid::shape_of(&self.part);
+        // Values are gathered in the network's order of axes.
+        let (seen, _) = grid::transpose(values.to_vec(), shape, self.order);
+        let (marked, _) = grid::transpose(self.mask.clone(), shape, self.order);
+        let pairs = seen.into_iter().zip(marked).filter(|(_, marked)| *marked);
+        let seen: Vec<f32> = pairs.map(|(value, _)| value).collect();
+        let line = [1, 1, seen.len()];
+        let (mean, deviation) = numpy::mean_and_deviation(&seen, line, line);
+        let deviation = deviation.max(LEAST);
+        let marked = values.iter_mut().zip(&self.mask).filter(|(_, marked)| **marked);
+        marked.for_each(|(value, _)| *value = (*value - mean) / deviation);
+    }
+}
+
+/// A deviation or a range smaller than this counts as this.
+const LEAST: f32 = 1e-8;
 
 /// Refuses a case that resampling would make empty, or larger than memory is.
 fn check_size(shape: [usize; 3], channels: usize, case: &str) -> Result<()> {
@@ -190,38 +241,9 @@ fn nonzero(channels: &[Vec<f32>], shape: [usize; 3]) -> Vec<bool> {
     mask
 }
 
-/// Brings a channel to the common scale. `values` are a box of an array of shape `whole`; numpy's sums depend on it.
-fn normalise(
-    values: &mut [f32],
-    scheme: Normalization,
-    shape: [usize; 3],
-    whole: [usize; 3],
-    mask: &[bool],
-    order: [usize; 3],
-) {
-    const LEAST: f32 = 1e-8;
+/// Brings a channel to the common scale, value by value.
+fn rescale(values: &mut [f32], scheme: Normalization) {
     match scheme {
-        Normalization::ZScore { masked: false } => {
-            let (mean, deviation) = numpy::mean_and_deviation(values, shape, whole);
-            let deviation = deviation.max(LEAST);
-            values.iter_mut().for_each(|value| *value = (*value - mean) / deviation);
-        }
-        Normalization::ZScore { masked: true } => {
-            // Masked values are gathered in the network's order of axes.
-            let (seen, _) = grid::transpose(values.to_vec(), shape, order);
-            let (marked, _) = grid::transpose(mask.to_vec(), shape, order);
-            let seen: Vec<f32> = seen
-                .into_iter()
-                .zip(marked)
-                .filter(|(_, mark)| *mark)
-                .map(|(value, _)| value)
-                .collect();
-            let line = [1, 1, seen.len()];
-            let (mean, deviation) = numpy::mean_and_deviation(&seen, line, line);
-            let deviation = deviation.max(LEAST);
-            let marked = values.iter_mut().zip(mask).filter(|(_, mark)| **mark);
-            marked.for_each(|(value, _)| *value = (*value - mean) / deviation);
-        }
         Normalization::Ct(Intensities { mean, deviation, low, high }) => {
             let deviation = deviation.max(LEAST);
             for value in values {
@@ -238,6 +260,6 @@ fn normalise(
             values.iter_mut().for_each(|value| *value /= most);
         }
         Normalization::RgbTo01 => values.iter_mut().for_each(|value| *value /= 255.0),
-        Normalization::Unchanged => {}
+        Normalization::ZScore { .. } | Normalization::Unchanged => {}
     }
 }

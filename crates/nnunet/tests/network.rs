@@ -111,7 +111,7 @@ fn batch_statistics_move_the_running_ones() {
     assert_eq!(network.spec().norm, NormKind::Batch);
     let before = network.parameters().state().unwrap();
     let images = images(&network);
-    network.forward(&images, NormMode::Batch(RunningUpdate::Once)).unwrap();
+    network.forward(&images, NormMode::Batch(RunningUpdate::Steps(1))).unwrap();
     let name = "encoder.stages.0.0.convs.0.norm";
     let count = |state: &udas_nn::StateDict| -> i64 {
         state[&format!("{name}.num_batches_tracked")].to_scalar().unwrap()
