@@ -143,7 +143,7 @@ fn early_features_at_every_level_and_with_every_option() {
 
 fn early_features(model: &Model, options: &Options) {
     let adapted = adapt(&EarlyFeatures, model, options).unwrap();
-    let changed = changed(&state_of(&model), &adapted.state);
+    let changed = changed(&state_of(model), &adapted.state);
     for name in &changed {
         let may = is_statistic(name) || model.network.is_early(name, options.level);
         assert!(may, "{name} moved at level {}", options.level);
@@ -157,7 +157,7 @@ fn early_features(model: &Model, options: &Options) {
     // As published, training mode moves the statistics of every layer, the frozen ones included, and those
     // of the early layers twice a step; three steps here.
     let count = |name: &str| adapted.state[name].to_scalar::<i64>().unwrap();
-    let start = |name: &str| state_of(&model)[name].to_scalar::<i64>().unwrap();
+    let start = |name: &str| state_of(model)[name].to_scalar::<i64>().unwrap();
     let (early, late) =
         ("init_path.2.conv_path.0.bn.num_batches_tracked", "out_path.2.num_batches_tracked");
     let expected = match options.norm {

@@ -287,8 +287,7 @@ mod tests {
 
     #[test]
     fn mirrorings_come_as_singles_pairs_and_all() {
-        let empty: Vec<usize> = Vec::new();
-        assert_eq!(mirrorings(&[]), [empty.clone()]);
+        assert_eq!(mirrorings(&[]), [Vec::<usize>::new()]);
         let all =
             [vec![], vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2], vec![0, 1, 2]];
         assert_eq!(mirrorings(&[0, 1, 2]), all);
