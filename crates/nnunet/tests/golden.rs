@@ -162,6 +162,10 @@ fn windows_add_up_to_the_original_s_logits() {
         let prepared = prepare(images, &model.plans, &model.configuration, case).unwrap();
         for (name, mirroring) in [("logits", Mirroring::Allowed), ("logits_plain", Mirroring::Off)]
         {
+            // The smaller models have the one with mirroring alone.
+            if steps.get(name).is_none() {
+                continue;
+            }
             let logits = model.logits::<f16>(&prepared, mirroring, &mut go_on).unwrap();
             let logits: Vec<f32> = logits.into_iter().map(f16::to_f32).collect();
             let (_, expected) = steps.values(name);
