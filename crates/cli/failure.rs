@@ -70,6 +70,7 @@ fn code(cause: &Cause) -> Option<u8> {
         .or_else(|| of(cause, of_training))
         .or_else(|| of(cause, of_adaptation))
         .or_else(|| of(cause, of_model))
+        .or_else(|| of(cause, of_nnunet))
         .or_else(|| of(cause, of_verdict))
         .or_else(|| of(cause, of_network))
         .or_else(|| of(cause, of_study))
@@ -95,6 +96,14 @@ fn of<E: std::error::Error + 'static>(
 fn of_model(error: &udas_model::Error) -> Option<u8> {
     match error {
         udas_model::Error::Network(error) => of_network(error),
+        _ => Some(3),
+    }
+}
+
+fn of_nnunet(error: &udas_nnunet::Error) -> Option<u8> {
+    match error {
+        udas_nnunet::Error::Network(error) => of_network(error),
+        udas_nnunet::Error::Stopped => None,
         _ => Some(3),
     }
 }

@@ -15,6 +15,7 @@ mod intensity;
 mod interrupt;
 mod judging;
 mod method_flags;
+mod nnunet;
 mod observer;
 mod options;
 mod other_trainings;

@@ -107,6 +107,16 @@ impl Predictions {
 
     /// How masks stand to their image; those that are not there count for nothing.
     pub fn origin(&mut self, masks: &[String], image: &Path) -> Result<Origin> {
+        self.origin_of(masks, image, &|| hash(image))
+    }
+
+    /// The same for masks of an image in several files, of which one stands for all, with the hash of all.
+    pub fn origin_of(
+        &mut self,
+        masks: &[String],
+        image: &Path,
+        hash: &dyn Fn() -> Result<String>,
+    ) -> Result<Origin> {
         let mut sha256 = None;
         for mask in masks.iter().filter(|mask| self.folder.join(mask).exists()) {
             if !self.made.contains_key(mask) {
@@ -123,7 +133,7 @@ impl Predictions {
             };
             let now = match &sha256 {
                 Some(sha256) => sha256,
-                None => sha256.insert(hash(image)?),
+                None => sha256.insert(hash()?),
             };
             if &made.sha256 != now {
                 return Ok(if made.image == place(image) {

@@ -113,7 +113,7 @@ pub fn load_model(
     told: &[Option<&str>],
     console: &Console,
 ) -> Result<ModelFile> {
-    if path.is_dir() && !path.join(MODEL_FILE).exists() {
+    if path.is_dir() && !path.join(MODEL_FILE).exists() && !crate::nnunet::is_folder(path) {
         let shown = path.display();
         let text =
             format!("{shown}: holds no {MODEL_FILE}; if it is a run that was cut off, --resume it");

@@ -2,7 +2,7 @@
 use crate::commands::predict::patched;
 use crate::console::Console;
 use crate::options::word;
-use crate::{failure, intensity, selection};
+use crate::{failure, intensity, nnunet, selection};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -14,7 +14,8 @@ use udas_nn::Checkpoint;
 ///
 /// Examples: udas convert unet.pth unet.safetensors,
 /// udas convert runs/source adapted.safetensors --patch runs/adapted/patch.safetensors,
-/// udas convert unet.pth unet.safetensors --plane axial --intensity z-score
+/// udas convert unet.pth unet.safetensors --plane axial --intensity z-score,
+/// udas convert nnUNetTrainer__nnUNetPlans__2d/fold_0 weights.safetensors
 #[derive(Args)]
 pub struct ConvertArgs {
     /// Checkpoint to read
@@ -37,13 +38,22 @@ pub struct ConvertArgs {
     /// to multiples of 8]
     #[arg(long, value_name = "DIR", requires = "plane")]
     data: Option<PathBuf>,
+    /// Write a model folder of nnU-Net, OUT, with the weights of IN; all else as in this folder or fold of nnU-Net
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["patch", "plane"])]
+    like: Option<PathBuf>,
 }
 
 pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
+    if let Some(like) = &args.like {
+        return nnunet::write_folder(&args.input, like, &args.output, console);
+    }
     let known = args.output.extension().and_then(|extension| extension.to_str());
     if !matches!(known, Some("pth" | "safetensors")) {
         let text = format!("{}: the name must end in .pth or .safetensors", args.output.display());
         return Err(failure::usage(&text).into());
+    }
+    if nnunet::is_folder(&args.input) && args.patch.is_none() && args.plane.is_none() {
+        return nnunet::write_weights(&args.input, &args.output, console);
     }
     let checkpoint = match &args.patch {
         Some(patch) => {

@@ -3,7 +3,7 @@ use crate::console::Console;
 use crate::options::word;
 use crate::predictions::{self, Existing, MadeBy, Origin, Predictions};
 use crate::selection::{self, Images};
-use crate::{failure, intensity, interrupt, other_trainings, readiness};
+use crate::{failure, intensity, interrupt, nnunet, other_trainings, readiness};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -21,23 +21,24 @@ use udas_volume::{FileKind, Labels, Volume, write_labels, write_rgb_png, write_v
 /// goes on with what is missing.
 #[derive(Args)]
 pub struct PredictArgs {
-    /// The network: a run folder, .safetensors or .pth
+    /// The network: a run folder, .safetensors or .pth; or a model folder of nnU-Net v2 (TRAINER__PLANS__CONFIGURATION),
+    /// whose images are named CASE_0000.nii.gz, CASE_0001.nii.gz, ...
     #[arg(short, long)]
-    model: PathBuf,
+    pub model: PathBuf,
     #[command(flatten)]
-    images: Images,
+    pub images: Images,
     /// Folder for the masks
     #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
+    pub out: PathBuf,
     /// Write the foreground's probabilities too, as float32 NAME_prob.nii.gz (a file each class)
     #[arg(long)]
-    probabilities: bool,
+    pub probabilities: bool,
     /// Write a picture of each mask's contour on its largest slice, NAME_overlay.png
     #[arg(long)]
     overlays: bool,
     /// Replace predictions that are there already
     #[arg(long)]
-    overwrite: bool,
+    pub overwrite: bool,
     /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
     #[arg(long, value_parser = word::<Plane>())]
     plane: Option<Plane>,
@@ -52,10 +53,17 @@ pub struct PredictArgs {
     /// percentile:LOW,HIGH or z-score
     #[arg(long)]
     intensity: Option<String>,
+    #[command(flatten)]
+    pub nnunet: nnunet::Flags,
 }
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     args.images.check()?;
+    if nnunet::is_folder(&args.model) {
+        refuse_others_flags(args)?;
+        return nnunet::run(args, console);
+    }
+    args.nnunet.refuse()?;
     let suggestion = selection::in_plane(args.images.preprocessing()?, args.plane);
     let told = [args.plane.map(|_| "--plane"), args.intensity.as_ref().map(|_| "--intensity")];
     let mut model = selection::load_model(&args.model, suggestion, &told, console)?;
@@ -125,6 +133,24 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         return Err(failure::input(text).into());
     }
     Ok(())
+}
+
+/// Refuses flags that mean nothing to a model of nnU-Net, which says itself how it sees images.
+fn refuse_others_flags(args: &PredictArgs) -> Result<()> {
+    let given = [
+        (args.overlays, "--overlays"),
+        (args.plane.is_some(), "--plane"),
+        (args.patch.is_some(), "--patch"),
+        (!args.ensemble.is_empty(), "--ensemble"),
+        (args.intensity.is_some(), "--intensity"),
+    ];
+    match given.into_iter().find(|(given, _)| *given) {
+        Some((_, flag)) => {
+            let text = format!("{flag}: is not for nnU-Net folders; leave it out");
+            Err(failure::usage(&text).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether a subject's files are there already.

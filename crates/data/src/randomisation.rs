@@ -197,7 +197,7 @@ mod tests {
     fn slice() -> (Vec<f32>, Vec<u8>) {
         let labels: Vec<u8> = (0..192)
             .map(|at| {
-                let (y, x) = (at as i32 / 16 - 6, at as i32 % 16 - 8);
+                let (y, x) = (at / 16 - 6, at % 16 - 8);
                 u8::from(y * y + x * x < 16)
             })
             .collect();

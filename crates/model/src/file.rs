@@ -49,6 +49,7 @@ impl ModelFile {
         path: &Path,
         preprocessing: Option<Preprocessing>,
     ) -> Result<(Self, Taken)> {
+        refuse_nnunet(path)?;
         let path = &in_run_folder(path);
         let (Checkpoint { tensors, metadata }, taken) =
             Checkpoint::load_network(path, &families::marks())?;
@@ -132,6 +133,18 @@ impl HeadFile {
     pub fn save(&self, path: &Path) -> Result<()> {
         save(path, &self.state, &self.info)
     }
+}
+
+/// Refuses a model folder of nnU-Net, or a fold in one, which is no model file.
+fn refuse_nnunet(path: &Path) -> Result<()> {
+    const PLANS: &str = "plans.json";
+    let is_fold = path.is_dir() && path.join("../").join(PLANS).is_file();
+    if path.join(PLANS).is_file() || (is_fold && !path.join(MODEL_FILE).exists()) {
+        let problem = "is a model folder of nnU-Net, with which `udas predict` predicts; nothing else is done with \
+                       it yet";
+        return Err(Error::file(path, problem));
+    }
+    Ok(())
 }
 
 fn in_run_folder(path: &Path) -> PathBuf {
@@ -252,6 +265,20 @@ mod tests {
         let back = ModelFile::load(&path, Some(wanted.clone())).unwrap();
         assert_eq!(back.info.preprocessing, wanted);
         assert_eq!(back.hash().unwrap(), model().hash().unwrap());
+    }
+
+    #[test]
+    fn folders_of_nnunet_are_known_and_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("plans.json"), "{}").unwrap();
+        std::fs::create_dir(folder.path().join("fold_0")).unwrap();
+        for path in [folder.path().to_owned(), folder.path().join("fold_0")] {
+            let error = ModelFile::load(&path, None).unwrap_err().to_string();
+            assert!(
+                error.contains("folder of nnU-Net") && error.contains("udas predict"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -85,7 +85,10 @@ fn normalisation(
 }
 
 /// Moves the running statistics of the layer `prefix` towards a batch's moments.
-pub(crate) fn update(
+///
+/// # Errors
+/// When there is no such layer.
+pub fn update(
     parameters: &Parameters,
     prefix: &str,
     moments: &Moments,

@@ -39,11 +39,12 @@ mod upsample;
 mod wrapper;
 
 pub use adam::{Adam, AdamConfig};
-pub use batch_norm::{NormMode, RunningUpdate};
+pub use batch_norm::{NormMode, RunningUpdate, update as update_running};
 pub use bridge::BoundChain;
 pub use chain::{Chain, Layer, UnitSpec};
 pub use checkpoint::{Checkpoint, StateDict};
 pub use error::{Error, Mismatch, Result};
 pub use parameters::{Entry, Parameters, Role};
+pub use pth::PthFile;
 pub use upsample::upsample_bilinear;
 pub use wrapper::{Taken, without_prefix};

@@ -9,11 +9,25 @@ pub(super) enum Global {
     Storage(Kind),
     /// A type of plain values that training programs keep beside the weights. Nothing is made of it.
     Inert,
+    /// A name that nothing is known of, in files whose maker keeps objects of its own. Nothing is made of it.
+    Opaque,
+}
+
+/// What is done with names that no state dict refers to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Foreign {
+    /// The file is refused.
+    #[default]
+    Refused,
+    /// They stand for values that nothing is known of. Names that run programs are refused all the same: whoever made
+    /// such a file means harm.
+    Opaque,
 }
 
 /// Types of numbers in a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    F16,
     F32,
     F64,
     I64,
@@ -22,11 +36,12 @@ pub(super) enum Kind {
 
 impl Global {
     /// What a name stands for.
-    pub fn of(module: &str, name: &str) -> Result<Self, String> {
+    pub fn of(module: &str, name: &str, foreign: Foreign) -> Result<Self, String> {
         Ok(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
             ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
+            ("torch", "HalfStorage") => Self::Storage(Kind::F16),
             ("torch", "FloatStorage") => Self::Storage(Kind::F32),
             ("torch", "DoubleStorage") => Self::Storage(Kind::F64),
             ("torch", "LongStorage") => Self::Storage(Kind::I64),
@@ -34,11 +49,41 @@ impl Global {
             _ if is_inert(module, name) => Self::Inert,
             ("torch", name) if name.ends_with("Storage") => {
                 return Err(format!(
-                    "it holds a {name}; float, double, long, byte and bool are read"
+                    "it holds a {name}; half, float, double, long, byte and bool are read"
                 ));
             }
+            _ if runs_programs(module, name) => {
+                return Err(format!(
+                    "its pickle refers to {module}.{name}, which is not allowed: it runs programs"
+                ));
+            }
+            _ if foreign == Foreign::Opaque => Self::Opaque,
             _ => return Err(format!("its pickle refers to {module}.{name}, which is not allowed")),
         })
+    }
+}
+
+/// Names by which a pickle makes Python run something. Here nothing runs; elsewhere the file would do harm.
+fn runs_programs(module: &str, name: &str) -> bool {
+    const MODULES: [&str; 12] = [
+        "os",
+        "posix",
+        "nt",
+        "sys",
+        "subprocess",
+        "runpy",
+        "importlib",
+        "shutil",
+        "socket",
+        "pty",
+        "code",
+        "webbrowser",
+    ];
+    const BUILTINS: [&str; 8] =
+        ["eval", "exec", "compile", "open", "getattr", "setattr", "__import__", "breakpoint"];
+    match module {
+        "builtins" | "__builtin__" => BUILTINS.contains(&name),
+        _ => MODULES.contains(&module.split('.').next().unwrap_or_default()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Reading: the archive's pickle says where the tensors are, its other files hold their numbers.
-use super::unpickle::{Kind, Pickle, Storage, TensorPlace, Value};
+use super::unpickle::{Foreign, Kind, Pickle, Storage, TensorPlace, Value};
 use crate::wrapper::{self, Taken};
 use crate::{Error, StateDict};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -27,7 +27,7 @@ pub(crate) fn load(path: &Path, marks: &[&str]) -> crate::Result<(StateDict, Tak
     };
     let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let mut archive = Archive::open(file).map_err(wrong)?;
-    let pickle = archive.pickle().map_err(wrong)?;
+    let pickle = archive.pickle(Foreign::Refused).map_err(wrong)?;
     let (places, taken) = places(&pickle, marks).map_err(wrong)?;
     let mut tensors = StateDict::new();
     for (name, place) in places {
@@ -80,19 +80,19 @@ fn places<'a>(pickle: &'a Pickle, marks: &[&str]) -> Result<(Places<'a>, Taken),
     Ok((places, taken))
 }
 
-struct Archive {
-    zip: ZipArchive<BufReader<File>>,
+pub(super) struct Archive {
+    pub zip: ZipArchive<BufReader<File>>,
     /// The file's bytes: no entry holds more, as PyTorch does not compress.
     length: u64,
     /// Bytes of tensors that may still be made.
     allowance: u64,
     /// Folder of the pickle, with its slash.
-    folder: String,
+    pub folder: String,
     storages: BTreeMap<String, Vec<u8>>,
 }
 
 impl Archive {
-    fn open(file: File) -> Result<Self, String> {
+    pub fn open(file: File) -> Result<Self, String> {
         let length = file.metadata().map_err(|error| error.to_string())?.len();
         let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| error.to_string())?;
         let mut folder = None;
@@ -122,16 +122,16 @@ impl Archive {
         Ok(bytes)
     }
 
-    fn pickle(&mut self) -> Result<Pickle, String> {
+    pub fn pickle(&mut self, foreign: Foreign) -> Result<Pickle, String> {
         let order = format!("{}byteorder", self.folder);
         if self.zip.index_for_name(&order).is_some() && self.entry(&order)?.starts_with(b"big") {
             return Err("its numbers are big-endian".into());
         }
         let program = self.entry(&format!("{}data.pkl", self.folder))?;
-        Pickle::run(&program)
+        Pickle::run_with(&program, foreign)
     }
 
-    fn tensor(&mut self, name: &str, place: &TensorPlace) -> Result<Tensor, String> {
+    pub fn tensor(&mut self, name: &str, place: &TensorPlace) -> Result<Tensor, String> {
         let TensorPlace { storage: Storage { kind, key }, offset, shape, strides } = place;
         let outside = || format!("the entry {name} is larger than its storage");
         let count = shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n));
@@ -183,16 +183,20 @@ impl Kind {
     /// Bytes a number.
     const fn width(self) -> usize {
         match self {
+            Self::F16 => 2,
             Self::F32 => 4,
             Self::F64 | Self::I64 => 8,
             Self::U8 => 1,
         }
     }
 
-    /// Doubles become float32, as in `.safetensors` files.
+    /// Doubles and halves become float32, as in `.safetensors` files.
     fn tensor(self, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Tensor> {
         let cpu = &Device::Cpu;
         match self {
+            Self::F16 => {
+                Tensor::from_raw_buffer(bytes, DType::F16, shape, cpu)?.to_dtype(DType::F32)
+            }
             Self::F32 => Tensor::from_vec(words(bytes, f32::from_le_bytes), shape, cpu),
             Self::F64 => {
                 let narrow = |word| f64::from_le_bytes(word) as f32;

@@ -3,7 +3,7 @@
 //! Values lie in one list and refer to each other by number: shared, cyclic and deeply nested ones cost no more
 //! memory than the file has bytes, and nothing is walked recursively.
 use super::global::Global;
-pub(super) use super::global::Kind;
+pub(super) use super::global::{Foreign, Kind};
 use std::collections::BTreeMap;
 
 /// Number of a value.
@@ -49,9 +49,15 @@ pub(super) struct Pickle {
 }
 
 impl Pickle {
-    /// Runs the program. The error says which instruction is wrong or not allowed.
+    /// Runs the program of a state dict.
+    #[cfg(test)]
     pub fn run(bytes: &[u8]) -> Result<Self, String> {
-        let mut machine = Machine { left: bytes, ..Machine::default() };
+        Self::run_with(bytes, Foreign::Refused)
+    }
+
+    /// Runs the program. The error says which instruction is wrong or not allowed.
+    pub fn run_with(bytes: &[u8], foreign: Foreign) -> Result<Self, String> {
+        let mut machine = Machine { left: bytes, foreign, ..Machine::default() };
         let root = loop {
             if let Some(root) = machine.step()? {
                 break root;
@@ -100,6 +106,7 @@ impl Pickle {
 #[derive(Default)]
 struct Machine<'a> {
     left: &'a [u8],
+    foreign: Foreign,
     values: Vec<Value>,
     stack: Vec<Id>,
     /// Heights of the stack at the open marks.
@@ -323,7 +330,7 @@ impl<'a> Machine<'a> {
     }
 
     fn global(&mut self, module: &str, name: &str) -> Result<(), String> {
-        let global = Global::of(module, name)?;
+        let global = Global::of(module, name, self.foreign)?;
         self.push(Value::Global(global));
         Ok(())
     }
@@ -337,7 +344,9 @@ impl<'a> Machine<'a> {
             {
                 Value::Dict(Vec::new())
             }
-            (Some(Value::Global(Global::Inert)), Some(Value::Tuple(_))) => Value::Other,
+            (Some(Value::Global(Global::Inert | Global::Opaque)), Some(Value::Tuple(_))) => {
+                Value::Other
+            }
             (Some(Value::Global(Global::RebuildTensor)), Some(Value::Tuple(items))) => {
                 Value::Tensor(self.tensor(items).ok_or_else(|| unexpected("a tensor"))?)
             }
@@ -476,9 +485,24 @@ mod tests {
     fn calls_and_foreign_names_are_refused() {
         let error = Pickle::run(b"cos\nsystem\nX\x02\x00\x00\x00ls\x85R.").unwrap_err();
         assert!(error.contains("os.system, which is not allowed"), "{error}");
+        let error = Pickle::run(b"cabc\ndef\n)R.").unwrap_err();
+        assert!(error.contains("abc.def, which is not allowed"), "{error}");
         let error = Pickle::run(b"X\x02\x00\x00\x00ls)R.").unwrap_err();
         assert!(error.contains("makes a call"), "{error}");
         assert!(Pickle::run(b"I1\n.").unwrap_err().contains("0x49"));
+    }
+
+    #[test]
+    fn unknown_names_may_stand_for_nothing_but_not_for_programs() {
+        let run = |bytes: &[u8]| Pickle::run_with(bytes, Foreign::Opaque);
+        let pickle = run(b"cabc\nDef\n)R}X\x01\x00\x00\x00aK\x01sb.").unwrap();
+        assert_eq!(pickle.get(pickle.root), Some(&Value::Other));
+        for program in
+            ["cos\nsystem\n.", "cbuiltins\neval\n.", "csubprocess\nrun\n.", "cposix\nsystem\n."]
+        {
+            let error = run(program.as_bytes()).unwrap_err();
+            assert!(error.contains("it runs programs"), "{error}");
+        }
     }
 
     #[test]

@@ -1,0 +1,377 @@
+//! `udas predict` with a model folder of nnU-Net v2: cases of one file a channel, patch by patch.
+use crate::commands::predict::PredictArgs;
+use crate::console::{Console, Progress};
+use crate::options::word;
+use crate::predictions::{self, Existing, MadeBy, Origin, Predictions};
+use crate::{failure, interrupt};
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use udas_data::{Frames, Plane, Preprocessing, Subject};
+use udas_nnunet::{Arithmetic, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities};
+use udas_volume::{write_labels, write_volume};
+
+/// Flags that only models of nnU-Net know.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Flags {
+    /// nnU-Net: folds that predict together, such as 0 1 or all [default: those that are there]
+    #[arg(long, num_args = 1.., value_name = "FOLD")]
+    folds: Vec<String>,
+    /// nnU-Net: average over mirrored patches along the axes that the model allows: on or off; off is up to eight times
+    /// as fast [default: on]
+    #[arg(long, value_parser = word::<Switch>())]
+    mirroring: Option<Switch>,
+    /// nnU-Net: compute as the original does, sums in 16 bits too, so that masks are the same; off is faster, and a few
+    /// voxels at the borders of structures may fall the other way: on or off [default: on]
+    #[arg(long, value_parser = word::<Switch>())]
+    exact: Option<Switch>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Switch {
+    On,
+    Off,
+}
+
+impl Flags {
+    fn arithmetic(&self) -> Arithmetic {
+        match self.exact {
+            Some(Switch::Off) => Arithmetic::Fast,
+            _ => Arithmetic::Exact,
+        }
+    }
+
+    /// Refuses them for other models.
+    pub fn refuse(&self) -> Result<()> {
+        let given = [
+            (!self.folds.is_empty(), "--folds"),
+            (self.mirroring.is_some(), "--mirroring"),
+            (self.exact.is_some(), "--exact"),
+        ];
+        match given.into_iter().find(|(given, _)| *given) {
+            Some((_, flag)) => {
+                let text = format!("{flag}: is for nnU-Net folders alone; leave it out");
+                Err(failure::usage(&text).into())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a path is a model folder of nnU-Net.
+pub fn is_folder(path: &Path) -> bool {
+    ModelFolder::is_one(path)
+}
+
+/// Writes the weights of a folder's only fold, under one name a parameter, as .safetensors or .pth.
+pub fn write_weights(folder: &Path, output: &Path, console: &Console) -> Result<()> {
+    let folder = ModelFolder::open(folder, &[])?;
+    let state = udas_nnunet::Checkpoint::read(&folder.checkpoint(only_fold(&folder)?))?.state;
+    let checkpoint = udas_nn::Checkpoint { tensors: state, metadata: None };
+    checkpoint.save(output)?;
+    let (count, hash) = (checkpoint.tensors.len(), checkpoint.hash()?);
+    let text = format!("{}: {count} entries, hash {hash}", output.display());
+    let file = output.display().to_string();
+    console.result(text, &serde_json::json!({ "file": file, "entries": count, "hash": hash }))
+}
+
+/// Writes a model folder that the original reads: weights of a file, all else as in the folder `like`.
+pub fn write_folder(weights: &Path, like: &Path, output: &Path, console: &Console) -> Result<()> {
+    let folder = ModelFolder::open(like, &[])?;
+    let fold = only_fold(&folder)?.to_owned();
+    let state = udas_nn::Checkpoint::load(weights)?.tensors;
+    folder.write_with(&fold, &state, output)?;
+    // What was written is what is read.
+    ModelFolder::open(output, &[fold])?.load(Arithmetic::Exact)?;
+    let text = format!("{}: {} entries, a model folder of nnU-Net", output.display(), state.len());
+    let file = output.display().to_string();
+    console.result(text, &serde_json::json!({ "file": file, "entries": state.len() }))
+}
+
+fn only_fold(folder: &ModelFolder) -> Result<&str> {
+    match folder.folds() {
+        [fold] => Ok(fold),
+        folds => {
+            let text = format!(
+                "{}: has the folds {}; name one of them: {}/fold_{}",
+                folder.path().display(),
+                folds.join(", "),
+                folder.path().display(),
+                folds[0]
+            );
+            Err(failure::usage(&text).into())
+        }
+    }
+}
+
+/// A case: its name, and an image a channel.
+struct Case {
+    name: String,
+    images: Vec<PathBuf>,
+}
+
+/// What a case came to.
+enum Outcome {
+    Written(Vec<PathBuf>),
+    Skipped,
+    Interrupted,
+}
+
+struct Work<'a> {
+    args: &'a PredictArgs,
+    model: Model,
+    options: Options,
+    folder: Predictions,
+    console: &'a Console,
+}
+
+pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
+    let folder = ModelFolder::open(&args.model, &args.nnunet.folds)?;
+    let cases = cases(&args.images.subjects(console)?, &folder)?;
+    let masks: Vec<String> = cases.iter().map(|case| mask_name(case, &folder)).collect();
+    spare_the_images(&args.out, &cases, &masks)?;
+    let options = options(args);
+    let model = folder.load(args.nnunet.arithmetic())?;
+    console.detail(format!(
+        "{}: {} of {}, {} outputs",
+        args.model.display(),
+        model.configuration.name,
+        folder.folds().join(", "),
+        model.data.labels.outputs()
+    ));
+    let made_by = made_by(&folder, args)?;
+    let existing = if args.overwrite { Existing::Replace } else { Existing::Keep };
+    let folder = Predictions::open(&args.out, made_by, &masks, existing)?;
+    interrupt::flag();
+    Work { args, model, options, folder, console }.all(&cases, &masks)
+}
+
+fn options(args: &PredictArgs) -> Options {
+    Options {
+        mirroring: match args.nnunet.mirroring {
+            Some(Switch::Off) => Mirroring::Off,
+            _ => Mirroring::Allowed,
+        },
+        probabilities: if args.probabilities {
+            Probabilities::Wanted
+        } else {
+            Probabilities::Unwanted
+        },
+    }
+}
+
+/// What the predictions are made by: the checkpoints' bytes and the options that change masks.
+fn made_by(folder: &ModelFolder, args: &PredictArgs) -> Result<MadeBy> {
+    let files: Vec<PathBuf> = folder.folds().iter().map(|fold| folder.checkpoint(fold)).collect();
+    let mut hashes: Vec<String> =
+        files.iter().map(|file| predictions::hash(file)).collect::<Result<_>>()?;
+    let off =
+        |switch: Option<Switch>, word: &str| (switch == Some(Switch::Off)).then(|| word.to_owned());
+    hashes.extend(off(args.nnunet.mirroring, "mirroring-off"));
+    hashes.extend(off(args.nnunet.exact, "exact-off"));
+    Ok(MadeBy {
+        model: folder.path().display().to_string(),
+        hash: hashes.join("+"),
+        // The plans say how images are seen; nothing of ours is done to them.
+        preprocessing: Preprocessing::upright(Plane::Stored),
+        version: env!("CARGO_PKG_VERSION").into(),
+        listed: true,
+    })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn mask_name(case: &Case, folder: &ModelFolder) -> String {
+    format!("{}{}", case.name, folder.data.file_ending)
+}
+
+/// Groups images into cases by their names, `CASE_0000.nii.gz` and on. A model of one channel takes other names too.
+fn cases(subjects: &[Subject], folder: &ModelFolder) -> Result<Vec<Case>> {
+    let endings = folder.data.endings();
+    let mut found: BTreeMap<String, Vec<Option<PathBuf>>> = BTreeMap::new();
+    for Subject { image, frames, .. } in subjects {
+        let name = file_name(image);
+        let shown = image.display();
+        if *frames != Frames::Single {
+            let text = format!("{shown}: has frames; nnU-Net takes a file each, split it");
+            return Err(failure::input(text).into());
+        }
+        let place = endings.iter().enumerate().find_map(|(channel, ending)| {
+            Some((channel, name.strip_suffix(ending.as_str())?.to_owned()))
+        });
+        let (channel, case) = match place {
+            Some(place) => place,
+            None if endings.len() == 1 => (0, udas_volume::stem(image)),
+            None => {
+                let text = format!(
+                    "{shown}: its name does not say its channel; the model takes {} images a case, CASE{} and on",
+                    endings.len(),
+                    endings[0]
+                );
+                return Err(failure::input(text).into());
+            }
+        };
+        let images = found.entry(case).or_insert_with(|| vec![None; endings.len()]);
+        if let Some(other) = images[channel].replace(image.clone()) {
+            let text =
+                format!("{shown} and {} are the same channel of a case; give one", other.display());
+            return Err(failure::input(text).into());
+        }
+    }
+    found.into_iter().map(|(name, images)| whole(name, images, &endings)).collect()
+}
+
+/// A case with all its channels.
+fn whole(name: String, images: Vec<Option<PathBuf>>, endings: &[String]) -> Result<Case> {
+    let missing = images.iter().position(Option::is_none);
+    if let Some(channel) = missing {
+        let text = format!(
+            "{name}{} is missing: the model takes {} images a case",
+            endings[channel],
+            endings.len()
+        );
+        return Err(failure::input(text).into());
+    }
+    Ok(Case { name, images: images.into_iter().flatten().collect() })
+}
+
+/// Refuses to write over an image that is read.
+fn spare_the_images(out: &Path, cases: &[Case], masks: &[String]) -> Result<()> {
+    let place = |path: &Path| path.canonicalize().ok();
+    let images: Vec<_> =
+        cases.iter().flat_map(|case| &case.images).filter_map(|image| place(image)).collect();
+    for mask in masks.iter().map(|mask| out.join(mask)) {
+        if place(&mask).is_some_and(|mask| images.contains(&mask)) {
+            let text =
+                format!("{}: is an image that is read; choose another --out", mask.display());
+            return Err(failure::usage(&text).into());
+        }
+    }
+    Ok(())
+}
+
+/// The hash of all channels; of one channel that of its file.
+fn hash(case: &Case) -> Result<String> {
+    let hashes: Vec<String> =
+        case.images.iter().map(|image| predictions::hash(image)).collect::<Result<_>>()?;
+    Ok(hashes.join("+"))
+}
+
+impl Work<'_> {
+    fn all(mut self, cases: &[Case], masks: &[String]) -> Result<()> {
+        let (mut written, mut skipped, mut failed) = (Vec::new(), 0, Vec::new());
+        for (case, mask) in cases.iter().zip(masks) {
+            if interrupt::asked() {
+                break;
+            }
+            match self.one(case, mask) {
+                Ok(Outcome::Written(paths)) => {
+                    written.extend(paths.iter().map(|path| path.display().to_string()));
+                }
+                Ok(Outcome::Skipped) => skipped += 1,
+                Ok(Outcome::Interrupted) => break,
+                Err(error) => {
+                    self.console.warn(failure::describe(&error));
+                    failed.push(case.images[0].display().to_string());
+                }
+            }
+        }
+        let text = format!(
+            "{}: {} masks written, {skipped} were there, {} cases failed",
+            self.args.out.display(),
+            written.len(),
+            failed.len()
+        );
+        let value = serde_json::json!({ "written": written, "skipped": skipped, "failed": failed });
+        self.console.result(text, &value)?;
+        if interrupt::asked() {
+            anyhow::bail!("interrupted; the same command goes on with what is missing");
+        }
+        if !failed.is_empty() {
+            let text =
+                format!("{} of {} cases failed: {}", failed.len(), cases.len(), failed.join(", "));
+            return Err(failure::input(text).into());
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, case: &Case, mask: &str) -> Result<Outcome> {
+        if !self.args.overwrite && self.is_there(case, mask)? {
+            return Ok(Outcome::Skipped);
+        }
+        // Before it is read: what is exchanged meanwhile is noticed by the next call.
+        let sha256 = hash(case)?;
+        let read = case.images.iter().map(|image| udas_volume::read(image));
+        let images = read.collect::<Result<_, _>>()?;
+        let mut progress: Option<Progress> = None;
+        let console = self.console;
+        let mut on_patch = |_: usize, total: usize| {
+            progress.get_or_insert_with(|| console.progress(total, "patches")).advance(&case.name);
+            if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let made = self.model.predict(images, &case.name, self.options, &mut on_patch);
+        if let Some(progress) = progress {
+            progress.finish();
+        }
+        let Prediction { labels, probabilities } = match made {
+            Err(udas_nnunet::Error::Stopped) => return Ok(Outcome::Interrupted),
+            made => made.with_context(|| case.images[0].display().to_string())?,
+        };
+        for (name, volume) in self.probability_names(case).iter().zip(&probabilities) {
+            if let Some(name) = name {
+                write_volume(&self.args.out.join(name), volume)?;
+            }
+        }
+        // Last, since this file says that the case is done.
+        let path = self.args.out.join(mask);
+        write_labels(&path, &labels)?;
+        self.folder.add(&[mask.to_owned()], &case.images[0], &sha256)?;
+        Ok(Outcome::Written(vec![path]))
+    }
+
+    /// Whether all that is asked for of a case is there, made of these images.
+    fn is_there(&mut self, case: &Case, mask: &str) -> Result<bool> {
+        let (masks, image) = ([mask.to_owned()], &case.images[0]);
+        match self.folder.origin_of(&masks, image, &|| hash(case))? {
+            Origin::Same | Origin::Unknown => {}
+            Origin::Unfinished => return Ok(false),
+            Origin::Changed => {
+                let text = "has other content than its mask was made of; the mask is made anew";
+                self.console.warn(format!("{}: {text}", image.display()));
+                predictions::remove_beside(&self.args.out, mask, self.console)?;
+                return Ok(false);
+            }
+            Origin::Other(other) => {
+                let text = format!(
+                    "{}: {} holds the mask of another image of this name, {other}; choose another --out, or --overwrite",
+                    image.display(),
+                    self.args.out.display()
+                );
+                return Err(failure::input(text).into());
+            }
+        }
+        let mut names = vec![mask.to_owned()];
+        if self.args.probabilities {
+            names.extend(self.probability_names(case).into_iter().flatten());
+        }
+        Ok(names.into_iter().all(|name| self.args.out.join(name).exists()))
+    }
+
+    /// Files of each output's probabilities; none for the background's.
+    fn probability_names(&self, case: &Case) -> Vec<Option<String>> {
+        use udas_nnunet::LabelRule;
+        let outputs = self.model.data.labels.outputs();
+        let first = usize::from(matches!(self.model.data.labels, LabelRule::Classes { .. }));
+        let name = |output: usize| match outputs - first {
+            1 => format!("{}_prob.nii.gz", case.name),
+            _ => format!("{}_prob{}.nii.gz", case.name, output + 1 - first),
+        };
+        (0..outputs).map(|output| (output >= first).then(|| name(output))).collect()
+    }
+}

@@ -1,0 +1,87 @@
+//! The program with model folders of nnU-Net.
+mod common;
+
+use common::Bench;
+use std::path::{Path, PathBuf};
+
+fn golden(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/nnunet").join(kind)
+}
+
+/// Voxels by which two masks differ.
+fn unequal(one: &Path, two: &Path) -> usize {
+    let [one, two] = [one, two].map(|path| udas_volume::read_labels(path).unwrap());
+    assert_eq!(one.grid().difference(two.grid()), None);
+    one.data().iter().zip(two.data()).filter(|(a, b)| a != b).count()
+}
+
+#[test]
+fn a_folder_predicts_and_goes_on_with_what_is_missing() {
+    let (bench, golden) = (Bench::new(), golden("channels2"));
+    let shown = golden.display();
+    let line = format!("predict --model {shown}/model --images {shown}/input --out masks");
+    assert!(bench.succeed(&line).contains("1 masks written"));
+    let mask = bench.path("masks/case.nii.gz");
+    assert!(unequal(&mask, &golden.join("expected/case.nii.gz")) <= 1);
+    assert!(bench.succeed(&line).contains("0 masks written, 1 were there"));
+    // Another way of prediction is another model.
+    bench.fail(&format!("{line} --mirroring off"), 2, &["another model", "--overwrite"]);
+    bench.succeed(&format!("{line} --mirroring off --overwrite --probabilities"));
+    assert!(unequal(&mask, &golden.join("expected_plain/case.nii.gz")) <= 1);
+    assert!(
+        bench.path("masks/case_prob.nii.gz").is_file()
+            || bench.path("masks/case_prob1.nii.gz").is_file()
+    );
+}
+
+#[test]
+fn folds_are_chosen_and_a_fold_s_folder_stands_for_itself() {
+    let (bench, golden) = (Bench::new(), golden("folds3"));
+    let shown = golden.display();
+    let images = format!("--images {shown}/input/case_0000.nii.gz");
+    bench.succeed(&format!("predict --model {shown}/model {images} --out all"));
+    assert!(unequal(&bench.path("all/case.nii.gz"), &golden.join("expected/case.nii.gz")) <= 1);
+    bench.succeed(&format!("predict --model {shown}/model --folds 1 {images} --out one"));
+    bench.succeed(&format!("predict --model {shown}/model/fold_1 {images} --out same"));
+    assert_eq!(unequal(&bench.path("one/case.nii.gz"), &bench.path("same/case.nii.gz")), 0);
+    let missing = format!("predict --model {shown}/model --folds 0 4 {images} --out none");
+    bench.fail(&missing, 3, &["fold_4/checkpoint_final.pth", "name other folds"]);
+}
+
+#[test]
+fn weights_leave_a_folder_and_come_back() {
+    let (bench, golden) = (Bench::new(), golden("plain2d"));
+    let shown = golden.display();
+    bench.succeed(&format!("convert {shown}/model weights.safetensors"));
+    bench.succeed(&format!("convert weights.safetensors back --like {shown}/model"));
+    let bytes = |path: &Path| std::fs::read(path).unwrap();
+    let [before, after] =
+        [golden.join("model"), bench.path("back")].map(|folder| bytes(&folder.join("plans.json")));
+    assert!(before == after);
+    bench.succeed(&format!("predict --model back --images {shown}/input --out masks"));
+    let mask = golden.join("expected/casea.nii.gz");
+    assert!(unequal(&bench.path("masks/casea.nii.gz"), &mask) <= 1);
+    let other =
+        format!("convert weights.safetensors other --like {}", self::golden("ct/model").display());
+    bench.fail(&other, 3, &["other parameters"]);
+    let folds = self::golden("folds3/model");
+    bench.fail(&format!("convert {} one.pth", folds.display()), 2, &["name one of them", "fold_0"]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_remedy() {
+    let (bench, golden) = (Bench::new(), golden("channels2"));
+    let shown = golden.display();
+    let one = format!("--images {shown}/input/case_0000.nii.gz --out masks");
+    bench.fail(
+        &format!("predict --model {shown}/model {one}"),
+        3,
+        &["case_0001.nii.gz is missing"],
+    );
+    let all = format!("--images {shown}/input --out masks");
+    let plane = format!("predict --model {shown}/model {all} --plane axial");
+    bench.fail(&plane, 2, &["--plane: is not for nnU-Net"]);
+    let adapt =
+        format!("adapt --model {shown}/model --method tent --images {shown}/input --out ad");
+    bench.fail(&adapt, 3, &["model folder of nnU-Net", "yet"]);
+}
