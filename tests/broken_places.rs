@@ -232,6 +232,7 @@ fn a_disk_that_turns_read_only_ends_the_run_and_once_repaired_it_goes_on() {
 fn every_command_says_that_the_disk_is_full_and_leaves_no_part_of_a_file() {
     let bench = phantom();
     bench.succeed(&format!("{} --out run", train(1)));
+    bench.succeed(&format!("{} --seed 5 --out other", train(1)));
     let on = "--data ph --domain GE_3";
     bench.succeed(&format!("predict --model run {on} --out masks"));
     // Kibibytes that are free, a command, and the file that its message names.
@@ -242,7 +243,7 @@ fn every_command_says_that_the_disk_is_full_and_leaves_no_part_of_a_file() {
         (0, "phantom --task head --out disk/out --domain GE_3 --subjects 1".into(), "disk/out"),
         (0, format!("evaluate --predictions masks {on} --out disk/s.json"), "disk/s.json"),
         (0, "convert run/model.safetensors disk/model.pth".into(), "disk/model.pth"),
-        (0, format!("judge --before run --after run {on} --out disk/j.json"), "disk/j.json"),
+        (0, format!("judge --before run --after other {on} --out disk/j.json"), "disk/j.json"),
     ];
     for (number, (room, line, file)) in cases.into_iter().enumerate() {
         let script = format!(

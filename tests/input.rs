@@ -206,7 +206,7 @@ fn bad_input_is_named_with_its_remedy() {
     bench.fail("predict --model gone --images ph --out x", 3, &["gone"]);
     bench.fail(
         "adapt --model src --data ph --domain Siemens_15 --method early-features --level 2 --out x",
-        3,
+        2,
         &["udas head", "--level 2"],
     );
     bench.fail(

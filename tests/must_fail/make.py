@@ -319,7 +319,7 @@ def checkpoints():
     exabytes = pickle_of(("a", b"FloatStorage", "0", [2**62], [0]))
     add("checkpoint", "tensor_whose_bytes_overflow.pth", pth(exabytes), "as large as the file")
     add("checkpoint", "tensor_of_negative_size.pth", pth(pickle_of(("a", b"FloatStorage", "0", [-4], [1]))), "damaged: a tensor")
-    add("checkpoint", "half_precision.pth", pth(pickle_of(("a", b"HalfStorage", "0", [4], [1]))), "holds a HalfStorage")
+    add("checkpoint", "brain_float.pth", pth(pickle_of(("a", b"BFloat16Storage", "0", [4], [1]))), "BFloat16Storage")
     add("checkpoint", "big_endian.pth", pth(sound, **{"archive/byteorder": b"big"}), "big-endian")
     add("checkpoint", "no_tensors.pth", pth(b"}" + text("epoch") + b"K\x07s."), "it holds no tensors")
     add("checkpoint", "pickle_nested.pth", pth(b")" + b"\x85" * 20_000 + b"."), "it holds no tensors")
