@@ -295,7 +295,7 @@ fn lock(folder: &Path) -> Result<(File, Lock)> {
     let file = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| {
         failure::input(format!("{shown}: cannot be written ({error}); choose another --out"))
     })?;
-    match file.try_lock() {
+    match udas_files::try_lock(&file) {
         Ok(()) => Ok((file, Lock::Held)),
         Err(TryLockError::WouldBlock) => {
             let text =

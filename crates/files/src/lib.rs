@@ -19,6 +19,7 @@ use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tempfile::TempPath;
 
@@ -76,6 +77,28 @@ fn prefix(name: &OsStr) -> String {
     name.hash(&mut hasher);
     let kept = (0..=NAME_BYTES).rev().find_map(|end| text.get(..end)).unwrap_or_default();
     format!(".{kept}-{:016x}.", hasher.finish())
+}
+
+/// How long [`try_lock`] waits for a lock that is held.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Takes the lock of an open file for this process, or says that another one holds it.
+///
+/// A process that starts a program holds its own locks twice, from the fork until the program runs. So a lock that was given
+/// back a moment ago can still be held; it is waited for, half a second at most.
+///
+/// # Errors
+/// [`TryLockError::WouldBlock`] where it stays held, [`TryLockError::Error`] where the file system has no locks.
+pub fn try_lock(file: &File) -> Result<(), TryLockError> {
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            taken => return taken,
+        }
+    }
 }
 
 /// A temporary file that is locked while it is open.

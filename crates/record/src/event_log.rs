@@ -126,7 +126,7 @@ fn is_removed(_: &std::fs::Metadata) -> bool {
 
 /// Not every file system has locks; without them two writers are the user's own care.
 fn lock(file: &File, path: &Path) -> Result<(), Error> {
-    match file.try_lock() {
+    match udas_files::try_lock(file) {
         Err(TryLockError::WouldBlock) => Err(Error::Busy { path: path.to_owned() }),
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }

@@ -259,7 +259,7 @@ fn lock(out: &Path) -> Result<File> {
     let path = folder.join("lock");
     fs::create_dir_all(&folder).writing(&folder)?;
     let file = File::create(&path).writing(&path)?;
-    match file.try_lock() {
+    match udas_files::try_lock(&file) {
         Ok(()) => Ok(file),
         Err(_) => Err(Error::Busy { out: out.into() }),
     }
