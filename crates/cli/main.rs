@@ -17,6 +17,7 @@ mod judging;
 mod method_flags;
 mod nnunet;
 mod observer;
+mod onnx;
 mod options;
 mod other_trainings;
 mod out_file;

@@ -1,6 +1,7 @@
 //! `udas predict` with a model folder of nnU-Net v2: cases of one file a channel, patch by patch.
 use crate::commands::predict::PredictArgs;
 use crate::console::{Console, Progress};
+use crate::onnx::Exported;
 use crate::options::word;
 use crate::predictions::{self, Existing, MadeBy, Origin, Predictions};
 use crate::{failure, interrupt};
@@ -77,6 +78,13 @@ pub fn write_weights(folder: &Path, output: &Path, console: &Console) -> Result<
     let text = format!("{}: {count} entries, hash {hash}", output.display());
     let file = output.display().to_string();
     console.result(text, &serde_json::json!({ "file": file, "entries": count, "hash": hash }))
+}
+
+/// A folder's only fold, as other programs are given it.
+pub fn exported(folder: &Path) -> Result<Exported> {
+    let folder = ModelFolder::open(folder, &[])?;
+    let hash = predictions::hash(&folder.checkpoint(only_fold(&folder)?))?;
+    Exported::of_nnunet(folder.load(Arithmetic::Exact)?, hash)
 }
 
 /// Writes a model folder that the original reads: weights of a file, all else as in the folder `like`.

@@ -1,27 +1,30 @@
-//! `udas convert`: between `.pth` and `.safetensors`, names kept.
+//! `udas convert`: between `.pth` and `.safetensors`, names kept; to `.onnx`.
 use crate::commands::predict::patched;
 use crate::console::Console;
+use crate::onnx::Exported;
 use crate::options::word;
 use crate::{failure, intensity, nnunet, selection};
 use anyhow::Result;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Plane, Preprocessing};
 use udas_model::{Description, ModelFile, marks};
 use udas_nn::Checkpoint;
+use udas_onnx::Norms;
 
-/// Converts a checkpoint between .pth and .safetensors, names kept; merges a patch into its base
+/// Converts a checkpoint between .pth and .safetensors, names kept; merges a patch into its base; writes .onnx
 ///
 /// Examples: udas convert unet.pth unet.safetensors,
+/// udas convert runs/adapted model.onnx --fold-norms,
 /// udas convert runs/source adapted.safetensors --patch runs/adapted/patch.safetensors,
 /// udas convert unet.pth unet.safetensors --plane axial --intensity z-score,
 /// udas convert nnUNetTrainer__nnUNetPlans__2d/fold_0 weights.safetensors
 #[derive(Args)]
 pub struct ConvertArgs {
-    /// Checkpoint to read
+    /// Checkpoint to read: a run folder, .safetensors, .pth, or a fold of nnU-Net
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// Checkpoint to write; its ending decides the format
+    /// Checkpoint to write; its ending decides the format: .safetensors, .pth or .onnx
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Merge what an adaptation changed (RUN/patch.safetensors) into the model it was made from
@@ -41,6 +44,9 @@ pub struct ConvertArgs {
     /// Write a model folder of nnU-Net, OUT, with the weights of IN; all else as in this folder or fold of nnU-Net
     #[arg(long, value_name = "DIR", conflicts_with_all = ["patch", "plane"])]
     like: Option<PathBuf>,
+    /// ONNX: multiply batch norms into the convolutions before them
+    #[arg(long)]
+    fold_norms: bool,
 }
 
 pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
@@ -48,25 +54,28 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
         return nnunet::write_folder(&args.input, like, &args.output, console);
     }
     let known = args.output.extension().and_then(|extension| extension.to_str());
+    if known == Some("onnx") {
+        let norms = if args.fold_norms { Norms::Folded } else { Norms::Kept };
+        return exported(args, console)?.write(&args.output, norms, console);
+    }
+    if args.fold_norms {
+        return Err(failure::usage("--fold-norms: is of ONNX alone; name the result .onnx").into());
+    }
     if !matches!(known, Some("pth" | "safetensors")) {
-        let text = format!("{}: the name must end in .pth or .safetensors", args.output.display());
+        let shown = args.output.display();
+        let text = format!("{shown}: the name must end in .safetensors, .pth or .onnx");
         return Err(failure::usage(&text).into());
     }
     if nnunet::is_folder(&args.input) && args.patch.is_none() && args.plane.is_none() {
         return nnunet::write_weights(&args.input, &args.output, console);
     }
     let checkpoint = match &args.patch {
-        Some(patch) => {
-            let mut model = ModelFile::load(&args.input, None)?;
-            patched(&mut model, patch)?;
-            let metadata = Some(serde_json::to_string(&model.info)?);
-            Checkpoint { tensors: model.state, metadata }
-        }
+        Some(patch) => as_checkpoint(merged(args, patch)?)?,
         None if args.plane.is_some() && known == Some("pth") => {
             let text = "a .pth file has no room for --plane and --intensity: write a .safetensors";
             return Err(failure::usage(text).into());
         }
-        None if args.plane.is_some() => described(args)?,
+        None if args.plane.is_some() => as_checkpoint(described(args)?)?,
         None => {
             let path = super::head::model_path(&args.input);
             let (checkpoint, taken) = Checkpoint::load_network(&path, &marks())?;
@@ -86,8 +95,36 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
     console.result(text, &serde_json::json!({ "file": file, "entries": count, "hash": hash }))
 }
 
-/// The checkpoint with a description of what the network sees, in place of one that it may have.
-fn described(args: &ConvertArgs) -> Result<Checkpoint> {
+/// What is written as ONNX.
+fn exported(args: &ConvertArgs, console: &Console) -> Result<Exported> {
+    if nnunet::is_folder(&args.input) {
+        return nnunet::exported(&args.input);
+    }
+    let model = match &args.patch {
+        Some(patch) => merged(args, patch)?,
+        None if args.plane.is_some() => described(args)?,
+        None => {
+            let assumed = Preprocessing::upright(Plane::Sagittal);
+            selection::load_model(&args.input, assumed, &[], console)?
+        }
+    };
+    Exported::of_model(&model)
+}
+
+/// The model with its patch applied.
+fn merged(args: &ConvertArgs, patch: &Path) -> Result<ModelFile> {
+    let mut model = ModelFile::load(&args.input, None)?;
+    patched(&mut model, patch)?;
+    Ok(model)
+}
+
+fn as_checkpoint(model: ModelFile) -> Result<Checkpoint> {
+    let metadata = Some(serde_json::to_string(&model.info)?);
+    Ok(Checkpoint { tensors: model.state, metadata })
+}
+
+/// The model with a description of what the network sees, in place of one that it may have.
+fn described(args: &ConvertArgs) -> Result<ModelFile> {
     let layout = match &args.data {
         Some(data) => selection::preprocessing_of(DataSet::open(data)?.layout()),
         None if args.plane == Some(Plane::Stored) => Preprocessing::MNMS,
@@ -100,6 +137,5 @@ fn described(args: &ConvertArgs) -> Result<Checkpoint> {
         model.info.provenance.version = env!("CARGO_PKG_VERSION").into();
         model.info.provenance.command = "convert".into();
     }
-    let metadata = Some(serde_json::to_string(&model.info)?);
-    Ok(Checkpoint { tensors: model.state, metadata })
+    Ok(model)
 }

@@ -2,7 +2,7 @@
 use crate::Spec;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::ModuleT;
-use udas_nn::{Error, NormMode, Parameters, Result, StateDict};
+use udas_nn::{Error, Graph, NormMode, Parameters, Result, StateDict};
 
 /// The outputs of the first encoder stages: `[N, H, W, C]` (channels last) each, in 3-D `[N, D, H, W, C]`.
 #[derive(Clone, Debug)]
@@ -96,6 +96,12 @@ pub trait Network: Send + Sync {
     /// # Errors
     /// When entries are missing, unexpected or misshapen; all are named.
     fn with_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>>;
+
+    /// What it computes as standard operations, batch norm by running statistics, to be written for other programs; none
+    /// where its family does not say it.
+    fn graph(&self) -> Option<Graph> {
+        None
+    }
 
     /// Logits of images.
     ///

@@ -37,6 +37,7 @@ mod numpy;
 mod plans;
 mod preprocess;
 mod resample;
+mod trace;
 mod window;
 
 pub use checkpoint::{CHECKPOINT_FILE, Checkpoint};

@@ -3,12 +3,13 @@ use crate::architecture::{Block, Blueprint, Layers, PLAIN_MARK, RESIDUAL_MARK, S
 use crate::conv::{Arithmetic, convolve, enlarge};
 use crate::norm::{SLOPE, Statistics, average, leaky, moments_of, normalise};
 use crate::plans::{Architecture, Encoder};
+use crate::trace;
 use candle_core::{DType, Device, Tensor};
 use udas_kernels::Moments;
 use udas_network::{
     Family, Features, LastLayer, Network, NormKind, Part, Shape, Spec, random_state,
 };
-use udas_nn::{Error, NormMode, Parameters, Result, StateDict, update_running};
+use udas_nn::{Error, Graph, NormMode, Parameters, Result, StateDict, update_running};
 
 /// nnU-Net's plain U-Net, of any stages, in 2-D and 3-D.
 #[derive(Clone, Copy, Debug)]
@@ -343,6 +344,10 @@ impl Network for NnUNet {
             map = self.up(up, &map, &across, mode)?;
         }
         self.logits(&map)
+    }
+
+    fn graph(&self) -> Option<Graph> {
+        Some(trace::graph(&self.layers, &self.spec))
     }
 
     fn with_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {

@@ -3,7 +3,9 @@ use crate::architecture::{self, LOGIT_NORM, Layers, STAGES, STEM};
 use candle_core::{Device, Tensor};
 use candle_nn::ModuleT;
 use udas_network::{Features, LastLayer, Network, Part, Shape, Spec, random_state};
-use udas_nn::{Error, NormMode, Parameters, Result, StateDict, layout};
+use udas_nn::{
+    Error, Graph, IMAGES, NormMode, Operation, Parameters, Result, StateDict, layout,
+};
 
 /// The U-Net with its parameters.
 pub struct UNet {
@@ -112,6 +114,23 @@ impl Network for UNet {
         }
         let logits = self.layers.out.forward(&self.parameters, &map, mode)?;
         Ok(layout::to_channels_first(&logits)?)
+    }
+
+    fn graph(&self) -> Option<Graph> {
+        let mut graph = Graph::default();
+        let mut maps = vec![];
+        let mut map = IMAGES.to_owned();
+        for stage in &self.layers.stages {
+            map = stage.trace(&mut graph, &map);
+            maps.push(map.clone());
+        }
+        for stage in (0..STAGES - 1).rev() {
+            let up = self.layers.ups[stage].trace(&mut graph, &map);
+            let across = self.layers.shortcuts[stage].trace(&mut graph, &maps[stage]);
+            map = graph.add(Operation::Add, &[&across, &up]);
+        }
+        self.layers.out.trace(&mut graph, &map);
+        Some(graph)
     }
 
     fn with_state(&self, state: &StateDict, device: &Device) -> Result<Box<dyn Network>> {

@@ -5,7 +5,7 @@ use crate::workspace::{Kind, Package};
 use super::Findings;
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
-const LEVELS: [(&str, u32); 19] = [
+const LEVELS: [(&str, u32); 20] = [
     ("udas-files", 0),
     ("udas-kernels", 0),
     ("udas-record", 1),
@@ -18,6 +18,7 @@ const LEVELS: [(&str, u32); 19] = [
     ("udas-network", 2),
     ("udas-unet", 3),
     ("udas-nnunet", 3),
+    ("udas-onnx", 4),
     ("udas-train", 4),
     ("udas-adapt", 5),
     ("udas-model", 5),

@@ -9,10 +9,10 @@ mod spec;
 
 pub use spec::{Layer, UnitSpec};
 
-use crate::{Entry, NormMode, Parameters, Result, batch_norm};
+use crate::{Entry, Graph, NormMode, Operation, Parameters, Result, batch_norm};
 use candle_core::{DType, Tensor};
 use op::{ChainOp, ChainPlusOp, Packing};
-use spec::Step;
+use spec::{Skip, Step};
 use std::sync::Arc;
 use udas_kernels::Moments;
 
@@ -31,6 +31,21 @@ impl Chain {
     /// The state-dict entries that the chain needs.
     pub fn entries(&self) -> Vec<Entry> {
         self.steps.iter().flat_map(Step::entries).collect()
+    }
+
+    /// Adds the chain's operations to a graph, on the value `map`; gives the name of the result.
+    pub fn trace(&self, graph: &mut Graph, map: &str) -> String {
+        let (mut value, mut kept) = (map.to_owned(), String::new());
+        for step in self.steps.iter() {
+            if step.skip == Skip::Opens {
+                kept.clone_from(&value);
+            }
+            value = step.trace(graph, &value);
+            if step.skip == Skip::Closes {
+                value = graph.add(Operation::Add, &[&value, &kept]);
+            }
+        }
+        value
     }
 
     /// Runs the chain on `map` `[N, H, W, C]`; with batch statistics, updates the running ones as `mode`

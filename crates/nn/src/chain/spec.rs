@@ -1,5 +1,5 @@
 //! What a chain is made of: convolution units, residual blocks, norms, and the entries they need.
-use crate::{Entry, Role, batch_norm};
+use crate::{Entry, Graph, Operation, Role, batch_norm};
 use udas_kernels::{Activation, ConvKind};
 
 /// What follows a unit's convolution.
@@ -87,6 +87,31 @@ impl UnitSpec {
         self
     }
 
+    /// Adds what follows the norm to a graph.
+    fn trace(&self, graph: &mut Graph, mut value: String) -> String {
+        if self.activation == Activation::Relu {
+            value = graph.add(Operation::Relu, &[&value]);
+        }
+        let convolution = |stride: usize, padding: usize| Operation::Convolution {
+            stride: vec![stride; 2],
+            padding: vec![padding; 2],
+        };
+        let operation = match self.kind {
+            ConvKind::K3 => convolution(1, 1),
+            ConvKind::K1 => convolution(1, 0),
+            ConvKind::Down2 => convolution(2, 0),
+            ConvKind::Up2 => Operation::TransposedConvolution { stride: vec![2; 2] },
+        };
+        let (weight, bias) = (format!("{}.weight", self.name), format!("{}.bias", self.name));
+        let inputs = [value.as_str(), &weight, &bias];
+        let inputs = if self.bias == Bias::Present { &inputs[..] } else { &inputs[..2] };
+        value = graph.add(operation, inputs);
+        match self.after {
+            After::Relu => graph.add(Operation::Relu, &[&value]),
+            After::Nothing => value,
+        }
+    }
+
     pub(crate) fn weight_shape(&self) -> Vec<usize> {
         match self.kind {
             ConvKind::K3 => vec![self.outputs, self.inputs, 3, 3],
@@ -161,6 +186,16 @@ impl Step {
         let unrectified =
             matches!(&self.kind, StepKind::Unit(unit) if unit.after == After::Nothing);
         unrectified && self.skip != Skip::Closes
+    }
+
+    /// Adds the step's operations to a graph, but for its part in a residual connection.
+    pub fn trace(&self, graph: &mut Graph, map: &str) -> String {
+        let normed = self.norm().map(|(name, _)| graph.add_batch_norm(name, map));
+        let value = normed.unwrap_or_else(|| map.to_owned());
+        match &self.kind {
+            StepKind::Unit(unit) => unit.trace(graph, value),
+            StepKind::Norm { .. } => value,
+        }
     }
 
     /// Name of the batch norm on the step's input and its channels.
