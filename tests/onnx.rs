@@ -95,7 +95,8 @@ fn our_own_network_leaves_with_what_it_expects() {
 #[test]
 fn networks_of_nnunet_leave_too() {
     let bench = Bench::new();
-    let kinds = ["plain2d", "plain3d", "resenc2d", "resenc3d", "separate_z", "batchnorm", "channels2"];
+    let kinds =
+        ["plain2d", "plain3d", "resenc2d", "resenc3d", "separate_z", "batchnorm", "channels2"];
     for kind in kinds {
         let folder = golden("nnunet").join(kind).join("model");
         let model = ModelFolder::open(&folder, &[]).unwrap().load(Arithmetic::Exact).unwrap();

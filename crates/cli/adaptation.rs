@@ -187,7 +187,7 @@ impl Job {
         let chosen = if matched { Some("match-source") } else { args.intensity.as_deref() };
         intensity::replace(&mut model, chosen, network)?;
         let head = if needs.contains(&Requirement::EarlyHead) {
-            let level = args.options.level;
+            let level = args.options.level.or_else(|| method.level(&model.info.network));
             let found = head_search::find(args.head.as_deref(), network, level, &model)?;
             let (path, head) = found.ok_or(udas_adapt::Error::NoHead {
                 method: method.name(),

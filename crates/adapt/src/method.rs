@@ -6,7 +6,7 @@ use crate::{
     Adaptation, Adapted, Aids, Error, Model, Moves, NormChoice, Options, Output, Recipe, Result,
     Run, Supervision,
 };
-use udas_network::{EarlyHead, Network, NormKind};
+use udas_network::{EarlyHead, Network, NormKind, Spec};
 use udas_nn::AdamConfig;
 use udas_record::Phase;
 use udas_train::{Fit, FitConfig, fit};
@@ -74,6 +74,11 @@ pub trait Method: Sync {
 
     /// Options it runs with unless told otherwise.
     fn options(&self) -> Options;
+
+    /// The encoder stage that its early head sits on, unless told otherwise; none: that of whatever head there is.
+    fn level(&self, _network: &Spec) -> Option<usize> {
+        None
+    }
 
     /// Refuses a network on which the method would do nothing.
     ///

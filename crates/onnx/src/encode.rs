@@ -1,8 +1,9 @@
 //! From a graph and its weights to the bytes of a file.
 use crate::fold::fold_norms;
 use crate::proto::{
-    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, Attribute, Dimension, FLOAT, Kind, Model, Node,
-    OperatorSet, Property, Shape, Size, Tensor, TensorKind, ValueInfo, Graph as GraphMessage,
+    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, Attribute, Dimension, FLOAT,
+    Graph as GraphMessage, Kind, Model, Node, OperatorSet, Property, Shape, Size, Tensor,
+    TensorKind, ValueInfo,
 };
 use crate::{Error, OPSET, Result, entries};
 use candle_core::DType;
@@ -82,10 +83,8 @@ pub fn encode(
         input: vec![value(INPUT, form.inputs, form.axes)],
         output: vec![value(OUTPUT, form.outputs, form.axes)],
     };
-    let property = |(key, value): &(&str, String)| Property {
-        key: (*key).to_owned(),
-        value: value.clone(),
-    };
+    let property =
+        |(key, value): &(&str, String)| Property { key: (*key).to_owned(), value: value.clone() };
     let model = Model {
         ir_version: IR_VERSION,
         producer_name: "udas".into(),

@@ -3,9 +3,7 @@ use crate::architecture::{self, LOGIT_NORM, Layers, STAGES, STEM};
 use candle_core::{Device, Tensor};
 use candle_nn::ModuleT;
 use udas_network::{Features, LastLayer, Network, Part, Shape, Spec, random_state};
-use udas_nn::{
-    Error, Graph, IMAGES, NormMode, Operation, Parameters, Result, StateDict, layout,
-};
+use udas_nn::{Error, Graph, IMAGES, NormMode, Operation, Parameters, Result, StateDict, layout};
 
 /// The U-Net with its parameters.
 pub struct UNet {

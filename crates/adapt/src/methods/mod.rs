@@ -5,6 +5,7 @@ mod adabn;
 mod alpha_bn;
 mod augmented_consistency;
 mod conv_lora;
+mod deep_features;
 mod early_consistency;
 mod early_features;
 mod ensemble_distillation;
@@ -22,6 +23,7 @@ pub use adabn::AdaBn;
 pub use alpha_bn::AlphaBn;
 pub use augmented_consistency::AugmentedConsistency;
 pub use conv_lora::ConvLora;
+pub use deep_features::DeepFeatures;
 pub use early_consistency::EarlyConsistency;
 pub use early_features::EarlyFeatures;
 pub use ensemble_distillation::EnsembleDistillation;
@@ -42,6 +44,7 @@ pub const METHODS: &[&dyn Method] = &[
     &AdaBn,
     &AlphaBn,
     &EarlyFeatures,
+    &DeepFeatures,
     &ConvLora,
     &SelfTraining,
     &AugmentedConsistency,

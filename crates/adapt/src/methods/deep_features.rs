@@ -1,0 +1,42 @@
+//! Early features from the deepest stage, with small steps: a variant of the paper's method.
+use crate::{About, Method, Moves, Options, Output, Recipe, Requirement, Supervision, View};
+use udas_network::Spec;
+
+/// The whole encoder moves so that a small head on its deepest stage predicts what the whole network predicts.
+pub struct DeepFeatures;
+
+impl Method for DeepFeatures {
+    fn name(&self) -> &'static str {
+        "deep-features"
+    }
+
+    fn about(&self) -> About {
+        About {
+            idea: "The paper's method where a head can know the task: on the deepest encoder stage, which sees the most of \
+                   the image. The whole encoder moves, a tenth of the published step at a time; the frozen way back up \
+                   supervises it.",
+            equation: "mean H(q, head(stage_D(x))), q = sigmoid or softmax of unet(x), D the deepest stage",
+            source: "a variant of Sheikh and Schultz 2022, MIDL (PMLR 172:1096-1107)",
+            needs: &[Requirement::EarlyHead],
+            failure: "With the published learning rate it harmed on every target of the phantom. Agreement of the two \
+                      outputs is what it trains, so that it rises even where both get worse together.",
+        }
+    }
+
+    fn recipe(&self) -> Recipe {
+        Recipe {
+            moves: Moves::EarlyStages,
+            supervision: Supervision::OwnPrediction,
+            output: Output::EarlyHead,
+            view: View::Plain,
+        }
+    }
+
+    fn options(&self) -> Options {
+        Options { learning_rate: 1e-4, ..Options::paper() }
+    }
+
+    fn level(&self, network: &Spec) -> Option<usize> {
+        Some(network.deepest())
+    }
+}
