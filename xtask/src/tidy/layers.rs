@@ -5,7 +5,7 @@ use crate::workspace::{Kind, Package};
 use super::Findings;
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
-const LEVELS: [(&str, u32); 20] = [
+const LEVELS: [(&str, u32); 21] = [
     ("udas-files", 0),
     ("udas-kernels", 0),
     ("udas-record", 1),
@@ -26,6 +26,7 @@ const LEVELS: [(&str, u32); 20] = [
     ("udas-verdict", 6),
     ("udas-study", 7),
     ("udas", 8),
+    ("udas-python", 9),
 ];
 
 /// Beside the layers: runs the program as a user would, and uses no member.
