@@ -23,6 +23,7 @@ mod other_trainings;
 mod out_file;
 mod pairs;
 mod predictions;
+mod quality;
 mod readiness;
 mod run_folder;
 mod run_subjects;

@@ -3,9 +3,10 @@ use crate::console::Console;
 use crate::judging::{self, Judged};
 use crate::options::word;
 use crate::out_file;
+use crate::quality::{self, CalibrateMasks};
 use crate::selection;
 use crate::training::{self, Use};
-use crate::{failure, interrupt, readiness};
+use crate::{failure, interrupt, readiness, settings};
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,10 @@ use udas_verdict::{CalibrateConfig, Calibrating, FAMILY, Measurements, SLICES};
 
 /// Learns from labelled source data to predict scores without labels
 ///
-/// Example: udas calibrate --model runs/source --data data --domain GE_3 --subjects 17-30 --out runs/source/calibration.json
+/// Examples: udas calibrate --model runs/source --data data --domain GE_3 --subjects 17-30 --out runs/source/calibration.json,
+/// udas calibrate --masks masks --labels labels --others fold_1 fold_2 --out reference.json
+///
+/// With --masks and --labels, it learns from masks of any tool, for `udas judge --masks`.
 ///
 /// Simulated scanner shifts stand in for targets. Give subjects that the model was not trained on: it is
 /// surer of the others than it will be of a target. `udas adapt` finds calibration.json beside the model. After Ctrl-C the
@@ -26,13 +30,13 @@ use udas_verdict::{CalibrateConfig, Calibrating, FAMILY, Measurements, SLICES};
 #[derive(Args)]
 pub struct CalibrateArgs {
     /// The source model: a run folder, .safetensors or .pth
-    #[arg(short, long)]
-    model: PathBuf,
+    #[arg(short, long, required_unless_present = "masks")]
+    model: Option<PathBuf>,
     /// Labelled source data: domain folders, a CC-359 or an M&Ms tree
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "masks")]
+    data: Option<PathBuf>,
     /// Its domains
-    #[arg(long, num_args = 1.., value_name = "NAME", required = true)]
+    #[arg(long, num_args = 1.., value_name = "NAME", required_unless_present = "masks")]
     domain: Vec<String>,
     /// Which subjects: names, or places in name order from 1, as 1-16,20 [default: all]
     #[arg(long, value_name = "LIST")]
@@ -56,27 +60,34 @@ pub struct CalibrateArgs {
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    masks: CalibrateMasks,
 }
 
 pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     out_file::prepare(&args.out)?;
-    let layout = selection::preprocessing_of(DataSet::open(&args.data)?.layout());
+    if args.masks.masks.is_some() {
+        return quality::calibrate(&args.masks, args.subjects.as_deref(), &args.out, console);
+    }
+    let model_path = settings::needed(args.model.as_ref(), "--model")?;
+    let data = settings::needed(args.data.as_ref(), "--data")?;
+    let layout = selection::preprocessing_of(DataSet::open(data)?.layout());
     let model = selection::load_model(
-        &args.model,
+        model_path,
         selection::in_plane(layout, args.plane),
         &[args.plane.map(|_| "--plane")],
         console,
     )?;
     readiness::of_source(&model).iter().for_each(|text| console.warn(text));
     let peers = judging::peers(&args.peers, &model, Judged::Nothing)?;
-    let subjects = selection::domains(&args.data, &args.domain, console)?;
+    let subjects = selection::domains(data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref(), console)?;
     if args.slices < 2 || args.shifted == 0 {
         let text = "--slices: give at least 2, a pair of neighbours; --shifted: at least 1";
         return Err(failure::usage(text).into());
     }
     let files = hashes(&subjects)?;
-    for model in std::iter::once(&args.model).chain(&args.peers) {
+    for model in std::iter::once(model_path).chain(&args.peers) {
         warn_of_training(model, &files, console);
     }
     let config = CalibrateConfig {

@@ -1,8 +1,9 @@
-//! `udas judge`: two models on unlabelled volumes, and whether the second should be kept.
+//! `udas judge`: two models on unlabelled volumes, and whether the second should be kept; or masks of any tool.
 use crate::console::Console;
 use crate::judging::{self, Judged, JudgingAids};
+use crate::quality::{self, JudgeMasks};
 use crate::selection::{self, Images};
-use crate::{failure, out_file, readiness};
+use crate::{failure, out_file, readiness, settings};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -11,18 +12,19 @@ use udas_record::Decision;
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///
-/// Example: udas judge --before runs/source --after runs/adapted --images new_scanner/*.nii.gz
+/// Examples: udas judge --before runs/source --after runs/adapted --images new_scanner/*.nii.gz,
+/// udas judge --masks masks --others fold_1 fold_2 --reference reference.json --images images --page worst
 ///
-/// Labels are not opened. With a calibration (`udas calibrate`), each subject's Dice is predicted with an
+/// With --masks, masks of any tool are looked at instead, and listed worst first. Labels are not opened. With a calibration (`udas calibrate`), each subject's Dice is predicted with an
 /// interval; without one, conservative rules decide.
 #[derive(Args)]
 pub struct JudgeArgs {
     /// The source model: a run folder, .safetensors or .pth
-    #[arg(long)]
-    before: PathBuf,
+    #[arg(long, required_unless_present = "masks")]
+    before: Option<PathBuf>,
     /// The adapted model
-    #[arg(long)]
-    after: PathBuf,
+    #[arg(long, required_unless_present = "masks")]
+    after: Option<PathBuf>,
     #[command(flatten)]
     images: Images,
     /// Other trainings of the source model (other seeds): masks that become unlike theirs speak of harm
@@ -37,36 +39,45 @@ pub struct JudgeArgs {
     /// End with code 4 unless the verdict is keep
     #[arg(long)]
     exit_code: bool,
+    #[command(flatten)]
+    masks: JudgeMasks,
 }
 
 pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
+    if args.masks.masks.is_some() {
+        return quality::judge(&args.masks, &args.images, args.out.as_deref(), console);
+    }
+    let (before_path, after_path) = (
+        settings::needed(args.before.as_ref(), "--before")?,
+        settings::needed(args.after.as_ref(), "--after")?,
+    );
     args.images.check()?;
     if let Some(path) = &args.out {
         out_file::prepare(path)?;
     }
     let suggestion = selection::in_plane(args.images.preprocessing()?, None);
-    let path = judging::adapted_model(&args.after);
-    if path != args.after {
+    let path = judging::adapted_model(after_path);
+    if path != *after_path {
         console.say(format!("judged: {}", path.display()));
     }
     let after = selection::load_model(&path, suggestion.clone(), &[], console)?;
     // An adapted model knows its source's slices; intensities are what it may see in another way.
     let Preprocessing { intensity, .. } = suggestion;
     let sight = Preprocessing { intensity, ..after.info.preprocessing.clone() };
-    let before = selection::load_model(&args.before, sight, &[Some("--plane")], console)?;
+    let before = selection::load_model(before_path, sight, &[Some("--plane")], console)?;
     let same_sight = before.info.preprocessing == after.info.preprocessing;
     if before.hash()? == after.hash()? && same_sight {
         let text = format!(
             "--after {}: is the model of --before, to the bit; give its adaptation",
-            args.after.display()
+            after_path.display()
         );
         return Err(failure::usage(&text).into());
     }
     if before.info.provenance.base == Some(after.hash()?) {
         let text = format!(
             "{} was adapted from {}: exchange --before and --after",
-            args.before.display(),
-            args.after.display()
+            before_path.display(),
+            after_path.display()
         );
         return Err(failure::usage(&text).into());
     }
@@ -74,7 +85,7 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     let subjects = args.images.subjects(console)?;
     selection::warn_of_orientations(&after.info, &subjects, console);
     let named = (args.calibration.as_deref(), args.peers.as_slice());
-    let aids = JudgingAids::find(named, (&args.before, &before), Judged::Model(&after), console)?;
+    let aids = JudgingAids::find(named, (before_path, &before), Judged::Model(&after), console)?;
     let case = aids.case(&before, &after);
     let judgement = judging::judged(&case, &subjects, console)?;
     if let Some(path) = &args.out {

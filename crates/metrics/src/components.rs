@@ -18,26 +18,27 @@ pub enum Connectivity {
 /// # Errors
 /// [`crate::Error::MaskLength`] where the mask's length is not the grid's.
 pub fn count_components(mask: &[bool], grid: &Grid, connectivity: Connectivity) -> Result<usize> {
-    grid.check("mask", mask.len())?;
-    let [nx, ny, _] = grid.shape();
-    let mut rows: Vec<Range<usize>> = Vec::with_capacity(mask.len() / nx);
-    let mut runs = Runs::default();
-    for (index, row) in mask.chunks(nx).enumerate() {
-        let first = runs.spans.len();
-        runs.extend(row);
-        rows.push(first..runs.spans.len());
-        let (y, z) = ((index % ny) as isize, index / ny);
-        // Rows already seen: before this one in its plane, and around it in the plane below.
-        for (dy, dz) in [(-1, 0), (-1, 1), (0, 1), (1, 1)] {
-            let faces = dy == 0 || dz == 0;
-            let inside = (0..ny as isize).contains(&(y + dy)) && z >= dz;
-            if inside && (faces || connectivity == Connectivity::Corners) {
-                let other = index.wrapping_add_signed(dy) - dz * ny;
-                runs.join(rows[index].clone(), rows[other].clone(), connectivity);
-            }
-        }
+    Ok(Runs::of(mask, grid, connectivity)?.components)
+}
+
+/// Voxels of each connected component, the largest first.
+///
+/// # Errors
+/// [`crate::Error::MaskLength`] where the mask's length is not the grid's.
+pub fn component_sizes(
+    mask: &[bool],
+    grid: &Grid,
+    connectivity: Connectivity,
+) -> Result<Vec<usize>> {
+    let mut runs = Runs::of(mask, grid, connectivity)?;
+    let mut sizes = vec![0; runs.spans.len()];
+    for run in 0..runs.spans.len() {
+        let root = runs.root(run);
+        sizes[root] += runs.spans[run].len();
     }
-    Ok(runs.components)
+    sizes.retain(|&size| size > 0);
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(sizes)
 }
 
 /// Runs of set voxels of all rows so far, as a forest whose trees are components.
@@ -49,6 +50,29 @@ struct Runs {
 }
 
 impl Runs {
+    fn of(mask: &[bool], grid: &Grid, connectivity: Connectivity) -> Result<Self> {
+        grid.check("mask", mask.len())?;
+        let [nx, ny, _] = grid.shape();
+        let mut rows: Vec<Range<usize>> = Vec::with_capacity(mask.len() / nx);
+        let mut runs = Self::default();
+        for (index, row) in mask.chunks(nx).enumerate() {
+            let first = runs.spans.len();
+            runs.extend(row);
+            rows.push(first..runs.spans.len());
+            let (y, z) = ((index % ny) as isize, index / ny);
+            // Rows already seen: before this one in its plane, and around it in the plane below.
+            for (dy, dz) in [(-1, 0), (-1, 1), (0, 1), (1, 1)] {
+                let faces = dy == 0 || dz == 0;
+                let inside = (0..ny as isize).contains(&(y + dy)) && z >= dz;
+                if inside && (faces || connectivity == Connectivity::Corners) {
+                    let other = index.wrapping_add_signed(dy) - dz * ny;
+                    runs.join(rows[index].clone(), rows[other].clone(), connectivity);
+                }
+            }
+        }
+        Ok(runs)
+    }
+
     fn extend(&mut self, row: &[bool]) {
         let mut end = 0;
         while let Some(offset) = row[end..].iter().position(|&set| set) {

@@ -71,7 +71,7 @@ mod summary;
 mod surface;
 mod surface_element;
 
-pub use components::{Connectivity, count_components};
+pub use components::{Connectivity, component_sizes, count_components};
 pub use distance_transform::squared_distances_mm2;
 pub use error::Error;
 pub use grid::Grid;

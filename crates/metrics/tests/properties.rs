@@ -1,7 +1,8 @@
 //! What must hold for any pair of masks, checked against brute force where there is one.
 use proptest::prelude::*;
 use udas_metrics::{
-    Connectivity, Grid, Overlap, Score, SurfaceDistances, count_components, squared_distances_mm2,
+    Connectivity, Grid, Overlap, Score, SurfaceDistances, component_sizes, count_components,
+    squared_distances_mm2,
 };
 
 /// A grid with odd sizes and spacings, and two masks of it from empty to dense.
@@ -31,11 +32,11 @@ fn brute_force_squared_distance(grid: &Grid, from: [usize; 3], set: &[[usize; 3]
     set.iter().map(squared).fold(f64::INFINITY, f64::min)
 }
 
-fn brute_force_components(grid: &Grid, mask: &[bool], connectivity: Connectivity) -> usize {
+fn brute_force_components(grid: &Grid, mask: &[bool], connectivity: Connectivity) -> Vec<usize> {
     let mut left = set_voxels(grid, mask);
-    let mut components = 0;
+    let mut components = Vec::new();
     while let Some(seed) = left.pop() {
-        components += 1;
+        let before = left.len();
         let mut front = vec![seed];
         while let Some(a) = front.pop() {
             let touching = |b: &mut [usize; 3]| {
@@ -45,7 +46,9 @@ fn brute_force_components(grid: &Grid, mask: &[bool], connectivity: Connectivity
             };
             front.extend(left.extract_if(.., touching));
         }
+        components.push(before - left.len() + 1);
     }
+    components.sort_unstable_by(|a, b| b.cmp(a));
     components
 }
 
@@ -63,8 +66,9 @@ proptest! {
     #[test]
     fn components_are_those_of_a_flood((grid, mask, _) in masks()) {
         for connectivity in [Connectivity::Faces, Connectivity::Corners] {
-            let found = count_components(&mask, &grid, connectivity).unwrap();
-            prop_assert_eq!(found, brute_force_components(&grid, &mask, connectivity));
+            let sizes = brute_force_components(&grid, &mask, connectivity);
+            prop_assert_eq!(count_components(&mask, &grid, connectivity).unwrap(), sizes.len());
+            prop_assert_eq!(component_sizes(&mask, &grid, connectivity).unwrap(), sizes);
         }
     }
 

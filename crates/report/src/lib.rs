@@ -7,6 +7,7 @@
 //! - [`figures`]: the plots as SVG and the overlays as PNG, for papers.
 //! - [`cases`], [`Overlay`] and [`Pictures`]: which subjects to look at, contours of masks on the slice that
 //!   differs most, and their way into the page.
+//! - [`masks_page`]: masks of any tool, worst first.
 //! - [`tensorboard`]: event files for TensorBoard.
 //! - [`record_scores`]: from measured scores to records.
 //!
@@ -78,6 +79,7 @@ pub use files::{PAGE_FILE, RESULTS_TABLE_FILE, write_page, write_report, write_r
 pub use overlay::{
     Choice, Colour, Contour, Crop, Overlay, Panel, Picture, Plane, Stroke, after_only, before_after,
 };
+pub use page::{MaskPage, MaskRow, masks_page};
 pub use pictures::Pictures;
 pub use scores::record_scores;
 pub use udas_record::Experiment;

@@ -2,7 +2,6 @@
 use crate::change::{self, AS_IT_IS, Changes};
 use crate::measurement::Measurement;
 use crate::observe::Reference;
-use crate::regression::{Ridge, half_width};
 use crate::signals::{Signal, Signals};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use udas_data::Preprocessing;
 use udas_metrics::statistics::correlation;
+use udas_metrics::statistics::{Ridge, half_width};
 use udas_model::ModelFile;
 
 /// Version of the file; readers refuse others.

@@ -8,10 +8,10 @@
 //! learned, and of the interval that decides (residuals scaled as by Lei et al., J. Am. Stat. Assoc. 113, 2018, section
 //! 5.2).
 use crate::measurement::{HARM, Measurement};
-use crate::regression::{Ridge, half_width};
 use crate::signals::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use udas_metrics::statistics::auroc;
+use udas_metrics::statistics::{Ridge, half_width};
 
 /// The model that changes begin at, in [`Measurement::model`].
 pub const AS_IT_IS: &str = "as it is";

@@ -50,7 +50,6 @@ mod observe;
 mod overlap;
 mod prediction;
 mod random;
-mod regression;
 mod rules;
 mod sample;
 mod segmenter;

@@ -5,7 +5,7 @@ use crate::workspace::{Kind, Package};
 use super::Findings;
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
-const LEVELS: [(&str, u32); 21] = [
+const LEVELS: [(&str, u32); 22] = [
     ("udas-files", 0),
     ("udas-kernels", 0),
     ("udas-record", 1),
@@ -14,6 +14,7 @@ const LEVELS: [(&str, u32); 21] = [
     ("udas-nn", 1),
     ("udas-metrics", 1),
     ("udas-data", 2),
+    ("udas-quality", 2),
     ("udas-phantom", 2),
     ("udas-network", 2),
     ("udas-unet", 3),

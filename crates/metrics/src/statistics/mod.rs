@@ -3,7 +3,7 @@
 //! The unit is the subject, scored before and after. [`Pairs`] takes the differences,
 //! [`wilcoxon_signed_rank`] tests them, [`bootstrap_mean`] puts an interval around their mean, and
 //! [`holm`] corrects the p-values of several such comparisons. [`auroc`] and [`correlation`] say how well one
-//! number predicts another.
+//! number predicts another. [`Ridge`] predicts one from several, and [`half_width`] says how far off it may be.
 
 mod association;
 mod bootstrap;
@@ -11,6 +11,7 @@ mod describe;
 mod holm;
 mod normal;
 mod pairs;
+mod regression;
 mod wilcoxon;
 
 pub use association::{auroc, correlation};
@@ -18,6 +19,7 @@ pub use bootstrap::{Bootstrap, Interval, IntervalKind, bootstrap_mean};
 pub use describe::Description;
 pub use holm::holm;
 pub use pairs::Pairs;
+pub use regression::{Ridge, half_width};
 pub use wilcoxon::{Alternative, NullDistribution, Wilcoxon, wilcoxon_signed_rank};
 
 use crate::{Error, Result};

@@ -3,6 +3,7 @@ mod cases;
 mod curves;
 mod ingredients;
 mod intensities;
+mod masks;
 mod methods_table;
 mod opening;
 mod provenance;
@@ -13,6 +14,7 @@ mod volumes;
 
 pub(crate) use curves::course_plots;
 pub(crate) use intensities::intensity_plots;
+pub use masks::{MaskPage, MaskRow, masks_page};
 pub(crate) use methods_table::changes;
 pub(crate) use opening::all_methods;
 pub(crate) use subjects::{focus_plot, slope_plots};

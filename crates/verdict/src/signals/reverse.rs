@@ -4,12 +4,12 @@
 //! 1702.03407). The classifier sees ranks of intensities and places, so that it carries over to another
 //! contrast, and is linear in random features, so that it costs one small system of equations.
 use crate::random::normal;
-use crate::regression::Ridge;
 use crate::sample::Sample;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
+use udas_metrics::statistics::Ridge;
 
 /// Numbers that describe a pixel: ranks of its intensity at three scales, row and column.
 const DESCRIPTION: usize = 5;

@@ -1,0 +1,537 @@
+//! `udas judge --masks` and `udas calibrate --masks`: masks of any tool, without a model.
+use crate::console::Console;
+use crate::pairs::{self, Pair};
+use crate::selection::Images;
+use crate::{failure, interrupt, out_file, predictions};
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::Serialize;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use udas_data::Subject;
+use udas_quality::{Estimate, FORMAT, Graded, Look, Reference, Suspicion, look, suspicion};
+use udas_report::{MaskPage, MaskRow, PAGE_FILE, Plane, masks_page};
+use udas_volume::{Labels, read_labels};
+
+/// Pictures on a page.
+const PICTURES: usize = 6;
+
+/// Rows on the screen; the files have all.
+const SHOWN: usize = 15;
+
+/// Beyond so many robust spreads a mask is called odd.
+const ODD: f64 = 3.5;
+
+/// Masks of any tool, to be learned from.
+#[derive(Args)]
+#[command(next_help_heading = "Masks of any tool")]
+pub struct CalibrateMasks {
+    /// Folder of masks; labels of the same names tell how good they are
+    #[arg(long, value_name = "DIR", requires = "labels", conflicts_with_all = ["model", "data", "domain", "peers"])]
+    pub masks: Option<PathBuf>,
+    /// Folder of labels
+    #[arg(long, value_name = "DIR", requires = "masks")]
+    labels: Option<PathBuf>,
+    /// Folders of other masks of the same images: other raters, folds, seeds or tools
+    #[arg(long, num_args = 1.., value_name = "DIR", requires = "masks")]
+    others: Vec<PathBuf>,
+}
+
+/// Masks of any tool, to be judged.
+#[derive(Args)]
+#[command(next_help_heading = "Masks of any tool")]
+pub struct JudgeMasks {
+    /// Folder of masks, in place of two models
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["before", "after", "peers", "calibration", "exit_code"])]
+    pub masks: Option<PathBuf>,
+    /// Folders of other masks of the same images: other raters, folds, seeds or tools
+    #[arg(long, num_args = 1.., value_name = "DIR", requires = "masks")]
+    others: Vec<PathBuf>,
+    /// What was learned from masks with labels (`udas calibrate --masks`): predicts Dice
+    #[arg(long, value_name = "FILE", requires = "masks")]
+    reference: Option<PathBuf>,
+    /// A table of two columns, case and group (a scanner, a month): their means are compared
+    #[arg(long, value_name = "FILE.csv", requires = "masks")]
+    groups: Option<PathBuf>,
+    /// Folder of a page with the worst masks; with --images it has pictures
+    #[arg(long, value_name = "DIR", requires = "masks")]
+    page: Option<PathBuf>,
+}
+
+/// A class of a case's mask, judged.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Row {
+    case: String,
+    class: u8,
+    look: Look,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<Estimate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlike: Option<Suspicion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+}
+
+/// What an order of masks goes by.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Basis {
+    /// The Dice that a reference predicts.
+    Reference,
+    /// The agreement with others' masks.
+    Agreement,
+    /// How unlike the other masks it is.
+    Cohort,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Judged<'a> {
+    basis: Basis,
+    masks: &'a [Row],
+    groups: Vec<Group>,
+}
+
+#[derive(Serialize)]
+struct Group {
+    name: String,
+    mean: f64,
+    cases: usize,
+}
+
+pub fn calibrate(
+    args: &CalibrateMasks,
+    subjects: Option<&str>,
+    out: &Path,
+    console: &Console,
+) -> Result<()> {
+    let (Some(masks), Some(labels)) = (&args.masks, &args.labels) else {
+        return Err(failure::usage("--masks and --labels: give both").into());
+    };
+    let pairs = pairs::by_name(masks, labels, subjects, console)?;
+    let others = Others::open(&args.others)?;
+    let mut cases = Vec::new();
+    interrupt::flag();
+    let mut progress = console.progress(pairs.len(), "cases");
+    for pair in &pairs {
+        anyhow::ensure!(!interrupt::asked(), "interrupted; nothing is written");
+        cases.extend(graded(pair, &others)?);
+        progress.advance(&pair.subject);
+    }
+    progress.finish();
+    let reference = Reference::learn(&cases, args.others.len())
+        .map_err(|error| failure::input(format!("{}: {error}", masks.display())))?;
+    out_file::write(out, &serde_json::to_vec_pretty(&reference)?)?;
+    let mut text = format!("{}\n", out.display());
+    for (class, own) in &reference.classes {
+        let correlation = own.correlation.map_or("n/a".into(), |value| format!("{value:.2}"));
+        text += &format!(
+            "class {class}: {} cases; left out in turn, Dice is predicted with an error of {:.3}, correlation {correlation}, interval +-{:.3}\n",
+            own.cases, own.error, own.half_width
+        );
+    }
+    if args.others.is_empty() {
+        console.warn("without --others a mask's looks alone speak of its quality; masks of other folds or seeds say more");
+    }
+    console.result(text, &reference)
+}
+
+/// The classes of a mask or its label, with their Dice.
+fn graded(pair: &Pair, others: &Others) -> Result<Vec<Graded>> {
+    let (mask, truth) = (read_labels(&pair.prediction)?, read_labels(&pair.truth)?);
+    mask.grid().check_same(&pair.prediction, truth.grid(), &pair.truth)?;
+    let others = others.of(&pair.subject)?;
+    let (mut both, mut all) = ([0u64; 256], [0u64; 256]);
+    for (&own, &label) in mask.data().iter().zip(truth.data()) {
+        all[usize::from(own)] += 1;
+        all[usize::from(label)] += 1;
+        both[usize::from(own)] += 2 * u64::from(own == label);
+    }
+    let classes = (1..=u8::MAX).filter(|&class| all[usize::from(class)] > 0);
+    let graded = classes.map(|class| {
+        let index = usize::from(class);
+        let look =
+            look(&mask, &others, class).with_context(|| pair.prediction.display().to_string())?;
+        Ok(Graded { class, look, dice: Some(both[index] as f64 / all[index] as f64) })
+    });
+    graded.collect()
+}
+
+/// Other masks of the same cases.
+struct Others(Vec<(PathBuf, BTreeMap<String, PathBuf>)>);
+
+impl Others {
+    fn open(folders: &[PathBuf]) -> Result<Self> {
+        let open = |folder: &PathBuf| -> Result<_> {
+            let masks = predictions::masks(folder)?;
+            if masks.is_empty() {
+                let text = format!("{}: holds no masks; check the path", folder.display());
+                return Err(failure::input(text).into());
+            }
+            Ok((folder.clone(), masks.into_iter().map(|mask| (mask.id, mask.image)).collect()))
+        };
+        Ok(Self(folders.iter().map(open).collect::<Result<_>>()?))
+    }
+
+    fn of(&self, case: &str) -> Result<Vec<Labels>> {
+        let read = |(folder, masks): &(PathBuf, BTreeMap<String, PathBuf>)| -> Result<Labels> {
+            let path = masks.get(case).ok_or_else(|| {
+                let text = format!("{}: has no mask of {case}; add it", folder.display());
+                failure::input(text)
+            })?;
+            Ok(read_labels(path)?)
+        };
+        self.0.iter().map(read).collect()
+    }
+}
+
+pub fn judge(
+    args: &JudgeMasks,
+    images: &Images,
+    out: Option<&Path>,
+    console: &Console,
+) -> Result<()> {
+    let Some(folder) = &args.masks else {
+        return Err(failure::usage("--masks is missing").into());
+    };
+    let page_file = args.page.as_ref().map(|folder| folder.join(PAGE_FILE));
+    for path in [out, page_file.as_deref()].into_iter().flatten() {
+        out_file::prepare(path)?;
+    }
+    let masks = predictions::masks(folder)?;
+    if masks.is_empty() {
+        let text = format!("{}: holds no masks; check the path", folder.display());
+        return Err(failure::input(text).into());
+    }
+    let reference = args.reference.as_deref().map(|path| read_reference(path, args)).transpose()?;
+    let groups = args.groups.as_deref().map(read_groups).transpose()?.unwrap_or_default();
+    let mut rows = looked(&masks, &Others::open(&args.others)?, console)?;
+    compare(&mut rows);
+    for row in &mut rows {
+        row.expected = reference.as_ref().and_then(|known| known.estimate(row.class, &row.look));
+        row.group = groups.get(&row.case).cloned();
+    }
+    let basis = match (&reference, args.others.is_empty()) {
+        (Some(_), _) => Basis::Reference,
+        (None, false) => Basis::Agreement,
+        (None, true) => Basis::Cohort,
+    };
+    rows.sort_by(|a, b| basis.order(a, b));
+    let judged = Judged { basis, masks: &rows, groups: means(&rows, basis) };
+    if let Some(path) = out {
+        out_file::write(path, &serde_json::to_vec_pretty(&judged)?)?;
+        out_file::write(&path.with_extension("csv"), &as_csv(&rows)?)?;
+    }
+    if let Some(path) = &page_file {
+        let pictures = pictures(&rows, &masks, images, console)?;
+        let title = format!("Masks in {}", folder.display());
+        let page = page(title, &judged, pictures);
+        out_file::write(path, masks_page(&page)?.as_bytes())?;
+    }
+    console.result(text(&judged, page_file.as_deref()), &judged)
+}
+
+fn read_reference(path: &Path, args: &JudgeMasks) -> Result<Reference> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let shown = path.display();
+    let reference: Reference = serde_json::from_str(&text).map_err(|error| {
+        failure::input(format!("{shown}: is no reference of `udas calibrate --masks`: {error}"))
+    })?;
+    if reference.format > FORMAT {
+        let text = format!("{shown}: is of a later version; update udas");
+        return Err(failure::input(text).into());
+    }
+    if reference.others != args.others.len() {
+        let text = format!(
+            "{shown}: was learned with {} --others, here are {}; give as many of the same kind",
+            reference.others,
+            args.others.len()
+        );
+        return Err(failure::usage(&text).into());
+    }
+    Ok(reference)
+}
+
+/// Groups by case.
+fn read_groups(path: &Path) -> Result<BTreeMap<String, String>> {
+    let mut groups = BTreeMap::new();
+    let mut reader = csv::Reader::from_path(path).with_context(|| path.display().to_string())?;
+    for record in reader.records() {
+        let record = record.with_context(|| path.display().to_string())?;
+        let (Some(case), Some(group)) = (record.get(0), record.get(1)) else {
+            let text = format!("{}: needs two columns, case and group", path.display());
+            return Err(failure::input(text).into());
+        };
+        groups.insert(case.trim().to_owned(), group.trim().to_owned());
+    }
+    Ok(groups)
+}
+
+/// Every class that any mask has, in every mask.
+fn looked(masks: &[Subject], others: &Others, console: &Console) -> Result<Vec<Row>> {
+    interrupt::flag();
+    let mut rows = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut progress = console.progress(masks.len(), "masks");
+    for mask in masks {
+        anyhow::ensure!(!interrupt::asked(), "interrupted; nothing is written");
+        let labels = read_labels(&mask.image)?;
+        let others = others.of(&mask.id)?;
+        let mut present = [false; 256];
+        let all = std::iter::once(&labels).chain(&others).flat_map(|labels| labels.data());
+        all.for_each(|&label| present[usize::from(label)] = true);
+        for class in (1..=u8::MAX).filter(|&class| present[usize::from(class)]) {
+            let look =
+                look(&labels, &others, class).with_context(|| mask.image.display().to_string())?;
+            seen.insert(class);
+            let (expected, unlike, group) = (None, None, None);
+            rows.push(Row { case: mask.id.clone(), class, look, expected, unlike, group });
+        }
+        progress.advance(&mask.id);
+    }
+    progress.finish();
+    add_absent(&mut rows, masks, &seen, others.0.len());
+    Ok(rows)
+}
+
+/// A class that other cases have and this one has not, is worth a look.
+fn add_absent(rows: &mut Vec<Row>, masks: &[Subject], seen: &BTreeSet<u8>, others: usize) {
+    let there: BTreeSet<(String, u8)> =
+        rows.iter().map(|row| (row.case.clone(), row.class)).collect();
+    // With others' masks, absence is agreed upon: their rows have it otherwise.
+    let agreement = (others > 0).then_some(udas_quality::Agreement { mean: 1.0, least: 1.0 });
+    for mask in masks {
+        for &class in seen.iter().filter(|&&class| !there.contains(&(mask.id.clone(), class))) {
+            let look = Look {
+                volume_ml: 0.0,
+                parts: 0,
+                largest_part: 0.0,
+                smoothness: 1.0,
+                compactness: 0.0,
+                at_border: 0.0,
+                agreement,
+            };
+            let (expected, unlike, group) = (None, None, None);
+            rows.push(Row { case: mask.id.clone(), class, look, expected, unlike, group });
+        }
+    }
+}
+
+/// Each class beside the same class of the other masks.
+fn compare(rows: &mut [Row]) {
+    let classes: BTreeSet<u8> = rows.iter().map(|row| row.class).collect();
+    for class in classes {
+        let mut own: Vec<&mut Row> = rows.iter_mut().filter(|row| row.class == class).collect();
+        let looks: Vec<Look> = own.iter().map(|row| row.look).collect();
+        for (row, unlike) in own.iter_mut().zip(suspicion(&looks)) {
+            row.unlike = unlike;
+        }
+    }
+}
+
+impl Basis {
+    /// What masks are ordered by: the lower, the worse. A class that is absent comes first.
+    fn value(self, row: &Row) -> f64 {
+        let distance = || row.unlike.as_ref().map(|unlike| -unlike.distance.abs());
+        let value = match self {
+            Self::Reference => row.expected.map(|expected| expected.dice),
+            Self::Agreement => row.look.agreement.map(|agreement| agreement.mean),
+            Self::Cohort if row.look.is_empty() => Some(f64::NEG_INFINITY),
+            Self::Cohort => distance(),
+        };
+        value.unwrap_or(f64::INFINITY)
+    }
+
+    fn order(self, a: &Row, b: &Row) -> Ordering {
+        self.value(a)
+            .total_cmp(&self.value(b))
+            .then_with(|| (&a.case, a.class).cmp(&(&b.case, b.class)))
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Reference => {
+                "Ordered by the Dice that a reference predicts. It holds for masks and images like those that it was learned from."
+            }
+            Self::Agreement => {
+                "Ordered by the agreement with the other masks. Raters that err alike agree: learn a reference (udas calibrate --masks) to know what it is worth."
+            }
+            Self::Cohort => {
+                "Ordered by how unlike the other masks each one is. It finds the odd ones; it does not say how good the others are."
+            }
+        }
+    }
+}
+
+/// Means of the groups; a group whose mean falls is one to look at.
+fn means(rows: &[Row], basis: Basis) -> Vec<Group> {
+    let mut groups: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+    for row in rows {
+        let value = basis.value(row);
+        if let Some(name) = row.group.as_deref().filter(|_| value.is_finite()) {
+            let (sum, count) = groups.entry(name).or_default();
+            (*sum, *count) = (*sum + value, *count + 1);
+        }
+    }
+    let group = |(name, (sum, count)): (&str, (f64, usize))| Group {
+        name: name.into(),
+        mean: sum / count as f64,
+        cases: count,
+    };
+    groups.into_iter().map(group).collect()
+}
+
+/// What is odd about a mask.
+fn note(row: &Row) -> String {
+    let mut notes = Vec::new();
+    if row.look.is_empty() {
+        notes.push("the class is absent".to_owned());
+    }
+    if let Some(unlike) = row.unlike.as_ref().filter(|unlike| unlike.distance.abs() > ODD) {
+        let side = if unlike.distance < 0.0 { "low" } else { "high" };
+        notes.push(format!(
+            "{} is {side} beside the others ({:+.1} spreads)",
+            unlike.column, unlike.distance
+        ));
+    }
+    if row.expected.is_some_and(|expected| expected.unseen) {
+        notes.push("unlike the reference".into());
+    }
+    notes.join("; ")
+}
+
+fn text(judged: &Judged, page: Option<&Path>) -> String {
+    let mut text = format!(
+        "{}\n{:<28}{:>6}{:>26}{:>11}{:>12}  {}\n",
+        judged.basis.words(),
+        "case",
+        "class",
+        "expected Dice (90 %)",
+        "agreement",
+        "volume, ml",
+        "odd"
+    );
+    for row in judged.masks.iter().take(SHOWN) {
+        let expected = row.expected.map_or("-".into(), |estimate| {
+            format!("{:.3} ({:.3} to {:.3})", estimate.dice, estimate.low, estimate.high)
+        });
+        let agreement = row.look.agreement.map_or("-".into(), |with| format!("{:.3}", with.mean));
+        text += &format!(
+            "{:<28}{:>6}{expected:>26}{agreement:>11}{:>12.1}  {}\n",
+            row.case,
+            row.class,
+            row.look.volume_ml,
+            note(row)
+        );
+    }
+    if judged.masks.len() > SHOWN {
+        text += &format!("... and {} more (--out FILE has all)\n", judged.masks.len() - SHOWN);
+    }
+    for Group { name, mean, cases } in &judged.groups {
+        text += &format!("group {name}: mean {mean:.3} of {cases}\n");
+    }
+    if let Some(page) = page {
+        text += &format!("page: {}\n", page.display());
+    }
+    text
+}
+
+fn as_csv(rows: &[Row]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "case",
+        "class",
+        "group",
+        "expected_dice",
+        "low",
+        "high",
+        "unlike_reference",
+        "mean_agreement",
+        "least_agreement",
+        "volume_ml",
+        "parts",
+        "largest_part",
+        "smoothness",
+        "compactness",
+        "at_border",
+        "most_unlike",
+        "spreads",
+    ])?;
+    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    for row in rows {
+        let (expected, agreement, look) = (row.expected, row.look.agreement, row.look);
+        let unlike = row.unlike.as_ref();
+        writer.write_record([
+            row.case.clone(),
+            row.class.to_string(),
+            row.group.clone().unwrap_or_default(),
+            number(expected.map(|estimate| estimate.dice)),
+            number(expected.map(|estimate| estimate.low)),
+            number(expected.map(|estimate| estimate.high)),
+            expected.map_or_else(String::new, |estimate| estimate.unseen.to_string()),
+            number(agreement.map(|with| with.mean)),
+            number(agreement.map(|with| with.least)),
+            look.volume_ml.to_string(),
+            look.parts.to_string(),
+            look.largest_part.to_string(),
+            look.smoothness.to_string(),
+            look.compactness.to_string(),
+            look.at_border.to_string(),
+            unlike.map_or_else(String::new, |unlike| unlike.column.clone()),
+            number(unlike.map(|unlike| unlike.distance)),
+        ])?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+/// Pictures of the worst cases whose images are there.
+fn pictures(
+    rows: &[Row],
+    masks: &[Subject],
+    images: &Images,
+    console: &Console,
+) -> Result<Vec<(String, udas_report::Picture)>> {
+    if images.images.is_empty() && images.set.data.is_none() {
+        return Ok(Vec::new());
+    }
+    images.check()?;
+    let images: BTreeMap<String, PathBuf> =
+        images.subjects(console)?.into_iter().map(|image| (image.id, image.image)).collect();
+    let mut drawn: Vec<(String, udas_report::Picture)> = Vec::new();
+    for row in rows {
+        if drawn.len() == PICTURES || drawn.iter().any(|(case, _)| *case == row.case) {
+            continue;
+        }
+        let image = images.get(&row.case).or_else(|| images.get(&format!("{}_0000", row.case)));
+        let mask = masks.iter().find(|mask| mask.id == row.case);
+        let (Some(image), Some(mask)) = (image, mask) else { continue };
+        let (volume, labels) = (udas_volume::read(image)?, read_labels(&mask.image)?);
+        let overlay = udas_report::after_only(&volume, None, &labels, Plane::Axial);
+        match overlay.draw() {
+            Ok(picture) => drawn.push((row.case.clone(), picture)),
+            Err(error) => console.warn(format!("{}: {error}", mask.image.display())),
+        }
+    }
+    Ok(drawn)
+}
+
+fn page(title: String, judged: &Judged, pictures: Vec<(String, udas_report::Picture)>) -> MaskPage {
+    let row = |row: &Row| MaskRow {
+        case: row.case.clone(),
+        class: row.class,
+        expected: row.expected.map(|estimate| [estimate.dice, estimate.low, estimate.high]),
+        agreement: row.look.agreement.map(|with| with.mean),
+        volume_ml: row.look.volume_ml,
+        note: note(row),
+    };
+    let group = |group: &Group| (group.name.clone(), group.mean, group.cases);
+    MaskPage {
+        title,
+        basis: judged.basis.words().into(),
+        groups: judged.groups.iter().map(group).collect(),
+        rows: judged.masks.iter().map(row).collect(),
+        pictures,
+    }
+}

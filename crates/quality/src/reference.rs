@@ -1,0 +1,227 @@
+//! What looks say of the true Dice, learned from cases with labels.
+use crate::{COLUMNS, Error, Look, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use udas_metrics::statistics::{Ridge, correlation, half_width};
+
+/// Version of the file.
+pub const FORMAT: u32 = 1;
+
+/// Fewer cases of a class teach nothing.
+pub const LEAST_CASES: usize = 8;
+
+/// Of intervals: the share of future cases that they are meant to hold.
+const LEVEL: f64 = 0.9;
+
+/// A column further from the reference than so many of its spreads has not been seen there.
+const FAR: f64 = 4.0;
+
+/// A mask whose true Dice is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Graded {
+    /// The class.
+    pub class: u8,
+    /// What it looks like.
+    pub look: Look,
+    /// Dice with the label; none where both are empty.
+    pub dice: Option<f64>,
+}
+
+/// What is expected of a mask.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Estimate {
+    /// The most likely Dice.
+    pub dice: f64,
+    /// Lower end of the interval, meant to hold 90 % of cases like the reference's.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Whether the mask looks as none of the reference did: the estimate is then an extrapolation.
+    pub unseen: bool,
+}
+
+/// What one class has taught.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClassReference {
+    /// Cases that it was learned from.
+    pub cases: usize,
+    /// Names of the columns that weigh.
+    pub columns: Vec<String>,
+    /// Centre and spread of each.
+    pub scale: Vec<[f64; 2]>,
+    /// Least and largest value of each. A mask beyond them counts as one at the end: nothing is extrapolated.
+    pub range: Vec<[f64; 2]>,
+    /// Weight of each standardized column.
+    pub weights: Vec<f64>,
+    /// Dice at the columns' centres.
+    pub intercept: f64,
+    /// Half of the interval's width, from cases left out in turn.
+    pub half_width: f64,
+    /// Mean size of the error on cases left out in turn.
+    pub error: f64,
+    /// Correlation of predicted and true Dice on cases left out in turn; none where they are all alike.
+    pub correlation: Option<f64>,
+    /// Dice of masks that are empty where the label is not, 0 by definition: how many there were.
+    pub missed: usize,
+}
+
+/// What is known of masks of a tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reference {
+    /// Version of the file.
+    pub format: u32,
+    /// How many other masks of each case there were.
+    pub others: usize,
+    /// By class.
+    pub classes: BTreeMap<u8, ClassReference>,
+}
+
+impl Reference {
+    /// Learns from cases; `others` masks of each were looked at beside it. Classes with too few cases are left out.
+    ///
+    /// # Errors
+    /// [`Error::TooFew`] where no class has enough cases.
+    pub fn learn(cases: &[Graded], others: usize) -> Result<Self> {
+        let mut by_class: BTreeMap<u8, Vec<&Graded>> = BTreeMap::new();
+        cases.iter().for_each(|case| by_class.entry(case.class).or_default().push(case));
+        let most = by_class.values().map(|cases| rows(cases).0.len()).max().unwrap_or(0);
+        if most < LEAST_CASES {
+            return Err(Error::TooFew { found: most });
+        }
+        let classes = by_class.into_iter().filter_map(|(class, cases)| {
+            let (rows, dice) = rows(&cases);
+            let missed =
+                cases.iter().filter(|case| case.look.is_empty() && case.dice == Some(0.0)).count();
+            (rows.len() >= LEAST_CASES)
+                .then(|| (class, ClassReference::learn(&rows, &dice, missed)))
+        });
+        Ok(Self { format: FORMAT, others, classes: classes.collect() })
+    }
+
+    /// What is expected of a mask; none of a class that the reference has not, or where `look` has agreements and the
+    /// reference none, or the other way round. A mask without the class is expected to be missed: 0 to 1.
+    pub fn estimate(&self, class: u8, look: &Look) -> Option<Estimate> {
+        let own = self.classes.get(&class)?;
+        let Some(row) = look.columns() else {
+            return Some(Estimate { dice: 0.0, low: 0.0, high: 1.0, unseen: own.missed == 0 });
+        };
+        (row.len() == own.weights.len()).then(|| own.estimate(&row))
+    }
+}
+
+/// Columns and Dice of masks that have the class.
+fn rows(cases: &[&Graded]) -> (Vec<Vec<f64>>, Vec<f64>) {
+    cases.iter().filter_map(|case| Some((case.look.columns()?, case.dice?))).unzip()
+}
+
+impl ClassReference {
+    fn learn(rows: &[Vec<f64>], dice: &[f64], missed: usize) -> Self {
+        let without = |left: usize| -> f64 {
+            let keep = |index: &usize| *index != left;
+            let some: Vec<_> =
+                (0..rows.len()).filter(keep).map(|index| rows[index].clone()).collect();
+            let y: Vec<_> = (0..rows.len()).filter(keep).map(|index| dice[index]).collect();
+            Ridge::fit(&some, &y).predict(&rows[left]).clamp(0.0, 1.0)
+        };
+        let ends = |column: usize| {
+            let values = rows.iter().map(|row| row[column]);
+            values.fold([f64::INFINITY, f64::NEG_INFINITY], |[least, most], x| {
+                [least.min(x), most.max(x)]
+            })
+        };
+        let predicted: Vec<f64> = (0..rows.len()).map(without).collect();
+        let residuals: Vec<f64> = predicted.iter().zip(dice).map(|(p, d)| d - p).collect();
+        let pairs: Vec<[f64; 2]> = predicted.iter().zip(dice).map(|(&p, &d)| [p, d]).collect();
+        let Ridge { scale, weights, intercept } = Ridge::fit(rows, dice);
+        Self {
+            cases: rows.len(),
+            columns: COLUMNS[..weights.len()].iter().map(|&name| name.into()).collect(),
+            range: (0..scale.len()).map(ends).collect(),
+            scale,
+            weights,
+            intercept,
+            half_width: half_width(&residuals, LEVEL),
+            error: residuals.iter().map(|residual| residual.abs()).sum::<f64>() / rows.len() as f64,
+            correlation: correlation(&pairs),
+            missed,
+        }
+    }
+
+    fn estimate(&self, row: &[f64]) -> Estimate {
+        let ridge = Ridge {
+            scale: self.scale.clone(),
+            weights: self.weights.clone(),
+            intercept: self.intercept,
+        };
+        let within = |(x, [least, most]): (&f64, &[f64; 2])| x.clamp(*least, *most);
+        let inside: Vec<f64> = row.iter().zip(&self.range).map(within).collect();
+        let dice = ridge.predict(&inside).clamp(0.0, 1.0);
+        let far =
+            |(x, [centre, spread]): (&f64, &[f64; 2])| (x - centre).abs() > FAR * spread.max(1e-6);
+        Estimate {
+            dice,
+            low: (dice - self.half_width).max(0.0),
+            high: (dice + self.half_width).min(1.0),
+            unseen: row.iter().zip(&self.scale).any(far),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Agreement;
+
+    /// A mask whose agreement is its Dice but for a little; everything else says nothing.
+    fn graded(index: usize) -> Graded {
+        let noise = |seed: f64| ((index as f64 + 1.0) * seed).sin();
+        let dice = 0.75 + 0.2 * noise(1.7);
+        let look = Look {
+            volume_ml: 100.0 + 20.0 * noise(3.1),
+            parts: 1 + index % 3,
+            largest_part: 0.98 + 0.01 * noise(5.3),
+            smoothness: 0.9 + 0.02 * noise(7.7),
+            compactness: 0.2 + 0.01 * noise(11.9),
+            at_border: 0.0,
+            agreement: Some(Agreement { mean: dice + 0.01 * noise(13.1), least: dice - 0.05 }),
+        };
+        Graded { class: 1, look, dice: Some(dice) }
+    }
+
+    #[test]
+    fn agreement_that_tells_dice_is_learned() {
+        let cases: Vec<Graded> = (0..40).map(graded).collect();
+        let reference = Reference::learn(&cases, 2).unwrap();
+        let own = &reference.classes[&1];
+        assert!(own.correlation.unwrap() > 0.95 && own.error < 0.02, "{own:?}");
+        let held = (40..80).map(graded).filter(|case| {
+            let estimate = reference.estimate(1, &case.look).unwrap();
+            (estimate.low..=estimate.high).contains(&case.dice.unwrap())
+        });
+        assert!(held.count() >= 34);
+        assert_eq!(reference.estimate(2, &cases[0].look), None);
+    }
+
+    #[test]
+    fn what_was_not_seen_is_said() {
+        let cases: Vec<Graded> = (0..40).map(graded).collect();
+        let reference = Reference::learn(&cases, 2).unwrap();
+        let mut look = cases[0].look;
+        assert!(!reference.estimate(1, &look).unwrap().unseen);
+        look.volume_ml *= 100.0;
+        assert!(reference.estimate(1, &look).unwrap().unseen);
+        look.agreement = None;
+        assert_eq!(reference.estimate(1, &look), None);
+        let empty = Look { parts: 0, volume_ml: 0.0, ..look };
+        assert_eq!(reference.estimate(1, &empty).unwrap().dice, 0.0);
+    }
+
+    #[test]
+    fn few_cases_teach_nothing() {
+        let cases: Vec<Graded> = (0..LEAST_CASES - 1).map(graded).collect();
+        assert!(matches!(Reference::learn(&cases, 2), Err(Error::TooFew { found: 7 })));
+    }
+}

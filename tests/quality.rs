@@ -1,0 +1,134 @@
+//! `udas judge --masks` and `udas calibrate --masks`: masks of any tool, without a model.
+mod common;
+
+use common::Bench;
+use std::path::Path;
+use udas_volume::{Affine, Labels, Volume, write_labels, write_volume};
+
+/// Voxels along each side.
+const SIDE: usize = 24;
+
+/// A ball, its border moved by `wrong` voxels on one side, with `specks` voxels elsewhere.
+fn ball(wrong: f64, specks: usize) -> Labels {
+    let voxel = |i: usize| [i % SIDE, i / SIDE % SIDE, i / SIDE / SIDE].map(|x| x as f64 - 11.5);
+    let inside = |i: usize| {
+        let [x, y, z] = voxel(i);
+        let x = if x > 0.0 { x - wrong * (1.0 - (x / 8.0)) } else { x };
+        (x * x + y * y + z * z).sqrt() < 7.0
+    };
+    let mut data: Vec<u8> = (0..SIDE.pow(3)).map(|i| u8::from(inside(i))).collect();
+    (0..specks).for_each(|speck| data[speck * 2 * SIDE] = 1);
+    Labels::new(data, [SIDE; 3], Affine::from_spacing([1.0; 3])).unwrap()
+}
+
+/// Dice with the whole ball.
+fn dice(mask: &Labels) -> f64 {
+    let whole = ball(0.0, 0);
+    let both = mask.data().iter().zip(whole.data()).filter(|&(&a, &b)| a == 1 && b == 1).count();
+    let all = mask.data().iter().chain(whole.data()).filter(|&&label| label == 1).count();
+    2.0 * both as f64 / all as f64
+}
+
+fn text(bench: &Bench, name: &str) -> String {
+    std::fs::read_to_string(bench.path(name)).unwrap()
+}
+
+fn write(folder: &Path, name: &str, labels: &Labels) {
+    std::fs::create_dir_all(folder).unwrap();
+    write_labels(&folder.join(format!("{name}.nii.gz")), labels).unwrap();
+}
+
+/// Masks of `count` cases that are the worse the higher the case, with their labels and another rater's.
+fn cases(bench: &Bench, at: &str, count: usize) {
+    for case in 0..count {
+        let name = format!("case{case:02}");
+        let wrong = case as f64 * 6.0 / count as f64;
+        write(&bench.path(&format!("{at}/masks")), &name, &ball(wrong, case));
+        write(&bench.path(&format!("{at}/other")), &name, &ball(wrong * 0.3, 0));
+        write(&bench.path(&format!("{at}/labels")), &name, &ball(0.0, 0));
+    }
+}
+
+#[test]
+fn dice_is_learned_and_the_worst_come_first() {
+    let bench = Bench::new();
+    cases(&bench, "known", 12);
+    cases(&bench, "new", 7);
+    let said = bench.succeed(
+        "calibrate --masks known/masks --labels known/labels --others known/other --out reference.json",
+    );
+    assert!(said.contains("class 1: 12 cases"), "{said}");
+    std::fs::write(bench.path("groups.csv"), "case,group\ncase00,May\ncase01,May\ncase06,June\n")
+        .unwrap();
+    let image: Vec<f32> = ball(0.0, 0).data().iter().map(|&label| f32::from(label)).collect();
+    std::fs::create_dir(bench.path("images")).unwrap();
+    for case in 0..7 {
+        let volume = Volume::new(image.clone(), [SIDE; 3], Affine::from_spacing([1.0; 3])).unwrap();
+        write_volume(&bench.path(&format!("images/case{case:02}.nii.gz")), &volume).unwrap();
+    }
+    let truth: Vec<f64> =
+        (0..7).map(|case| dice(&ball(f64::from(case) * 6.0 / 7.0, case as usize))).collect();
+    // Labels of the new cases are not there to be opened.
+    std::fs::remove_dir_all(bench.path("new/labels")).unwrap();
+    let said = bench.succeed(
+        "judge --masks new/masks --others new/other --reference reference.json --groups groups.csv --images images \
+         --page page --out judged.json",
+    );
+    let place = |case: &str| said.find(case).unwrap();
+    assert!(place("case06") < place("case05") && place("case05") < place("case00"), "{said}");
+    assert!(said.contains("group June"));
+    let judged: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bench.path("judged.json")).unwrap()).unwrap();
+    assert_eq!(judged["basis"], "reference");
+    let expected = |case: &str| {
+        let rows = judged["masks"].as_array().unwrap();
+        rows.iter().find(|row| row["case"] == case).unwrap()["expected"]["dice"].as_f64().unwrap()
+    };
+    for (case, truth) in truth.iter().enumerate() {
+        assert!(
+            (expected(&format!("case{case:02}")) - truth).abs() < 0.02,
+            "{case} {truth} {judged}"
+        );
+    }
+    assert!(truth[0] - truth[6] > 0.05);
+    assert_eq!(text(&bench, "judged.csv").lines().count(), 8);
+    let page = text(&bench, "page/index.html");
+    assert_eq!(page.matches("<figure>").count(), 6);
+    assert!(page.contains("case06") && !page.contains("://"), "{page}");
+}
+
+#[test]
+fn without_a_reference_the_odd_one_is_found() {
+    let bench = Bench::new();
+    for case in 0..6 {
+        write(&bench.path("masks"), &format!("case{case}"), &ball(0.1 * f64::from(case), 0));
+    }
+    write(&bench.path("masks"), "odd", &ball(0.0, 9));
+    let empty =
+        Labels::new(vec![0; SIDE.pow(3)], [SIDE; 3], Affine::from_spacing([1.0; 3])).unwrap();
+    write(&bench.path("masks"), "empty", &empty);
+    let said = bench.succeed("judge --masks masks");
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[2].starts_with("empty") && lines[2].contains("absent"), "{said}");
+    assert!(lines[3].starts_with("odd") && lines[3].contains("log parts is high"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_remedy() {
+    let bench = Bench::new();
+    cases(&bench, "few", 3);
+    let few = "calibrate --masks few/masks --labels few/labels --out r.json";
+    bench.fail(few, 3, &["3 cases", "at least 8"]);
+    cases(&bench, "known", 9);
+    bench.succeed("calibrate --masks known/masks --labels known/labels --out r.json");
+    let other = "judge --masks few/masks --others few/other --reference r.json";
+    bench.fail(other, 2, &["r.json", "0 --others", "1"]);
+    bench.fail("judge --masks nowhere", 3, &["nowhere", "no masks"]);
+    bench.fail("judge --masks few/masks --others known/labels few/none", 3, &["few/none"]);
+    bench.fail("judge --masks few/masks --before x --after y", 2, &["--before"]);
+    bench.fail("judge", 2, &["--before"]);
+    std::fs::remove_file(bench.path("few/other/case01.nii.gz")).unwrap();
+    bench.fail("judge --masks few/masks --others few/other", 3, &["few/other", "case01"]);
+    std::fs::write(bench.path("r.json"), "{}").unwrap();
+    bench.fail("judge --masks few/masks --reference r.json", 3, &["r.json", "calibrate --masks"]);
+}
