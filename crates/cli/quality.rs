@@ -11,8 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::Subject;
 use udas_quality::{Estimate, FORMAT, Graded, Look, Reference, Suspicion, look, suspicion};
-use udas_report::{MaskPage, MaskRow, PAGE_FILE, Plane, masks_page};
-use udas_volume::{Labels, read_labels};
+use udas_report::{
+    Choice, Colour, Contour, Crop, MaskPage, MaskRow, Overlay, PAGE_FILE, Panel, Plane, Stroke,
+    masks_page,
+};
+use udas_volume::{Labels, Volume, read_labels};
 
 /// Pictures on a page.
 const PICTURES: usize = 6;
@@ -207,7 +210,8 @@ pub fn judge(
     }
     let reference = args.reference.as_deref().map(|path| read_reference(path, args)).transpose()?;
     let groups = args.groups.as_deref().map(read_groups).transpose()?.unwrap_or_default();
-    let mut rows = looked(&masks, &Others::open(&args.others)?, console)?;
+    let others = Others::open(&args.others)?;
+    let mut rows = looked(&masks, &others, console)?;
     compare(&mut rows);
     for row in &mut rows {
         row.expected = reference.as_ref().and_then(|known| known.estimate(row.class, &row.look));
@@ -225,8 +229,10 @@ pub fn judge(
         out_file::write(&path.with_extension("csv"), &as_csv(&rows)?)?;
     }
     if let Some(path) = &page_file {
-        let pictures = pictures(&rows, &masks, images, console)?;
-        let title = format!("Masks in {}", folder.display());
+        let pictures = pictures(&rows, (&masks, &others), images, console)?;
+        // The page may be shown to others: no paths.
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let title = format!("Masks: {}", name.unwrap_or_default());
         let page = page(title, &judged, pictures);
         out_file::write(path, masks_page(&page)?.as_bytes())?;
     }
@@ -486,10 +492,24 @@ fn as_csv(rows: &[Row]) -> Result<Vec<u8>> {
     Ok(writer.into_inner()?)
 }
 
+/// A slice without and with its mask, and with the first of the others' masks: where they differ most.
+fn overlay<'a>(image: &'a Volume, mask: &'a Labels, other: Option<&'a Labels>) -> Overlay<'a> {
+    let contour = |name, labels, colour, stroke| Contour { name, labels, colour, stroke };
+    let other = other.map(|labels| contour("other", labels, Colour::TRUTH, Stroke::Wide));
+    let slice = Choice::MostDifferent(other.map_or(mask, |other| other.labels), mask);
+    let own = contour("mask", mask, Colour::AFTER, Stroke::Thin);
+    let panels = vec![
+        Panel { title: "slice", contours: Vec::new() },
+        Panel { title: "mask", contours: other.into_iter().chain([own]).collect() },
+    ];
+    let crop = Crop::AroundMasks { margin_mm: 25.0 };
+    Overlay { image, plane: Plane::Axial, slice, crop, panel_pixels: 300, panels }
+}
+
 /// Pictures of the worst cases whose images are there.
 fn pictures(
     rows: &[Row],
-    masks: &[Subject],
+    (masks, others): (&[Subject], &Others),
     images: &Images,
     console: &Console,
 ) -> Result<Vec<(String, udas_report::Picture)>> {
@@ -508,7 +528,8 @@ fn pictures(
         let mask = masks.iter().find(|mask| mask.id == row.case);
         let (Some(image), Some(mask)) = (image, mask) else { continue };
         let (volume, labels) = (udas_volume::read(image)?, read_labels(&mask.image)?);
-        let overlay = udas_report::after_only(&volume, None, &labels, Plane::Axial);
+        let other = others.of(&row.case)?.into_iter().next();
+        let overlay = overlay(&volume, &labels, other.as_ref());
         match overlay.draw() {
             Ok(picture) => drawn.push((row.case.clone(), picture)),
             Err(error) => console.warn(format!("{}: {error}", mask.image.display())),
