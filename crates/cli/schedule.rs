@@ -1,10 +1,7 @@
 //! How long and in what steps a training on labels runs, and the run itself: what `train` and `head` share.
 use crate::console::Console;
 use crate::held_out::{HoldOut, HoldOutFlags, SplitSlices};
-use crate::observer::Watch;
 use crate::options::word;
-use crate::run_folder::RunFolder;
-use crate::training::{self, OrderName};
 use crate::{failure, interrupt};
 use anyhow::Result;
 use clap::parser::ValueSource;
@@ -15,6 +12,9 @@ use std::str::FromStr;
 use udas_data::Augment;
 use udas_nn::AdamConfig;
 use udas_record::{Convergence, Event, Phase, StopReason};
+use udas_run::RunFolder;
+use udas_run::Watch;
+use udas_run::training::{self, OrderName};
 use udas_train::{
     Batches, Fit, FitConfig, FitSummary, Keep, LabelledBatch, Plateau, Snapshot, StopRule,
     Supervised, fit, measure,
@@ -58,6 +58,16 @@ impl TryFrom<NumberOrWord> for Epochs {
             NumberOrWord::Number(number) => Ok(Self::Number(number)),
             NumberOrWord::Word(word) if word == "auto" => Ok(Self::Auto),
             NumberOrWord::Word(word) => Err(format!("{word:?} is no number, and not \"auto\"")),
+        }
+    }
+}
+
+impl Epochs {
+    /// How many, where that is known before.
+    pub fn number(self) -> Option<usize> {
+        match self {
+            Self::Auto => None,
+            Self::Number(number) => Some(number),
         }
     }
 }
@@ -238,6 +248,7 @@ impl ScheduleFlags {
                 resume,
             },
         )?;
+        drop(watch);
         training::report_stop(&summary, folder, console)?;
         if self.epochs == Epochs::Auto && summary.reason == StopReason::EpochsDone {
             let bound = self.max_steps;

@@ -1,11 +1,8 @@
 //! `udas calibrate`: from labelled source data, how signals without labels speak of the true score.
 use crate::console::Console;
-use crate::judging::{self, Judged};
 use crate::options::word;
 use crate::out_file;
-use crate::selection;
-use crate::training::{self, Use};
-use crate::{failure, interrupt, readiness};
+use crate::{failure, interrupt};
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -14,6 +11,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Plane, Subject};
 use udas_record::read_start;
+use udas_run::judging::{self, Judged};
+use udas_run::readiness;
+use udas_run::selection;
+use udas_run::training::{self, Use};
 use udas_verdict::{CalibrateConfig, Calibrating, FAMILY, Measurements, SLICES};
 
 /// Learns from labelled source data to predict scores without labels

@@ -2,13 +2,14 @@
 use crate::commands::predict::patched;
 use crate::console::Console;
 use crate::options::word;
-use crate::{failure, intensity, nnunet, selection};
+use crate::{failure, nnunet};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_data::{DataSet, Plane, Preprocessing};
 use udas_model::{Description, ModelFile, marks};
 use udas_nn::Checkpoint;
+use udas_run::{intensity, selection};
 
 /// Converts a checkpoint between .pth and .safetensors, names kept; merges a patch into its base
 ///
@@ -68,7 +69,7 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
         }
         None if args.plane.is_some() => described(args)?,
         None => {
-            let path = super::head::model_path(&args.input);
+            let path = udas_run::training::model_path(&args.input);
             let (checkpoint, taken) = Checkpoint::load_network(&path, &marks())?;
             if !taken.is_whole() {
                 console.say(format!("{}: {taken}", path.display()));

@@ -1,7 +1,6 @@
 //! `udas evaluate`: predictions against labels, subject by subject.
 use crate::console::Console;
 use crate::pairs::{self, Pair, Values};
-use crate::selection::{self, OptionalSet};
 use crate::{failure, interrupt, out_file};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,6 +11,7 @@ use udas_metrics::{
 };
 use udas_record::Evaluation;
 use udas_report::record_scores;
+use udas_run::selection::{self, OptionalSet};
 use udas_volume::{Labels, format_mm, probe_labels, read_label_frames, read_labels};
 
 /// Scores predictions against labels: Dice, surface Dice, Hausdorff and more, in 3-D, per subject

@@ -1,13 +1,14 @@
 //! `udas judge`: two models on unlabelled volumes, and whether the second should be kept.
 use crate::console::Console;
-use crate::judging::{self, Judged, JudgingAids};
-use crate::selection::{self, Images};
-use crate::{failure, out_file, readiness};
+use crate::{failure, out_file};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_data::Preprocessing;
 use udas_record::Decision;
+use udas_run::judging::{self, Judged, JudgingAids};
+use udas_run::readiness;
+use udas_run::selection::{self, Images};
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///

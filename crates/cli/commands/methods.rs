@@ -1,11 +1,11 @@
 //! `udas methods`: the registry.
 use crate::console::Console;
-use crate::method_flags::MethodFlags;
 use crate::settings;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use udas_adapt::METHODS;
+use udas_run::MethodSettings;
 
 /// Lists the methods of adaptation, a line each
 ///
@@ -33,7 +33,9 @@ pub fn run(args: &MethodsArgs, console: &Console) -> Result<()> {
             method.recipe().moves.words(),
             needs(about.needs),
             about.failure,
-            settings::to_text(&MethodFlags::of(&method.options()))?.trim_end().replace('\n', ", "),
+            settings::to_text(&MethodSettings::of(&method.options()))?
+                .trim_end()
+                .replace('\n', ", "),
         );
         return console.result(
             text,

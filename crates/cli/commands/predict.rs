@@ -2,8 +2,7 @@
 use crate::console::Console;
 use crate::options::word;
 use crate::predictions::{self, Existing, MadeBy, Origin, Predictions};
-use crate::selection::{self, Images};
-use crate::{failure, intensity, interrupt, nnunet, other_trainings, readiness};
+use crate::{failure, interrupt, nnunet};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -11,6 +10,8 @@ use std::path::{Path, PathBuf};
 use udas_data::{Frames, LabelUse, Plane, Subject, VolumeSlices};
 use udas_model::{ModelFile, Predictor, probability_volumes};
 use udas_report::{Choice, Colour, Contour, Crop, Overlay, Panel, Stroke};
+use udas_run::selection::{self, Images};
+use udas_run::{intensity, other_trainings, readiness};
 use udas_volume::{FileKind, Labels, Volume, write_labels, write_rgb_png, write_volume};
 
 /// Segments volumes; each mask comes on its volume's own grid

@@ -1,11 +1,9 @@
 //! `udas train`: the network on labelled source volumes.
 use crate::console::Console;
-use crate::held_out::{HoldOut, HoldOutFlags, Split, SplitSlices};
+use crate::held_out::{self, HoldOut, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
-use crate::run_folder::{RunFolder, Start};
 use crate::schedule::{self, Preset, ScheduleFlags, Training};
-use crate::training::{self, Purpose, Use};
-use crate::{failure, intensity, selection, settings};
+use crate::{failure, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
@@ -17,6 +15,9 @@ use udas_data::{
 use udas_model::{ModelFile, ModelInfo, Provenance, families, family};
 use udas_network::{Family, Shape, Task};
 use udas_record::Phase;
+use udas_run::training::{self, Purpose, Use};
+use udas_run::{RunFolder, Settings, Start};
+use udas_run::{intensity, selection};
 use udas_train::{Keep, SourceTraining};
 
 /// Trains a segmentation network on labelled volumes of the source scanner
@@ -125,10 +126,11 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let start = Start::of(given.resume);
     let (config, out) = (given.config.clone(), given.out.clone());
     let dry_run = given.dry_run;
-    let mut args = settings::of_run(given, flags, config, (start, &out), |given, file| {
-        selection::give_way(file, given.subjects.as_deref(), given.fold.as_deref());
-        Ok(())
-    })?;
+    let mut args =
+        settings::of_run::<TrainArgs, _>(given, flags, config, (start, &out), |given, file| {
+            held_out::give_way(file, given.subjects.as_deref(), given.fold.as_deref());
+            Ok(())
+        })?;
     args.apply_preset(flags);
     if !dry_run {
         RunFolder::expect_free(&args.out, start)?;
@@ -150,12 +152,11 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let domains = args.domain.join("+");
     let what = Purpose { command: "train", source: Some(&domains), ..Purpose::default() };
     let record = training::start_record(what, args.seed, &[], &subjects, console)?;
-    let text = settings::to_text(&args)?;
-    if folder.finished(&text, &record)?.is_some() {
+    if folder.finished(&args, &record)?.is_some() {
         console.say(format!("{} is done already", args.out.display()));
         return Ok(());
     }
-    let resume = folder.begin(&text, record, Phase::Source)?;
+    let resume = folder.begin(&args, record, Phase::Source)?;
     folder.record_warnings(&warnings)?;
     let network = plan.family.random(plan.shape, args.seed, console.device())?;
     let spec = network.spec().clone();
@@ -189,6 +190,25 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let run = args.out.display();
     console.next(format!("udas adapt --model {run} --images FILES_OF_THE_NEW_SCANNER --out RUN"));
     Ok(())
+}
+
+impl Settings for TrainArgs {
+    fn each_path(&mut self, visit: &mut dyn FnMut(&'static str, &mut PathBuf)) {
+        self.data.iter_mut().for_each(|path| visit("data", path));
+    }
+
+    fn take_places(&mut self, begun: &Self) {
+        let Self { data, out, cache_gib, .. } = begun.clone();
+        *self = Self { data, out, cache_gib, ..self.clone() };
+    }
+
+    fn take_ends(&mut self, begun: &Self) {
+        self.schedule.epochs = begun.schedule.epochs;
+    }
+
+    fn epochs(&self) -> Option<usize> {
+        self.schedule.epochs.number()
+    }
 }
 
 impl TrainArgs {

@@ -1,15 +1,14 @@
 //! `udas verify`: an adaptation made again from its record, and compared to the bit.
-use crate::adaptation::{AdaptArgs, Job};
 use crate::console::Console;
-use crate::run_folder::{RunFolder, Start};
-use crate::training;
-use crate::{failure, interrupt, judging, settings};
+use crate::{failure, interrupt};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
-use toml::Table;
 use udas_model::ModelFile;
 use udas_record::{Phase, StartRecord, read_start};
+use udas_run::judging;
+use udas_run::training;
+use udas_run::{AdaptSettings, Job, RunFolder, Settings, Start};
 
 /// Repeats an adaptation from its record and says whether the result is the same
 ///
@@ -32,13 +31,10 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
         let text = format!("{shown}: is of a `{}`; only adaptations are verified", start.command);
         return Err(failure::input(text).into());
     }
-    let settings = toml::from_str(&text).and_then(|mut table: Table| {
-        settings::locate(&mut table, &start);
-        table.try_into::<AdaptArgs>()
-    });
-    let mut settings = settings.map_err(|error| {
+    let mut settings: AdaptSettings = toml::from_str(&text).map_err(|error| {
         failure::input(format!("{shown}: not the settings of an adaptation ({error})"))
     })?;
+    settings.locate(&start);
     let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
     let folder = tempfile::tempdir().map_err(|error| {
         let place = std::env::temp_dir();
@@ -56,15 +52,15 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
         Vec::new()
     } else {
         let mut run = RunFolder::open(folder.path(), Start::Fresh, console)?;
-        let job = Job::prepare(&mut settings, console)?;
-        let resume = run.begin(&settings::to_text(&settings)?, start.clone(), Phase::Adapt)?;
-        let again = job.adapt(&settings, &mut run, resume, console)?;
+        let job = Job::prepare(settings, console)?;
+        let resume = run.begin(job.settings(), start.clone(), Phase::Adapt)?;
+        let again = job.adapt(&mut run, resume, console)?;
         anyhow::ensure!(
             !interrupt::asked(),
             "interrupted; nothing is said of {}",
             args.run.display()
         );
-        let again = job.model_file(again.state, 0, &settings)?;
+        let again = job.model_file(again.state, 0)?;
         let of =
             |model: &ModelFile| (model.info.preprocessing.clone(), model.info.class_ratio.clone());
         if of(&recorded) != of(&again) {
