@@ -149,3 +149,58 @@ impl Settings for AdaptSettings {
         self.options.epochs
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toml::Table;
+
+    /// Settings in which everything is said.
+    fn full() -> AdaptSettings {
+        let mut all = AdaptSettings::new("model", Images::default(), "out");
+        (all.head, all.source_data) = (Some("head".into()), Some("source".into()));
+        all.teachers = vec!["teacher".into()];
+        all.target.images = vec!["image".into()];
+        all.target.set.data = Some("data".into());
+        (all.options.epochs, all.options.stop_change) = (Some(3), Some(0.1));
+        all.judging.calibration = Some("calibration".into());
+        all.judging.peers = vec!["peer".into()];
+        all
+    }
+
+    fn changed(change: impl FnOnce(&mut AdaptSettings)) -> Vec<String> {
+        let (old, mut new) = (Table::try_from(full()).unwrap(), full());
+        change(&mut new);
+        let new = Table::try_from(new).unwrap();
+        old.keys().filter(|key| old.get(*key) != new.get(*key)).cloned().collect()
+    }
+
+    #[test]
+    fn a_path_is_named_as_in_a_file() {
+        let mut seen = Vec::new();
+        let moved = changed(|settings| {
+            settings.each_path(&mut |name, path| {
+                seen.push(name);
+                path.push("moved");
+            });
+        });
+        seen.sort_unstable();
+        assert_eq!(moved, seen);
+        assert_eq!(seen.len(), 8);
+    }
+
+    #[test]
+    fn places_and_ends_are_taken_and_nothing_else() {
+        let mut other = full();
+        other.each_path(&mut |_, path| path.push("moved"));
+        (other.out, other.cache_gib, other.seed) = ("elsewhere".into(), 1.0, 5);
+        (other.options.epochs, other.options.lr) = (Some(9), Some(0.5));
+        let places =
+            ["cache-gib", "data", "head", "images", "model", "out", "source-data", "teachers"];
+        assert_eq!(changed(|settings| settings.take_places(&other)), places);
+        assert_eq!(
+            changed(|settings| settings.take_ends(&other)),
+            ["calibration", "epochs", "peers"]
+        );
+    }
+}
