@@ -9,7 +9,7 @@ use toml::Table;
 use udas_data::{Augment, BatchPlan, LastBatch, Preprocessing, SliceSubset, Subject};
 use udas_network::Task;
 use udas_run::selection;
-use udas_run::training::{LabelledSet, OrderName};
+use udas_run::training::{LabelledSet, OrderName, Use};
 use udas_train::SourceBatches;
 
 /// What is held out where nobody says whom.
@@ -113,6 +113,11 @@ fn tenth(subjects: Vec<Subject>) -> Split {
 }
 
 impl Split {
+    /// What is done with whom.
+    pub fn uses(&self) -> [(Use, &[Subject]); 2] {
+        [(Use::Learned, &self.train), (Use::HeldOut, self.held_out())]
+    }
+
     /// Subjects that are held out whole.
     pub fn held_out(&self) -> &[Subject] {
         match &self.held_out {

@@ -237,20 +237,19 @@ impl ScheduleFlags {
         let needed = config.stop != StopRule::Never || keep == Keep::BestScore;
         let watched = slices.is_held_out() || needed;
         let mut watch = Watch::new(folder, console, phase, score, config.epochs);
-        let summary = fit(
-            objective,
-            Fit {
-                train: &batches,
-                check: watched.then_some(&check as &dyn Batches<LabelledBatch>),
-                config: &config,
-                observer: &mut watch,
-                interrupt: interrupt::flag(),
-                resume,
-            },
-        )?;
+        let run = Fit {
+            train: &batches,
+            check: watched.then_some(&check as &dyn Batches<LabelledBatch>),
+            config: &config,
+            observer: &mut watch,
+            interrupt: interrupt::flag(),
+            resume,
+        };
+        let summary = fit(objective, run)?;
         drop(watch);
         training::report_stop(&summary, folder, console)?;
-        if self.epochs == Epochs::Auto && summary.reason == StopReason::EpochsDone {
+        let ran_out = summary.reason == StopReason::EpochsDone;
+        if self.epochs == Epochs::Auto && ran_out {
             let bound = self.max_steps;
             console.say(format!("it ended at --max-steps {bound}: it might have gained from more"));
         }
@@ -258,9 +257,8 @@ impl ScheduleFlags {
         let measured = measure(objective, &check, steps, slices.is_held_out())?;
         console.say(measured.sentence());
         folder.record(Event::Convergence { phase, measured })?;
-        let unfinished = summary.reason == StopReason::EpochsDone && !measured.is_sure();
-        if let Some(text) = unfinished.then(|| unfinished_text(&measured, self)) {
-            folder.warn(&text, console)?;
+        if ran_out && !measured.is_sure() {
+            folder.warn(&unfinished_text(&measured, self), console)?;
         }
         Ok((summary, measured))
     }

@@ -15,7 +15,7 @@ use udas_run::judging::{self, Judged};
 use udas_run::readiness;
 use udas_run::selection;
 use udas_run::training::{self, Use};
-use udas_verdict::{CalibrateConfig, Calibrating, FAMILY, Measurements, SLICES};
+use udas_verdict::{CalibrateConfig, Calibrating, Calibration, FAMILY, Measurements, SLICES};
 
 /// Learns from labelled source data to predict scores without labels
 ///
@@ -92,13 +92,18 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     calibration.save(&args.out)?;
     // It has served.
     let _ = std::fs::remove_file(unfinished(&args.out));
+    tell(&calibration, &args.out, console)
+}
+
+/// Says how good a calibration is.
+fn tell(calibration: &Calibration, out: &Path, console: &Console) -> Result<()> {
     let quality = calibration.quality;
     let auroc = quality.harm_auroc.map(|auroc| format!(", AUROC for harm {auroc:.3}"));
     let text = format!(
         "{}\n{} measurements of {} shifts; on shifts left out: error of Dice {:.3}, correlation {:.3}{}; \
          interval +-{:.3}, of the mean change +-{:.3} where \
          masks agree to 0.9",
-        args.out.display(),
+        out.display(),
         calibration.rows.len(),
         FAMILY.len(),
         quality.error,
@@ -108,7 +113,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         calibration.change_half_width(0.9),
     );
     let value = json!({
-        "calibration": args.out.display().to_string(),
+        "calibration": out.display().to_string(),
         "measurements": calibration.rows.len(),
         "quality": quality,
         "half-width": calibration.half_width,

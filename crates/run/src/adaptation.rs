@@ -1,5 +1,6 @@
 //! An adaptation: everything that its settings name opened and checked, then the method run and its result judged.
 use crate::adapt_settings::AdaptSettings;
+use crate::beginning::{Beginning, Begun};
 use crate::error::{Error, Result};
 use crate::host::{self, Host};
 use crate::judging::{self, Judged, JudgingAids, Settlement};
@@ -7,10 +8,10 @@ use crate::method_settings::MethodSettings;
 use crate::observer::Watch;
 use crate::outcome::Outcome;
 use crate::prepare::{self, Head};
+use crate::readiness;
 use crate::run_folder::{RunFolder, Start};
 use crate::settings::needed;
 use crate::training::{self, LabelledSet, OrderName, Purpose, Use, model_path};
-use crate::{readiness, selection};
 use std::path::PathBuf;
 use udas_adapt::{
     Adaptation, Adapted, Aids, Method, Model, Moves, NormChoice, Options, OracleBatches, Patch,
@@ -19,7 +20,7 @@ use udas_adapt::{
 use udas_data::{Augment, LastBatch, Subject, Unlabelled};
 use udas_model::{ModelFile, Provenance};
 use udas_network::Task;
-use udas_record::{Phase, StartRecord, StopReason, StopRecord};
+use udas_record::{Phase, StopReason, StopRecord};
 use udas_train::{Batches, LabelledBatch, Objective, Snapshot, SourceBatches, StopRule};
 
 /// What changed against the source model, in a run folder.
@@ -95,10 +96,7 @@ impl Job {
     pub fn prepare(asked: AdaptSettings, host: &dyn Host) -> Result<Self> {
         asked.target.check()?;
         let path = needed(asked.model.as_ref(), "--model")?.clone();
-        let suggestion = selection::in_plane(asked.target.preprocessing()?, asked.plane);
-        let told =
-            [asked.plane.map(|_| "--plane"), asked.intensity.as_ref().map(|_| "--intensity")];
-        let source = selection::load_model(&path, suggestion, &told, host)?;
+        let source = prepare::source(&asked, &path, host)?;
         let method = prepare::method(&asked, &source, host)?;
         method.check(&*source.network(host.device())?)?;
         let base = asked.options.base(method)?;
@@ -108,22 +106,20 @@ impl Job {
         let teachers = prepare::teachers(method, &asked, &source)?;
         let options = prepare::options(&asked, base, head.as_ref(), &source)?;
         let subjects = asked.target.subjects(host)?;
-        let mut warnings = selection::warn_of_headers(&subjects, host);
-        warnings.extend(selection::warn_of_orientations(&model.info, &subjects, host));
-        let unready = prepare::readiness(&source, head.as_ref(), asked.unready)?;
-        unready.iter().for_each(|text| host.warn(text));
-        warnings.extend(unready);
+        let warnings = prepare::warnings(&model, &subjects, host);
+        let unready = prepare::readiness(&source, head.as_ref(), asked.unready, host)?;
+        let warnings = [warnings, unready].concat();
         let cache = training::cache_bytes(asked.cache_gib)?;
         let target = training::unlabelled(&subjects, &model.info.preprocessing, cache)?;
         // A run's own file has the method's epochs written out: in a file, only others were asked for.
-        let is_own = options.epochs == method.options().epochs;
+        let is_bound = options.epochs == method.options().epochs;
+        let epochs = if is_bound { EpochLimit::Bound } else { EpochLimit::Asked };
         let settings = AdaptSettings {
             method: Some(method.name().into()),
             head: head.as_ref().map(|head| head.path.clone()).or(asked.head),
             options: MethodSettings::of(&options),
             ..asked
         };
-        let epochs = if is_own { EpochLimit::Bound } else { EpochLimit::Asked };
         Ok(Self {
             settings,
             method,
@@ -198,26 +194,23 @@ impl Job {
     /// same settings with [`Start::Resume`] go on), those of the training.
     pub fn run(&self, start: Start, host: &dyn Host) -> Result<Ran> {
         let aids = self.judging_aids(host)?;
-        let mut folder = RunFolder::open(&self.settings.out, start, host)?;
-        let record = self.start_record(host)?;
-        if let Some(stop) = folder.finished(&self.settings, &record)? {
-            return Ok(Ran::Before(stop));
-        }
-        let resume = folder.begin(&self.settings, record, Phase::Adapt)?;
-        folder.record_warnings(&self.warnings)?;
+        let (mut folder, resume) = match self.begin(start, host)? {
+            Begun::Now { folder, resume } => (folder, resume),
+            Begun::Before(stop) => return Ok(Ran::Before(stop)),
+        };
         let adapted = self.adapt(&mut folder, resume, host);
         let adapted = adapted.inspect_err(|_| self.keep_last_good(&folder, host))?;
         let outcome = self.finish(&adapted, &aids, &mut folder, host)?;
         Ok(Ran::Now(Box::new(outcome)))
     }
 
-    fn start_record(&self, host: &dyn Host) -> Result<StartRecord> {
+    fn begin(&self, start: Start, host: &dyn Host) -> Result<Begun> {
         let mut files = vec![("model", model_path(&self.path))];
         files.extend(self.settings.head.as_deref().map(|head| ("head", model_path(head))));
         files.extend(self.settings.teachers.iter().map(|path| ("teacher", model_path(path))));
         let files: Vec<_> = files.iter().map(|(role, path)| (*role, path.as_path())).collect();
         let (source, target) = (self.source_name(), self.settings.target.name());
-        let what = Purpose {
+        let purpose = Purpose {
             command: "adapt",
             method: Some(self.method.name()),
             source: Some(&source),
@@ -225,7 +218,18 @@ impl Job {
         };
         let read = [self.seen(), self.source_subjects.clone()];
         let read = read.each_ref().map(|subjects| (Use::Learned, subjects.as_slice()));
-        training::start_record(what, self.settings.seed, &files, &read, host)
+        let beginning = Beginning {
+            settings: &self.settings,
+            out: &self.settings.out,
+            start,
+            phase: Phase::Adapt,
+            purpose,
+            seed: self.settings.seed,
+            files: &files,
+            subjects: &read,
+            warnings: &self.warnings,
+        };
+        beginning.begin(host)
     }
 
     /// Runs the method alone, from a saved state where there is one. The folder must have begun.
@@ -337,16 +341,7 @@ impl Job {
         folder: &mut RunFolder,
         host: &dyn Host,
     ) -> Result<Outcome> {
-        match &adapted.summary {
-            Some(summary) => training::report_stop(summary, folder, host)?,
-            None if host::is_interrupted(host) => {
-                return Err(Error::Interrupted(format!(
-                    "interrupted; begin again with the same command and --resume ({})",
-                    folder.path().display()
-                )));
-            }
-            None => {}
-        }
+        report_stop(adapted, folder, host)?;
         self.say_moved(adapted, host);
         let epochs = adapted.summary.as_ref().map_or(0, |summary| summary.epochs.len());
         let model = self.model_file(adapted.state.clone(), epochs)?;
@@ -459,6 +454,18 @@ impl Job {
 pub(crate) fn moved_weights(adapted: &Adapted) -> usize {
     let moved = adapted.moved.iter().filter_map(|name| adapted.state.get(name));
     moved.map(|tensor| tensor.elem_count()).sum()
+}
+
+/// Says why the method ended; an interrupted one is an error.
+fn report_stop(adapted: &Adapted, folder: &RunFolder, host: &dyn Host) -> Result<()> {
+    match &adapted.summary {
+        Some(summary) => training::report_stop(summary, folder, host),
+        None if host::is_interrupted(host) => Err(Error::Interrupted(format!(
+            "interrupted; begin again with the same command and --resume ({})",
+            folder.path().display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn stop_record(adapted: &Adapted) -> StopRecord {

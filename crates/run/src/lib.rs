@@ -11,6 +11,7 @@
 
 mod adapt_settings;
 mod adaptation;
+mod beginning;
 mod choice;
 mod error;
 #[cfg(feature = "clap")]
@@ -32,6 +33,7 @@ pub mod training;
 
 pub use adapt_settings::{AdaptSettings, DEFAULT_CACHE_GIB};
 pub use adaptation::{Job, PATCH_FILE, Ran};
+pub use beginning::{Beginning, Begun};
 pub use error::{Error, Result};
 pub use host::{Host, Progress, Silent, Work};
 pub use judging::JudgingSettings;

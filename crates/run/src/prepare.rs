@@ -5,7 +5,7 @@ use crate::host::Host;
 use crate::readiness::{self, Unready};
 use crate::settings::needed;
 use crate::{head_search, intensity, other_trainings, selection};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use udas_adapt::{Method, Options, Requirement};
 use udas_data::Subject;
 use udas_model::{HeadFile, ModelFile};
@@ -25,6 +25,13 @@ const DEFAULT_WITH_TEACHERS: &str = "ensemble-distillation";
 pub struct Head {
     pub path: PathBuf,
     pub file: HeadFile,
+}
+
+/// The source model, with its preprocessing as the settings say where its file does not.
+pub fn source(asked: &AdaptSettings, path: &Path, host: &dyn Host) -> Result<ModelFile> {
+    let suggestion = selection::in_plane(asked.target.preprocessing()?, asked.plane);
+    let intensity = asked.intensity.as_ref().map(|_| "--intensity");
+    selection::load_model(path, suggestion, &[asked.plane.map(|_| "--plane"), intensity], host)
 }
 
 /// The method that is named, or the one that suits what is given.
@@ -167,15 +174,29 @@ pub fn options(
     Ok(options)
 }
 
-/// What is to be said before an adaptation; an error where it should not begin.
-pub fn readiness(source: &ModelFile, head: Option<&Head>, unready: Unready) -> Result<Vec<String>> {
+/// What is odd about the headers of the target's files; it is said.
+pub fn warnings(model: &ModelFile, subjects: &[Subject], host: &dyn Host) -> Vec<String> {
+    let mut warnings = selection::warn_of_headers(subjects, host);
+    warnings.extend(selection::warn_of_orientations(&model.info, subjects, host));
+    warnings
+}
+
+/// What is to be said before an adaptation, which is said; an error where it should not begin.
+pub fn readiness(
+    source: &ModelFile,
+    head: Option<&Head>,
+    unready: Unready,
+    host: &dyn Host,
+) -> Result<Vec<String>> {
     let reason = head.and_then(|head| readiness::refusal(source, &head.file));
     if let Some(text) = reason.filter(|_| unready == Unready::Refuse) {
         return Err(Error::rejected(text));
     }
     let measured = head.and_then(|head| head.file.info.convergence);
     let of_head = measured.as_ref().and_then(readiness::of_head);
-    Ok(readiness::of_source(source).into_iter().chain(of_head).collect())
+    let said: Vec<_> = readiness::of_source(source).into_iter().chain(of_head).collect();
+    said.iter().for_each(|text| host.warn(text));
+    Ok(said)
 }
 
 fn missing(method: &dyn Method, what: &'static str) -> Error {

@@ -33,10 +33,8 @@ fn scans(folder: &Path) {
 
 /// TENT for three epochs of batches of 8.
 fn settings(folder: &Path, out: &str) -> AdaptSettings {
-    let target = Images {
-        images: vec![folder.join("scans/Original/Siemens_15")],
-        ..Images::default()
-    };
+    let target =
+        Images { images: vec![folder.join("scans/Original/Siemens_15")], ..Images::default() };
     let (epochs, batch_size, stop_change) = (Some(3), Some(8), Some(0.0));
     AdaptSettings {
         method: Some("tent".into()),
