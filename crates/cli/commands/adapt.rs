@@ -6,6 +6,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+use udas_adapt::{Method, NormChoice};
 use udas_run::{AdaptSettings, Job, MethodSettings, Ran, RunFolder, Start};
 
 /// Adapts a network to unlabelled volumes of a new scanner
@@ -44,7 +45,7 @@ pub fn run(args: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     }
     let job = Job::prepare(asked, console)?;
     let job = if epochs_flag { job.with_epochs_asked_for() } else { job };
-    refuse_idle(flags, &job, console)?;
+    refuse_idle(flags, (job.method(), job.options().norm), console)?;
     job.describe(console);
     if dry_run {
         job.judging_aids(console)?;
@@ -72,16 +73,19 @@ fn accept(rejected: Option<String>) -> Result<()> {
 }
 
 /// Refuses flags that the method does not look at; where no weight moves, those of the schedule get a word.
-fn refuse_idle(flags: &ArgMatches, job: &Job, console: &Console) -> Result<()> {
+fn refuse_idle(
+    flags: &ArgMatches,
+    (method, norm): (&dyn Method, NormChoice),
+    console: &Console,
+) -> Result<()> {
     let given = |name: &str| flags.value_source(name) == Some(ValueSource::CommandLine);
-    let recipe = job.method().recipe();
+    let recipe = method.recipe();
     for id in flags.ids().map(clap::Id::as_str).filter(|id| given(id)) {
         let option = id.replace('_', "-");
-        if recipe.uses(&option, job.options().norm) {
+        if recipe.uses(&option, norm) {
             continue;
         }
-        let text =
-            format!("--method {} does not use --{option}; leave it out", job.method().name());
+        let text = format!("--method {} does not use --{option}; leave it out", method.name());
         match option.as_str() {
             "lr" | "epochs" | "stop-change" | "keep" => console.warn(text),
             _ => return Err(failure::usage(&text).into()),

@@ -2,11 +2,11 @@
 use crate::adapt_settings::AdaptSettings;
 use crate::beginning::{Beginning, Begun};
 use crate::error::{Error, Result};
-use crate::host::{self, Host};
+use crate::host::Host;
 use crate::judging::{self, Judged, JudgingAids, Settlement};
 use crate::method_settings::MethodSettings;
 use crate::observer::Watch;
-use crate::outcome::Outcome;
+use crate::outcome::{self, EpochLimit, Outcome, PATCH_FILE, REJECTED_PATCH};
 use crate::prepare::{self, Head};
 use crate::readiness;
 use crate::run_folder::{RunFolder, Start};
@@ -14,19 +14,15 @@ use crate::settings::needed;
 use crate::training::{self, LabelledSet, OrderName, Purpose, Use, model_path};
 use std::path::PathBuf;
 use udas_adapt::{
-    Adaptation, Adapted, Aids, Method, Model, Moves, NormChoice, Options, OracleBatches, Patch,
+    Adaptation, Adapted, Aids, Method, Model, NormChoice, Options, OracleBatches, Patch,
     Requirement, Run, TargetBatch, TargetBatches,
 };
 use udas_data::{Augment, LastBatch, Subject, Unlabelled};
 use udas_model::{ModelFile, Provenance};
 use udas_network::Task;
-use udas_record::{Phase, StopReason, StopRecord};
-use udas_train::{Batches, LabelledBatch, Objective, Snapshot, SourceBatches, StopRule};
+use udas_record::{Phase, StopRecord};
+use udas_train::{Batches, LabelledBatch, Objective, Snapshot, SourceBatches};
 
-/// What changed against the source model, in a run folder.
-pub const PATCH_FILE: &str = "patch.safetensors";
-/// The same of an adaptation that was rolled back.
-const REJECTED_PATCH: &str = "rejected-patch.safetensors";
 /// The weights of the last good epoch of a training that failed.
 const LAST_GOOD_FILE: &str = "last-good.safetensors";
 
@@ -41,7 +37,7 @@ const LAST_GOOD_FILE: &str = "last-good.safetensors";
 /// let settings = AdaptSettings::new("runs/source", target, "runs/adapted");
 /// let host = Silent::new();
 /// match Job::prepare(settings, &host)?.run(Start::Fresh, &host)? {
-///     Ran::Now(outcome) => println!("{}: {:?}", outcome.model.display(), outcome.verdict.decision),
+///     Ran::Now(outcome) => println!("{}: {:?}", outcome.model.display(), outcome.verdict),
 ///     Ran::Before(stop) => println!("done already, in {} epochs", stop.epochs),
 /// }
 /// # Ok(())
@@ -67,15 +63,6 @@ pub struct Job {
     target: Unlabelled,
     /// What is odd about the headers of its files, or not ready to teach.
     warnings: Vec<String>,
-}
-
-/// What the number of epochs is to who has chosen it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum EpochLimit {
-    /// So many were asked for.
-    Asked,
-    /// The method's own bound: who comes to it has not converged.
-    Bound,
 }
 
 /// What a call of [`Job::run`] has found or done.
@@ -341,65 +328,31 @@ impl Job {
         folder: &mut RunFolder,
         host: &dyn Host,
     ) -> Result<Outcome> {
-        report_stop(adapted, folder, host)?;
-        self.say_moved(adapted, host);
+        outcome::report_stop(adapted, folder, host)?;
+        outcome::say_moved(self.method, self.options.norm, adapted, host);
         let epochs = adapted.summary.as_ref().map_or(0, |summary| summary.epochs.len());
         let model = self.model_file(adapted.state.clone(), epochs)?;
         let case = aids.case(&self.source, &model);
         let on_harm = self.settings.judging.on_harm;
         let (settlement, judgement) =
             judging::settle(on_harm, &case, &self.subjects, folder, host)?;
-        let mut outcome = Outcome::new(self.method.name(), adapted, judgement.verdict(), folder);
-        if settlement == Settlement::RolledBack {
-            outcome.patch = folder.path().join(REJECTED_PATCH);
-            outcome.rejected_model = Some(folder.path().join(judging::REJECTED_FILE));
-        }
+        let is_kept = settlement == Settlement::Kept;
+        let patch = folder.path().join(if is_kept { PATCH_FILE } else { REJECTED_PATCH });
+        let mut outcome = Outcome::of(self.method, adapted, [folder.model(), patch]);
+        outcome.verdict = Some(judgement.verdict());
+        outcome.rejected_model = (!is_kept).then(|| folder.path().join(judging::REJECTED_FILE));
         let mut patch = Patch::between(&self.model.state, &model.state)?;
         patch.notes = Some(serde_json::to_string(&model.info)?);
         patch.save(&outcome.patch)?;
-        let mut stop = stop_record(adapted);
-        stop.rejected = match settlement {
-            Settlement::RolledBack if adapted.collapse().is_none() => {
-                Some(judging::rolled_back(folder))
-            }
-            _ => self.unaccepted(adapted, &stop, host),
+        let mut stop = outcome::stop_record(adapted);
+        stop.rejected = if !is_kept && adapted.collapse().is_none() {
+            Some(judging::rolled_back(folder))
+        } else {
+            outcome::unaccepted(self.options.stop, adapted, self.epochs, host)
         };
         outcome.rejected = stop.rejected.clone();
         folder.finish(stop)?;
         Ok(outcome)
-    }
-
-    fn say_moved(&self, adapted: &Adapted, host: &dyn Host) {
-        let moves = self.method.recipe().moves;
-        let mut moved = Vec::new();
-        if self.needs(Requirement::SourceHistogram) {
-            moved.push("the intensities of volumes".to_owned());
-        }
-        if self.options.norm == NormChoice::ReEstimated {
-            moved.push("the statistics of batch norm".to_owned());
-        }
-        if moves != Moves::Nothing || moved.is_empty() {
-            let (weights, tensors) = (moved_weights(adapted), adapted.moved.len());
-            moved.push(format!("{} ({weights} weights in {tensors} tensors)", moves.words()));
-        }
-        host.say(&format!("moved: {}", moved.join(", ")));
-    }
-
-    /// Why the training itself speaks against the result, if it does.
-    fn unaccepted(&self, adapted: &Adapted, stop: &StopRecord, host: &dyn Host) -> Option<String> {
-        if let Some(collapse) = adapted.collapse() {
-            return Some(format!("{collapse}; the adapted model should not be used"));
-        }
-        if stop.reason != StopReason::EpochsDone || self.options.stop == StopRule::Never {
-            return None;
-        }
-        let epochs = stop.epochs;
-        let text = format!("not converged after {epochs} epochs: the score still changed");
-        if self.epochs == EpochLimit::Asked {
-            host.warn(&text);
-            return None;
-        }
-        Some(text + "; give more --epochs, or --epochs N to accept N")
     }
 
     /// The adapted network as a model file.
@@ -447,36 +400,5 @@ impl Job {
             [] => "source".into(),
             domains => domains.join("+"),
         }
-    }
-}
-
-/// How many weights the method moved.
-pub(crate) fn moved_weights(adapted: &Adapted) -> usize {
-    let moved = adapted.moved.iter().filter_map(|name| adapted.state.get(name));
-    moved.map(|tensor| tensor.elem_count()).sum()
-}
-
-/// Says why the method ended; an interrupted one is an error.
-fn report_stop(adapted: &Adapted, folder: &RunFolder, host: &dyn Host) -> Result<()> {
-    match &adapted.summary {
-        Some(summary) => training::report_stop(summary, folder, host),
-        None if host::is_interrupted(host) => Err(Error::Interrupted(format!(
-            "interrupted; begin again with the same command and --resume ({})",
-            folder.path().display()
-        ))),
-        None => Ok(()),
-    }
-}
-
-fn stop_record(adapted: &Adapted) -> StopRecord {
-    match &adapted.summary {
-        Some(summary) => training::stop_record(Phase::Adapt, summary),
-        None => StopRecord {
-            phase: Phase::Adapt,
-            reason: StopReason::NothingToTrain,
-            epochs: 0,
-            seconds: 0.0,
-            rejected: None,
-        },
     }
 }

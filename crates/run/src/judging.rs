@@ -253,7 +253,7 @@ pub fn settle(
     host: &dyn Host,
 ) -> Result<(Settlement, Judgement)> {
     let judgement = judged(case, subjects, host)?;
-    let fate = fate(on_harm, case, &judgement, folder, host)?;
+    let fate = fate(on_harm, case.calibration, &judgement, folder, host)?;
     match fate {
         Settlement::Kept => case.after.save(&folder.model())?,
         Settlement::RolledBack => {
@@ -264,9 +264,13 @@ pub fn settle(
     Ok((fate, judgement))
 }
 
-fn fate(
+/// Records a verdict, and says it and what becomes of the adapted model.
+///
+/// # Errors
+/// As [`RunFolder::record`].
+pub fn fate(
     on_harm: Option<OnHarm>,
-    case: &Case,
+    calibration: Option<&Calibration>,
     judgement: &Judgement,
     folder: &mut RunFolder,
     host: &dyn Host,
@@ -274,13 +278,12 @@ fn fate(
     folder.record(Event::Verdict(judgement.verdict()))?;
     let named = |name: &String| judgement.subjects.iter().find(|s| s.subject == *name);
     let first: Vec<_> = judgement.check_first.iter().filter_map(named).collect();
-    let text =
-        verdict_text(judgement) + "check first:\n" + &subjects_text(&first, case.calibration);
+    let text = verdict_text(judgement) + "check first:\n" + &subjects_text(&first, calibration);
     host.say(text.trim_end());
     if judgement.decision != Decision::RollBack {
         return Ok(Settlement::Kept);
     }
-    let default = if case.calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
+    let default = if calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
     Ok(match on_harm.unwrap_or(default) {
         OnHarm::Rollback => Settlement::RolledBack,
         OnHarm::Warn => {
