@@ -1,7 +1,7 @@
 //! An adaptation: everything that its settings name opened and checked, then the method run and its result judged.
 use crate::adapt_settings::AdaptSettings;
 use crate::beginning::{Beginning, Begun};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::host::Host;
 use crate::judging::{self, Judged, JudgingAids, Settlement};
 use crate::method_settings::MethodSettings;
@@ -78,8 +78,8 @@ impl Job {
     /// Opens and checks everything that the settings name, and fills their gaps.
     ///
     /// # Errors
-    /// [`Error::Usage`] for settings that are missing or exclude each other, [`Error::Rejected`] for a source model that
-    /// is not ready to teach, those of the crates below for files that are not as they should be.
+    /// `Error::Usage` for settings that are missing or exclude each other, `Error::Rejected` for a source model that is
+    /// not ready to teach, those of the crates below for files that are not as they should be.
     pub fn prepare(asked: AdaptSettings, host: &dyn Host) -> Result<Self> {
         asked.target.check()?;
         let path = needed(asked.model.as_ref(), "--model")?.clone();
@@ -177,8 +177,8 @@ impl Job {
     /// Runs the method in the settings' folder, judges its result, and writes it there.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a folder that holds another run, [`Error::Interrupted`] where the host asked for an end (the
-    /// same settings with [`Start::Resume`] go on), those of the training.
+    /// `Error::Usage` for a folder that holds another run, `Error::Interrupted` where the host asked for an end (the same
+    /// settings with [`Start::Resume`] go on), those of the training.
     pub fn run(&self, start: Start, host: &dyn Host) -> Result<Ran> {
         let aids = self.judging_aids(host)?;
         let (mut folder, resume) = match self.begin(start, host)? {
