@@ -1,8 +1,7 @@
 //! The command line: the program and its commands.
-use crate::adaptation::AdaptArgs;
 use crate::commands::{
-    calibrate, compare, convert, doctor, evaluate, head, judge, methods, phantom, predict, report,
-    shell, train, verify,
+    adapt, calibrate, compare, convert, doctor, evaluate, head, judge, methods, phantom, predict,
+    report, shell, train, verify,
 };
 use crate::options::Common;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -57,7 +56,7 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     Train(train::TrainArgs),
     Head(head::HeadArgs),
-    Adapt(Box<AdaptArgs>),
+    Adapt(Box<adapt::AdaptArgs>),
     Predict(predict::PredictArgs),
     Calibrate(calibrate::CalibrateArgs),
     Judge(judge::JudgeArgs),

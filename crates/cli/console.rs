@@ -1,13 +1,16 @@
 //! Talk on standard error, results on standard output, and progress that fits the terminal.
-use crate::failure;
 use crate::options::{Colour, Common};
+use crate::{failure, interrupt};
 use anstyle::{AnsiColor, Style};
+use candle_core::Device;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+use udas_run::{Host, Work};
 
 /// Writes a line to standard error. Nobody may be there to read it (a closed terminal, `| head`, a full disk): work goes
 /// on all the same, and the run's log has the line.
@@ -49,7 +52,7 @@ enum Results {
 pub struct Console {
     talk: Talk,
     results: Results,
-    device: candle_core::Device,
+    device: Device,
     log: Mutex<Log>,
 }
 
@@ -76,22 +79,12 @@ impl Console {
             _ => Talk::Normal,
         };
         let results = if common.json { Results::Json } else { Results::Text };
-        let device = common.device().unwrap_or(candle_core::Device::Cpu);
+        let device = common.device().unwrap_or(Device::Cpu);
         Self { talk, results, device, log: Mutex::new(Log::Waiting(Vec::new())) }
     }
 
-    pub fn device(&self) -> &candle_core::Device {
+    pub fn device(&self) -> &Device {
         &self.device
-    }
-
-    /// From now on, what is said is written to `log` too, and what was said before.
-    pub fn keep_log(&self, mut log: File) {
-        if let Ok(mut kept) = self.log.lock() {
-            if let Log::Waiting(lines) = &*kept {
-                lines.iter().for_each(|line| drop(writeln!(log, "{line}")));
-            }
-            *kept = Log::Kept(log);
-        }
     }
 
     /// Something the user should see.
@@ -165,14 +158,7 @@ impl Console {
     /// Progress over `total` items: a bar with the time left on a terminal, else a line now and then.
     pub fn progress(&self, total: usize, what: &str) -> Progress<'_> {
         let shown = self.talk > Talk::Quiet && std::io::stderr().is_terminal();
-        let bar = ProgressBar::with_draw_target(
-            Some(total as u64),
-            if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
-        );
-        let style = "{prefix} [{bar:30}] {pos}/{len}, {eta} left {msg}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style.progress_chars("=> "));
-        }
+        let bar = bar(total, shown, "{prefix} [{bar:30}] {pos}/{len}, {eta} left {msg}");
         bar.set_prefix(what.to_owned());
         Progress {
             console: self,
@@ -182,6 +168,78 @@ impl Console {
             started: Instant::now(),
             said: None,
         }
+    }
+}
+
+impl Host for Console {
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn interrupt(&self) -> &AtomicBool {
+        interrupt::flag()
+    }
+
+    fn say(&self, text: &str) {
+        self.speak(Talk::Normal, text);
+    }
+
+    fn detail(&self, text: &str) {
+        self.speak(Talk::Verbose, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.speak_as(WARNING, "warning", Talk::Normal, text);
+    }
+
+    fn progress<'a>(&'a self, work: &Work) -> Box<dyn udas_run::Progress + 'a> {
+        match *work {
+            Work::Items { what, count } => Box::new(self.progress(count, what)),
+            Work::Steps { epoch, epochs, count } => Box::new(Steps::new(epoch, epochs, count)),
+        }
+    }
+
+    /// From now on, what is said is written to `log` too, and what was said before.
+    fn keep_log(&self, mut log: File) {
+        if let Ok(mut kept) = self.log.lock() {
+            if let Log::Waiting(lines) = &*kept {
+                lines.iter().for_each(|line| drop(writeln!(log, "{line}")));
+            }
+            *kept = Log::Kept(log);
+        }
+    }
+}
+
+/// A bar on a terminal.
+fn bar(count: usize, shown: bool, style: &str) -> ProgressBar {
+    let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(count as u64), target);
+    match ProgressStyle::with_template(style) {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
+}
+
+/// The steps of an epoch; whoever sees no bar is told when the epoch has ended.
+struct Steps(ProgressBar);
+
+impl Steps {
+    fn new(epoch: usize, epochs: usize, count: usize) -> Self {
+        let style = "epoch {prefix} [{bar:30}] {pos}/{len}, {eta} left, {msg}";
+        let bar = bar(count, std::io::stderr().is_terminal(), style);
+        bar.set_prefix(format!("{epoch}/{epochs}"));
+        Self(bar)
+    }
+}
+
+impl udas_run::Progress for Steps {
+    fn advance(&mut self, note: &str) {
+        self.0.set_message(note.to_owned());
+        self.0.inc(1);
+    }
+
+    fn finish(self: Box<Self>) {
+        self.0.finish_and_clear();
     }
 }
 
@@ -215,5 +273,15 @@ impl Progress<'_> {
 
     pub fn finish(self) {
         self.bar.finish_and_clear();
+    }
+}
+
+impl udas_run::Progress for Progress<'_> {
+    fn advance(&mut self, note: &str) {
+        Progress::advance(self, note);
+    }
+
+    fn finish(self: Box<Self>) {
+        Progress::finish(*self);
     }
 }

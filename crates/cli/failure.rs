@@ -67,6 +67,7 @@ fn code(cause: &Cause) -> Option<u8> {
     };
     let input_or_write = |is_write: bool| Some(if is_write { 1 } else { 3 });
     of(cause, |error| Some(own(error)))
+        .or_else(|| of(cause, of_run))
         .or_else(|| of(cause, of_training))
         .or_else(|| of(cause, of_adaptation))
         .or_else(|| of(cause, of_model))
@@ -91,6 +92,16 @@ fn of<E: std::error::Error + 'static>(
     code: impl FnOnce(&E) -> Option<u8>,
 ) -> Option<u8> {
     cause.downcast_ref().and_then(code)
+}
+
+fn of_run(error: &udas_run::Error) -> Option<u8> {
+    use udas_run::Error;
+    match error {
+        Error::Usage(_) => Some(2),
+        Error::Input(_) => Some(3),
+        Error::Rejected(_) => Some(4),
+        error => code(error.handed_on()?),
+    }
 }
 
 fn of_model(error: &udas_model::Error) -> Option<u8> {

@@ -1,13 +1,15 @@
 //! Which labelled slices a training keeps for itself, and which are held out to see how far it has come.
 use crate::console::Console;
-use crate::training::{LabelledSet, OrderName};
-use crate::{failure, selection};
+use crate::failure;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use toml::Table;
 use udas_data::{Augment, BatchPlan, LastBatch, Preprocessing, SliceSubset, Subject};
 use udas_network::Task;
+use udas_run::selection;
+use udas_run::training::{LabelledSet, OrderName, Use};
 use udas_train::SourceBatches;
 
 /// What is held out where nobody says whom.
@@ -69,7 +71,7 @@ impl HoldOutFlags {
         console: &Console,
     ) -> Result<Split> {
         let used = selection::choose(all.clone(), subjects, console)?;
-        let (train, left_out) = selection::fold(used, fold)?;
+        let (train, left_out) = self::fold(used, fold)?;
         let held_out = match &self.validation_subjects {
             Some(list) => selection::choose(all, Some(list), console)?,
             None => left_out,
@@ -111,6 +113,11 @@ fn tenth(subjects: Vec<Subject>) -> Split {
 }
 
 impl Split {
+    /// What is done with whom.
+    pub fn uses(&self) -> [(Use, &[Subject]); 2] {
+        [(Use::Learned, &self.train), (Use::HeldOut, self.held_out())]
+    }
+
     /// Subjects that are held out whole.
     pub fn held_out(&self) -> &[Subject] {
         match &self.held_out {
@@ -131,23 +138,21 @@ impl Split {
         let train = open(&self.train)?;
         Ok(match &self.held_out {
             HeldOut::Subjects(subjects) => SplitSlices { train, held_out: Some(open(subjects)?) },
-            HeldOut::EveryTenthSlice if train.slices.len() >= ONE_OF => train.split(),
+            HeldOut::EveryTenthSlice if train.slices.len() >= ONE_OF => every_tenth(&train),
             HeldOut::EveryTenthSlice | HeldOut::Nothing => SplitSlices { train, held_out: None },
         })
     }
 }
 
-impl LabelledSet {
-    fn split(self) -> SplitSlices {
-        let is_held_out = |index: &usize| index % ONE_OF == ONE_OF / 2;
-        let (held_out, train): (Vec<usize>, Vec<usize>) =
-            (0..self.slices.len()).partition(is_held_out);
-        let of = |indices: Vec<usize>| Self {
-            slices: Arc::new(SliceSubset::new(self.slices.clone(), indices)),
-            task: self.task,
-        };
-        SplitSlices { train: of(train), held_out: Some(of(held_out)) }
-    }
+/// Holds out every tenth slice, from the middle of each ten.
+fn every_tenth(set: &LabelledSet) -> SplitSlices {
+    let is_held_out = |index: &usize| index % ONE_OF == ONE_OF / 2;
+    let (held_out, train): (Vec<usize>, Vec<usize>) = (0..set.slices.len()).partition(is_held_out);
+    let of = |indices: Vec<usize>| LabelledSet {
+        slices: Arc::new(SliceSubset::new(set.slices.clone(), indices)),
+        task: set.task,
+    };
+    SplitSlices { train: of(train), held_out: Some(of(held_out)) }
 }
 
 impl SplitSlices {
@@ -160,7 +165,7 @@ impl SplitSlices {
     pub fn check(&self, seed: u64, batch_size: usize, console: &Console) -> Result<SourceBatches> {
         let plan = OrderName::Sequential.plan(seed, batch_size);
         let plan = BatchPlan { last: LastBatch::Keep, ..plan };
-        self.held_out.as_ref().unwrap_or(&self.train).batches(plan, Augment::Off, console)
+        Ok(self.held_out.as_ref().unwrap_or(&self.train).batches(plan, Augment::Off, console)?)
     }
 
     /// Who is held out, in words.
@@ -177,6 +182,31 @@ impl SplitSlices {
             HeldOut::EveryTenthSlice | HeldOut::Nothing => "held out: nothing".into(),
         }
     }
+}
+
+/// Subjects or a fold by flag stand in for whichever of the two a settings file has.
+pub fn give_way(file: &mut Table, subjects: Option<&str>, fold: Option<&str>) {
+    if subjects.is_some() {
+        file.remove("fold");
+    }
+    if fold.is_some() {
+        file.remove("subjects");
+    }
+}
+
+/// The subjects less those of a fold, given as `0/3`, and those of the fold: what a cross-validation trains on, and what
+/// it leaves out.
+pub fn fold(subjects: Vec<Subject>, fold: Option<&str>) -> Result<(Vec<Subject>, Vec<Subject>)> {
+    let Some(text) = fold else { return Ok((subjects, Vec::new())) };
+    let numbers = text
+        .split_once('/')
+        .and_then(|(fold, folds)| Some((fold.trim().parse().ok()?, folds.trim().parse().ok()?)));
+    let Some((fold, folds)) = numbers else {
+        let text = format!("--fold {text}: give a fold and their number, such as 0/3");
+        return Err(failure::usage(&text).into());
+    };
+    let udas_data::Split { train, test } = udas_data::fold(&subjects, folds, fold)?;
+    Ok((train, test))
 }
 
 #[cfg(test)]
@@ -243,5 +273,20 @@ mod tests {
         assert!(split(Some("4-5"), Some("1-4"), None).is_err(), "nobody is in both");
         let taken_out = split(Some("9"), None, None).unwrap();
         assert_eq!(taken_out.train.len(), 8);
+    }
+
+    #[test]
+    fn a_fold_is_left_out() {
+        let kept = |fold| -> Result<Vec<String>> {
+            let (kept, left_out) = super::fold(subjects(5), fold)?;
+            assert_eq!(kept.len() + left_out.len(), 5);
+            Ok(kept.into_iter().map(|subject| subject.id).collect())
+        };
+        assert_eq!(kept(None).unwrap().len(), 5);
+        assert_eq!(kept(Some("0/2")).unwrap(), ["s4", "s5"]);
+        assert_eq!(kept(Some("1/2")).unwrap(), ["s1", "s2", "s3"]);
+        for bad in ["", "0", "2/2", "0/9", "a/b", "0/0"] {
+            assert!(kept(Some(bad)).is_err(), "{bad}");
+        }
     }
 }

@@ -1,37 +1,25 @@
 //! The program `udas`: one match on the command; exit codes are decided here and nowhere else.
 #![forbid(unsafe_code)]
 
-mod adaptation;
 mod args;
-mod choice;
 mod commands;
 mod console;
 mod contrast;
 mod failure;
-mod head_search;
 mod held_out;
 mod histograms;
-mod intensity;
 mod interrupt;
-mod judging;
-mod method_flags;
 mod nnunet;
-mod observer;
 mod onnx;
 mod options;
-mod other_trainings;
 mod out_file;
 mod pairs;
 mod predictions;
 mod quality;
-mod readiness;
-mod run_folder;
 mod run_subjects;
 mod schedule;
-mod selection;
 mod settings;
 mod suitability;
-mod training;
 
 use args::{Cli, Command};
 use clap::FromArgMatches;

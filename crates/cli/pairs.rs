@@ -1,11 +1,12 @@
 //! Which prediction is scored against which label, and labels that only one of the two has.
 use crate::commands::predict::output_names;
 use crate::console::Console;
-use crate::{failure, predictions, selection};
+use crate::{failure, predictions};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, Subject, image_of_mask};
+use udas_run::selection;
 use udas_volume::stem;
 
 /// A prediction and its truth.

@@ -1,6 +1,6 @@
 //! A folder of predictions: which model it is of, what each mask was made of, and which of its files are masks.
 use crate::console::Console;
-use crate::{failure, out_file, training};
+use crate::{failure, out_file};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use udas_data::{Preprocessing, Subject};
+use udas_run::training;
 use udas_volume::{Volume, files_of, probe, read, read_labels, stem};
 
 const MADE_BY: &str = "predictions.json";
@@ -169,7 +170,7 @@ impl Predictions {
 /// The bytes that an image consists of, as a hash.
 pub fn hash(image: &Path) -> Result<String> {
     let files = files_of(image);
-    training::sha256_of(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+    Ok(training::sha256_of(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>())?)
 }
 
 fn place(image: &Path) -> String {

@@ -1,7 +1,6 @@
 //! `udas judge --masks` and `udas calibrate --masks`: masks of any tool, without a model.
 use crate::console::Console;
 use crate::pairs::{self, Pair};
-use crate::selection::Images;
 use crate::{failure, interrupt, out_file, predictions};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -15,6 +14,7 @@ use udas_report::{
     Choice, Colour, Contour, Crop, MaskPage, MaskRow, Overlay, PAGE_FILE, Panel, Plane, Stroke,
     masks_page,
 };
+use udas_run::selection::Images;
 use udas_volume::{Labels, Volume, read_labels};
 
 /// Pictures on a page.

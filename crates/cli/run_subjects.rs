@@ -1,13 +1,13 @@
 //! The subjects that a run worked on, and the files behind the masks that `predict` has named after them.
 use crate::commands::predict::output_names;
 use crate::console::Console;
-use crate::run_folder::RunFolder;
-use crate::selection::OptionalSet;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Frames, Subject};
 use udas_record::{SubjectVolumes, read_start};
+use udas_run::RunFolder;
+use udas_run::selection::OptionalSet;
 use udas_volume::stem;
 
 /// Subjects by the data set and the domains that the settings of runs name. Many runs share them: each list is

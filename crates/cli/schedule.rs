@@ -1,10 +1,7 @@
 //! How long and in what steps a training on labels runs, and the run itself: what `train` and `head` share.
 use crate::console::Console;
 use crate::held_out::{HoldOut, HoldOutFlags, SplitSlices};
-use crate::observer::Watch;
 use crate::options::word;
-use crate::run_folder::RunFolder;
-use crate::training::{self, OrderName};
 use crate::{failure, interrupt};
 use anyhow::Result;
 use clap::parser::ValueSource;
@@ -15,6 +12,9 @@ use std::str::FromStr;
 use udas_data::Augment;
 use udas_nn::AdamConfig;
 use udas_record::{Convergence, Event, Phase, StopReason};
+use udas_run::RunFolder;
+use udas_run::Watch;
+use udas_run::training::{self, OrderName};
 use udas_train::{
     Batches, Fit, FitConfig, FitSummary, Keep, LabelledBatch, Plateau, Snapshot, StopRule,
     Supervised, fit, measure,
@@ -58,6 +58,16 @@ impl TryFrom<NumberOrWord> for Epochs {
             NumberOrWord::Number(number) => Ok(Self::Number(number)),
             NumberOrWord::Word(word) if word == "auto" => Ok(Self::Auto),
             NumberOrWord::Word(word) => Err(format!("{word:?} is no number, and not \"auto\"")),
+        }
+    }
+}
+
+impl Epochs {
+    /// How many, where that is known before.
+    pub fn number(self) -> Option<usize> {
+        match self {
+            Self::Auto => None,
+            Self::Number(number) => Some(number),
         }
     }
 }
@@ -227,19 +237,19 @@ impl ScheduleFlags {
         let needed = config.stop != StopRule::Never || keep == Keep::BestScore;
         let watched = slices.is_held_out() || needed;
         let mut watch = Watch::new(folder, console, phase, score, config.epochs);
-        let summary = fit(
-            objective,
-            Fit {
-                train: &batches,
-                check: watched.then_some(&check as &dyn Batches<LabelledBatch>),
-                config: &config,
-                observer: &mut watch,
-                interrupt: interrupt::flag(),
-                resume,
-            },
-        )?;
+        let run = Fit {
+            train: &batches,
+            check: watched.then_some(&check as &dyn Batches<LabelledBatch>),
+            config: &config,
+            observer: &mut watch,
+            interrupt: interrupt::flag(),
+            resume,
+        };
+        let summary = fit(objective, run)?;
+        drop(watch);
         training::report_stop(&summary, folder, console)?;
-        if self.epochs == Epochs::Auto && summary.reason == StopReason::EpochsDone {
+        let ran_out = summary.reason == StopReason::EpochsDone;
+        if self.epochs == Epochs::Auto && ran_out {
             let bound = self.max_steps;
             console.say(format!("it ended at --max-steps {bound}: it might have gained from more"));
         }
@@ -247,9 +257,8 @@ impl ScheduleFlags {
         let measured = measure(objective, &check, steps, slices.is_held_out())?;
         console.say(measured.sentence());
         folder.record(Event::Convergence { phase, measured })?;
-        let unfinished = summary.reason == StopReason::EpochsDone && !measured.is_sure();
-        if let Some(text) = unfinished.then(|| unfinished_text(&measured, self)) {
-            folder.warn(&text, console)?;
+        if ran_out && !measured.is_sure() {
+            folder.warn(&unfinished_text(&measured, self), console)?;
         }
         Ok((summary, measured))
     }

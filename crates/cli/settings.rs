@@ -2,7 +2,6 @@
 use crate::console::Console;
 use crate::failure;
 use crate::options::Common;
-use crate::run_folder::{RunFolder, Start};
 use anyhow::{Context, Result};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
@@ -11,10 +10,13 @@ use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use udas_record::{StartRecord, read_start};
+use udas_run::{RunFolder, Settings, Start};
+
+pub use udas_run::settings::{needed, to_text};
 
 /// The settings of a run: flags over the file named by `--config`, or over the run's own where it goes on.
-/// `give_way` takes out of the file what flags of other names stand in for.
-pub fn of_run<S: Args + Serialize + DeserializeOwned>(
+/// `give_way` takes out of the file what flags of other names stand in for; `A` are all of the command's flags.
+pub fn of_run<A: Args, S: Settings>(
     given: S,
     flags: &ArgMatches,
     config: Option<PathBuf>,
@@ -22,26 +24,16 @@ pub fn of_run<S: Args + Serialize + DeserializeOwned>(
     give_way: impl FnOnce(&S, &mut Table) -> Result<()>,
 ) -> Result<S> {
     check_flags(flags)?;
-    match (config, start) {
-        (Some(file), _) => {
-            let begun = run_of(&file);
-            with_file(given, flags, &file, |given, entries| {
-                give_way(given, entries)?;
-                match &begun {
-                    Some(begun) => locate_all(entries, begun, flags, &file),
-                    None => Ok(()),
-                }
-            })
-        }
-        (None, Start::Fresh) => Ok(given),
+    let file = match (config, start) {
+        (Some(path), _) => SettingsFile { begun: run_of(&path), lost: Lost::Refused, path },
+        (None, Start::Fresh) => return Ok(given),
         (None, Start::Resume) => {
-            let begun = read_start(run).ok().flatten().unwrap_or_default();
-            with_file(given, flags, &RunFolder::config(run), |given, file| {
-                locate(file, &begun);
-                give_way(given, file)
-            })
+            let begun = read_start(run).ok().flatten();
+            SettingsFile { path: RunFolder::config(run), begun, lost: Lost::Left }
         }
-    }
+    };
+    let entries = file.entries::<A>()?;
+    file.under(given, flags, entries, give_way)
 }
 
 /// Refuses what a run's settings could not be written down with, before anything is read.
@@ -78,98 +70,82 @@ fn run_of(file: &Path) -> Option<StartRecord> {
     (own.file_name() == file.file_name()).then(|| read_start(run).ok().flatten())?
 }
 
-/// As [`locate`], for another run: what is not where it was is refused, since what lies here under its name may be
-/// something else.
-fn locate_all(
-    entries: &mut Table,
-    begun: &StartRecord,
-    flags: &ArgMatches,
-    file: &Path,
-) -> Result<()> {
-    let by_flag = |name: &str| flags.value_source(&id(name)) == Some(ValueSource::CommandLine);
-    for name in PATHS.into_iter().filter(|name| entries.contains_key(*name) && !by_flag(name)) {
-        let paths = match entries.get(name) {
-            Some(Value::Array(paths)) => paths.iter().filter_map(Value::as_str).collect(),
-            Some(path) => path.as_str().into_iter().collect(),
-            None => Vec::new(),
+/// A file of settings.
+struct SettingsFile {
+    path: PathBuf,
+    /// The start of the run that wrote it, which its paths count from.
+    begun: Option<StartRecord>,
+    lost: Lost,
+}
+
+/// What becomes of paths in a run's own file that lead nowhere any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// Another run refuses them: what lies here under such a name may be something else.
+    Refused,
+    /// The run itself knows its files by their hashes.
+    Left,
+}
+
+impl SettingsFile {
+    /// Lets entries of the file stand for flags that were not given.
+    fn under<S: Settings>(
+        &self,
+        given: S,
+        flags: &ArgMatches,
+        mut entries: Table,
+        give_way: impl FnOnce(&S, &mut Table) -> Result<()>,
+    ) -> Result<S> {
+        let defaults = as_table(&given)?;
+        // What the settings do not keep would have no effect: options of every command, `resume` and its like.
+        let kept = as_table(&self.with::<S>(&defaults, &entries)?)?;
+        if let Some(name) = entries.keys().find(|name| !kept.contains_key(*name)) {
+            let text =
+                format!("`{name}` cannot be set in a file; remove it, and give --{name} instead");
+            return Err(self.wrong(text).into());
+        }
+        give_way(&given, &mut entries)?;
+        let mut settings: S = self.with(&defaults, &entries)?;
+        let by_flag = |name: &str| flags.value_source(&id(name)) == Some(ValueSource::CommandLine);
+        self.locate(&mut settings, |name| entries.contains_key(name) && !by_flag(name))?;
+        let located = as_table(&settings)?;
+        let of_file = |name: &str| entries.contains_key(name) && !by_flag(name);
+        let entries = located.into_iter().filter(|(name, _)| of_file(name)).collect();
+        self.with(&defaults, &entries)
+    }
+
+    /// What it says, by the names that settings have.
+    fn entries<A: Args>(&self) -> Result<Table> {
+        let shown = self.path.display();
+        let text = std::fs::read_to_string(&self.path)
+            .map_err(|error| failure::input(format!("{shown}: {error}; check the path")))?;
+        let entries: Table = toml::from_str(&text).map_err(|error| {
+            self.wrong(format!("{}; correct the file", in_short(&error, &text)))
+        })?;
+        // Only builds with debug assertions could ask the flags which options there are.
+        let options = Common::augment_args(A::augment_args(clap::Command::new("")));
+        let is_option = |key: &str| options.get_arguments().any(|o| o.get_id() == &id(key));
+        let mut named = Table::new();
+        for (key, value) in entries {
+            if !is_option(&key) {
+                let text = format!("`{key}` is no option of this command; see --help");
+                return Err(self.wrong(text).into());
+            }
+            let name = key.replace('_', "-");
+            if named.insert(name.clone(), value).is_some() {
+                return Err(self.wrong(format!("`{name}` is given twice; remove one")).into());
+            }
+        }
+        Ok(named)
+    }
+
+    /// Settings of entries over others.
+    fn with<S: DeserializeOwned>(&self, defaults: &Table, entries: &Table) -> Result<S> {
+        let read = |entries: &Table| -> Result<S, toml::de::Error> {
+            let mut settings = defaults.clone();
+            settings.extend(entries.clone());
+            settings.try_into()
         };
-        let lost = |path: &&&str| {
-            let path = Path::new(**path);
-            path.is_relative() && !begun.directory.is_empty() && begun.locate(path) == path
-        };
-        if let Some(path) = paths.iter().find(lost) {
-            let text = format!(
-                "{}: `{name}` is {path}, counted from {}, where it is no more; give --{name}",
-                file.display(),
-                begun.directory
-            );
-            return Err(failure::input(text).into());
-        }
-    }
-    locate(entries, begun);
-    Ok(())
-}
-
-/// Settings that are paths, or lists of them.
-const PATHS: [&str; 8] =
-    ["model", "head", "teachers", "data", "images", "source-data", "calibration", "peers"];
-
-/// Lets the paths in a run's own file lead to where they led when it was started.
-pub fn locate(file: &mut Table, begun: &StartRecord) {
-    let locate = |value: &mut Value| {
-        if let Value::String(path) = value {
-            *path = begun.locate(path.as_ref()).display().to_string();
-        }
-    };
-    for name in PATHS {
-        match file.get_mut(name) {
-            Some(Value::Array(paths)) => paths.iter_mut().for_each(locate),
-            Some(path) => locate(path),
-            None => {}
-        }
-    }
-}
-
-/// A setting that must come from a flag or from the file.
-pub fn needed<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T> {
-    let missing = || failure::usage(&format!("{flag} is missing: neither given nor in a --config"));
-    Ok(value.ok_or_else(missing)?)
-}
-
-/// Lets the entries of a TOML file stand for flags that were not given.
-fn with_file<S: Args + Serialize + DeserializeOwned>(
-    given: S,
-    flags: &ArgMatches,
-    file: &Path,
-    give_way: impl FnOnce(&S, &mut Table) -> Result<()>,
-) -> Result<S> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| failure::input(format!("{shown}: {error}; check the path")))?;
-    let entries: Table = toml::from_str(&text).map_err(|error| {
-        failure::input(format!("{shown}: {}; correct the file", in_short(&error, &text)))
-    })?;
-    let refuse = |text: String| failure::input(format!("{shown}: {text}"));
-    // Only builds with debug assertions could ask `flags` which options there are.
-    let options = Common::augment_args(S::augment_args(clap::Command::new("")));
-    let is_option = |key: &str| options.get_arguments().any(|option| option.get_id() == &id(key));
-    let mut named = Table::new();
-    for (key, value) in entries {
-        if !is_option(&key) {
-            return Err(refuse(format!("`{key}` is no option of this command; see --help")).into());
-        }
-        let name = key.replace('_', "-");
-        if named.insert(name.clone(), value).is_some() {
-            return Err(refuse(format!("`{name}` is given twice; remove one")).into());
-        }
-    }
-    let defaults = as_table(&given)?;
-    let read = |entries: &Table| -> Result<S, toml::de::Error> {
-        let mut settings = defaults.clone();
-        settings.extend(entries.clone());
-        settings.try_into()
-    };
-    let with = |entries: Table| -> Result<S> {
         let wrong = |error: toml::de::Error| {
             // The error does not name the entry that it is of.
             let alone = |(key, value): (&String, &Value)| {
@@ -177,20 +153,42 @@ fn with_file<S: Args + Serialize + DeserializeOwned>(
                 read(&entry).is_err().then(|| format!("`{key}`: "))
             };
             let key = entries.iter().find_map(alone).unwrap_or_default();
-            refuse(format!("{key}{}; see --help for the values", error.message()))
+            self.wrong(format!("{key}{}; see --help for the values", error.message()))
         };
-        Ok(read(&entries).map_err(wrong)?)
-    };
-    // What the settings do not keep would have no effect: options of every command, `resume` and its like.
-    let kept = as_table(&with(named.clone())?)?;
-    if let Some(name) = named.keys().find(|name| !kept.contains_key(*name)) {
-        let text =
-            format!("`{name}` cannot be set in a file; remove it, and give --{name} instead");
-        return Err(refuse(text).into());
+        Ok(read(entries).map_err(wrong)?)
     }
-    give_way(&given, &mut named)?;
-    named.retain(|name, _| flags.value_source(&id(name)) != Some(ValueSource::CommandLine));
-    with(named)
+
+    /// Lets the paths that a run has written lead to where they led when it was started. `is_of_file` says which of the
+    /// settings are the file's.
+    fn locate<S: Settings>(
+        &self,
+        settings: &mut S,
+        is_of_file: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        let Some(begun) = &self.begun else { return Ok(()) };
+        let mut lost = None;
+        settings.each_path(&mut |name, path| {
+            let stays = path.is_relative() && !begun.directory.is_empty();
+            if stays && lost.is_none() && is_of_file(name) && begun.locate(path) == *path {
+                lost = Some((name, path.clone()));
+            }
+        });
+        if let Some((name, path)) = lost.filter(|_| self.lost == Lost::Refused) {
+            return Err(self
+                .wrong(format!(
+                    "`{name}` is {}, counted from {}, where it is no more; give --{name}",
+                    path.display(),
+                    begun.directory
+                ))
+                .into());
+        }
+        settings.locate(begun);
+        Ok(())
+    }
+
+    fn wrong(&self, text: String) -> failure::Failure {
+        failure::input(format!("{}: {text}", self.path.display()))
+    }
 }
 
 /// What the command line calls an option.
@@ -212,9 +210,4 @@ fn in_short(error: &toml::de::Error, text: &str) -> String {
 /// What a dry run ends with: the settings as the run would keep them, every default filled in.
 pub fn show<S: Serialize>(settings: &S, console: &Console) -> Result<()> {
     console.result(to_text(settings)?, settings)
-}
-
-/// The settings as a file that [`with_file`] reads.
-pub fn to_text<S: Serialize>(settings: &S) -> Result<String> {
-    toml::to_string(settings).context("settings cannot be written as TOML")
 }

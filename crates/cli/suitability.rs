@@ -1,10 +1,10 @@
 //! Whether a model can be expected to work on a set of images: what it was trained on beside what they are.
-use crate::{intensity, readiness, selection};
 use anyhow::Result;
 use serde::Serialize;
 use std::path::Path;
 use udas_data::{BODY_AXES, Geometry, Landmarks, Plane, Range, Spacing, Subject};
 use udas_model::ModelFile;
+use udas_run::{intensity, readiness, selection};
 
 /// A size beyond the source's by more than this factor is worth a word.
 const BEYOND: f64 = 1.25;

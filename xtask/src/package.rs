@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
 
 use crate::workspace::{self, Package};
 
@@ -104,25 +105,15 @@ fn compile(packages: &[&Package], unpacked: &Path, target: &Path) -> Result<()> 
 /// A workspace of the packages, with the profiles of ours, so that what is compiled already is used again.
 fn manifest(packages: &[&Package], original: &toml::Table) -> Result<String> {
     let folder = |package: &Package| format!("{}-{}", package.name, package.version);
-    let members: Vec<toml::Value> = packages.iter().map(|package| folder(package).into()).collect();
-    let patches: toml::Table = packages
-        .iter()
-        .map(|package| {
-            let path = toml::Table::from_iter([("path".to_string(), folder(package).into())]);
-            (package.name.clone(), toml::Value::Table(path))
-        })
-        .collect();
-    let workspace = toml::Table::from_iter([
-        ("resolver".to_string(), toml::Value::from("3")),
-        ("members".to_string(), toml::Value::Array(members)),
-    ]);
-    let mut manifest = toml::Table::new();
-    manifest.insert("workspace".into(), toml::Value::Table(workspace));
-    let crates_io =
-        toml::Table::from_iter([("crates-io".to_string(), toml::Value::Table(patches))]);
-    manifest.insert("patch".into(), toml::Value::Table(crates_io));
+    let members: Vec<String> = packages.iter().map(|package| folder(package)).collect();
+    let place = |package: &&Package| (package.name.clone(), json!({ "path": folder(package) }));
+    let patches: serde_json::Map<_, _> = packages.iter().map(place).collect();
+    let mut manifest = json!({
+        "workspace": { "resolver": "3", "members": members },
+        "patch": { "crates-io": patches },
+    });
     if let Some(profile) = original.get("profile") {
-        manifest.insert("profile".into(), profile.clone());
+        manifest["profile"] = json!(profile);
     }
     Ok(toml::to_string(&manifest)?)
 }
@@ -132,14 +123,8 @@ mod tests {
     use super::*;
 
     fn package() -> Package {
-        Package {
-            name: "udas-a".into(),
-            version: "0.1.0".into(),
-            dependencies: Vec::new(),
-            publish: None,
-            description: Some("d".into()),
-            license: Some("MIT".into()),
-        }
+        let (description, license) = (Some("d".into()), Some("MIT".into()));
+        Package { description, license, ..Package::of_test("udas-a", &[]) }
     }
 
     #[test]

@@ -7,67 +7,42 @@ use anyhow::{Context, Result, ensure};
 
 use crate::workspace;
 
-/// The paper's experiments, each job run once. `udas compare --help` says more of the options.
+/// The paper's experiments, each job run once.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// An experiment that is built in, a .toml file, or `all` that are built in and have the preset.
-    #[arg(long, default_value = "all")]
-    experiment: String,
-    /// How large: `quick` ends within minutes, `paper` is the published size.
-    #[arg(long, default_value = "quick")]
-    preset: String,
-    /// A data set, or a folder with a `cc359` or `mnms` tree for each experiment [default: a phantom is made].
-    #[arg(long)]
-    data: Option<String>,
-    /// From each domain of the experiment to every other one, not from its own source alone.
-    #[arg(long)]
-    all_pairs: bool,
-    /// Adapt with a single unlabelled subject of each target.
-    #[arg(long)]
-    one_shot: bool,
-    /// Only these methods, with commas between them, beside the source model as it is.
-    #[arg(long)]
-    methods: Option<String>,
-    /// Folder of jobs, results and pages [default: runs/PRESET of the workspace].
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Show the plan and its estimated time; run nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Where jobs run: local or slurm.
-    #[arg(long, default_value = "local")]
-    executor: String,
-    /// At most so many jobs at once [default: as cores and memory allow].
-    #[arg(long)]
-    jobs: Option<String>,
-    /// The program `udas` to run [default: the release build, made first].
-    #[arg(long)]
-    program: Option<PathBuf>,
-    /// The folder of experiment files [default: those built in].
-    #[arg(long)]
-    experiments: Option<String>,
+    /// Options of `udas compare`, with --experiment for its experiment, all of the preset by default; --preset is quick
+    /// and --out runs/PRESET of the workspace where they are not given. --program names the program to run in place of
+    /// the release build.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<String>,
 }
 
 /// Builds the program, and hands over to it.
 pub fn run(args: &Args) -> Result<()> {
-    let program = args.program.as_ref().map_or_else(build, |program| Ok(absolute(program)?))?;
-    let folder = args.preset.clone() + if args.one_shot { "-one-shot" } else { "" };
-    let out = args.out.clone().unwrap_or_else(|| workspace::root().join("runs").join(folder));
+    let mut options = args.options.clone();
+    let program =
+        take(&mut options, "--program")?.map_or_else(build, |path| Ok(absolute(path)?))?;
+    let experiment = take(&mut options, "--experiment")?.unwrap_or("all".into());
+    let preset = take(&mut options, "--preset")?.unwrap_or("quick".into());
+    let one_shot = options.iter().any(|option| option == "--one-shot");
+    let folder = preset.clone() + if one_shot { "-one-shot" } else { "" };
+    let out = take(&mut options, "--out")?.map(PathBuf::from);
+    let out = out.unwrap_or_else(|| workspace::root().join("runs").join(folder));
     let mut compare = Command::new(&program);
-    compare.args(["compare", &args.experiment, "--preset", &args.preset]);
-    compare.arg("--out").arg(out).args(["--executor", &args.executor]);
-    let Args { all_pairs, one_shot, dry_run, data, methods, jobs, experiments, .. } = args;
-    for (flag, is_set) in
-        [("--all-pairs", all_pairs), ("--one-shot", one_shot), ("--dry-run", dry_run)]
-    {
-        compare.args(is_set.then_some(flag));
-    }
-    let values = [("--data", data), ("--methods", methods), ("--jobs", jobs)];
-    for (flag, value) in values.into_iter().chain([("--experiments", experiments)]) {
-        compare.args(value.iter().flat_map(|value| [flag, value]));
-    }
+    compare.args(["compare", &experiment, "--preset", &preset, "--out"]).arg(out).args(options);
     let status = compare.status().with_context(|| format!("{compare:?} does not start"))?;
     std::process::exit(status.code().unwrap_or(1))
+}
+
+/// Takes an option and its value out of the others.
+fn take(options: &mut Vec<String>, name: &str) -> Result<Option<String>> {
+    let is_it = |option: &String| option.split('=').next() == Some(name);
+    let Some(place) = options.iter().position(is_it) else { return Ok(None) };
+    if let Some((_, value)) = options.remove(place).split_once('=') {
+        return Ok(Some(value.to_owned()));
+    }
+    ensure!(place < options.len(), "{name}: give a value");
+    Ok(Some(options.remove(place)))
 }
 
 fn build() -> Result<PathBuf> {

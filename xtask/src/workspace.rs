@@ -51,6 +51,22 @@ impl Package {
     }
 }
 
+#[cfg(test)]
+impl Package {
+    /// A member that tests make up.
+    pub fn of_test(name: &str, dependencies: &[(&str, Kind)]) -> Self {
+        let of = |(name, kind): &(&str, Kind)| Dependency { name: (*name).into(), kind: *kind };
+        Self {
+            name: name.into(),
+            version: "0.1.0".into(),
+            dependencies: dependencies.iter().map(of).collect(),
+            publish: None,
+            description: None,
+            license: None,
+        }
+    }
+}
+
 /// One dependency of a member.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Dependency {

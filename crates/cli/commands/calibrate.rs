@@ -1,12 +1,9 @@
 //! `udas calibrate`: from labelled source data, how signals without labels speak of the true score.
 use crate::console::Console;
-use crate::judging::{self, Judged};
 use crate::options::word;
 use crate::out_file;
 use crate::quality::{self, CalibrateMasks};
-use crate::selection;
-use crate::training::{self, Use};
-use crate::{failure, interrupt, readiness, settings};
+use crate::{failure, interrupt};
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -15,7 +12,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Plane, Subject};
 use udas_record::read_start;
-use udas_verdict::{CalibrateConfig, Calibrating, FAMILY, Measurements, SLICES};
+use udas_run::judging::{self, Judged};
+use udas_run::readiness;
+use udas_run::selection;
+use udas_run::settings::needed;
+use udas_run::training::{self, Use};
+use udas_verdict::{CalibrateConfig, Calibrating, Calibration, FAMILY, Measurements, SLICES};
 
 /// Learns from labelled source data to predict scores without labels
 ///
@@ -69,8 +71,8 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     if args.masks.masks.is_some() {
         return quality::calibrate(&args.masks, args.subjects.as_deref(), &args.out, console);
     }
-    let model_path = settings::needed(args.model.as_ref(), "--model")?;
-    let data = settings::needed(args.data.as_ref(), "--data")?;
+    let model_path = needed(args.model.as_ref(), "--model")?;
+    let data = needed(args.data.as_ref(), "--data")?;
     let layout = selection::preprocessing_of(DataSet::open(data)?.layout());
     let model = selection::load_model(
         model_path,
@@ -102,13 +104,18 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     calibration.save(&args.out)?;
     // It has served.
     let _ = std::fs::remove_file(unfinished(&args.out));
+    tell(&calibration, &args.out, console)
+}
+
+/// Says how good a calibration is.
+fn tell(calibration: &Calibration, out: &Path, console: &Console) -> Result<()> {
     let quality = calibration.quality;
     let auroc = quality.harm_auroc.map(|auroc| format!(", AUROC for harm {auroc:.3}"));
     let text = format!(
         "{}\n{} measurements of {} shifts; on shifts left out: error of Dice {:.3}, correlation {:.3}{}; \
          interval +-{:.3}, of the mean change +-{:.3} where \
          masks agree to 0.9",
-        args.out.display(),
+        out.display(),
         calibration.rows.len(),
         FAMILY.len(),
         quality.error,
@@ -118,7 +125,7 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
         calibration.change_half_width(0.9),
     );
     let value = json!({
-        "calibration": args.out.display().to_string(),
+        "calibration": out.display().to_string(),
         "measurements": calibration.rows.len(),
         "quality": quality,
         "half-width": calibration.half_width,

@@ -3,7 +3,7 @@ use crate::commands::predict::patched;
 use crate::console::Console;
 use crate::onnx::Exported;
 use crate::options::word;
-use crate::{failure, intensity, nnunet, selection};
+use crate::{failure, nnunet};
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use udas_data::{DataSet, Plane, Preprocessing};
 use udas_model::{Description, ModelFile, marks};
 use udas_nn::Checkpoint;
 use udas_onnx::Norms;
+use udas_run::{intensity, selection};
 
 /// Converts a checkpoint between .pth and .safetensors, names kept; merges a patch into its base; writes .onnx
 ///
@@ -77,7 +78,7 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
         }
         None if args.plane.is_some() => as_checkpoint(described(args)?)?,
         None => {
-            let path = super::head::model_path(&args.input);
+            let path = udas_run::training::model_path(&args.input);
             let (checkpoint, taken) = Checkpoint::load_network(&path, &marks())?;
             if !taken.is_whole() {
                 console.say(format!("{}: {taken}", path.display()));

@@ -1,7 +1,7 @@
 //! `udas doctor`: what is wrong with files, before hours are spent on them.
 use crate::console::Console;
 use crate::suitability::{SHIFTED, Suitability};
-use crate::{contrast, failure, selection};
+use crate::{contrast, failure};
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Frames, Subject, expand};
 use udas_model::ModelFile;
+use udas_run::selection;
 use udas_volume::{
     FileKind, Probe, Volume, Warning, format_mm, probe, probe_labels, read_frames,
     read_label_frames,

@@ -1,7 +1,6 @@
 //! `udas evaluate`: predictions against labels, subject by subject.
 use crate::console::Console;
 use crate::pairs::{self, Pair, Values};
-use crate::selection::{self, OptionalSet};
 use crate::{failure, interrupt, out_file};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,6 +11,7 @@ use udas_metrics::{
 };
 use udas_record::Evaluation;
 use udas_report::record_scores;
+use udas_run::selection::{self, OptionalSet};
 use udas_volume::{Labels, format_mm, probe_labels, read_label_frames, read_labels};
 
 /// Scores predictions against labels: Dice, surface Dice, Hausdorff and more, in 3-D, per subject
@@ -47,20 +47,7 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
     }
     let config =
         Config::new(args.tolerance_mm.clone(), args.percentile.clone(), Connectivity::Corners)?;
-    let pairs = match (&args.labels, &args.set.data) {
-        (Some(labels), _) => {
-            pairs::by_name(&args.predictions, labels, args.set.subjects.as_deref(), console)?
-        }
-        (None, Some(root)) => {
-            let subjects = selection::domains(root, &args.set.domain, console)?;
-            let subjects = selection::choose(subjects, args.set.subjects.as_deref(), console)?;
-            selection::named_once(&subjects)?;
-            pairs::of_subjects(&args.predictions, &subjects, console)?
-        }
-        (None, None) => {
-            return Err(failure::usage("give --labels DIR, or --data and --domain").into());
-        }
-    };
+    let pairs = pairs(args, console)?;
     if pairs.is_empty() {
         let shown = args.predictions.display();
         return Err(failure::input(format!("{shown}: holds no predictions; check the path")).into());
@@ -84,6 +71,21 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
     rows.iter().for_each(|(_, scores)| summary.push(scores));
     let table = summary.rows();
     console.result(format_table(&table, rows.len()), &table)
+}
+
+/// The predictions with their labels.
+fn pairs(args: &EvaluateArgs, console: &Console) -> Result<Vec<Pair>> {
+    let subjects = args.set.subjects.as_deref();
+    match (&args.labels, &args.set.data) {
+        (Some(labels), _) => pairs::by_name(&args.predictions, labels, subjects, console),
+        (None, Some(root)) => {
+            let all = selection::domains(root, &args.set.domain, console)?;
+            let chosen = selection::choose(all, subjects, console)?;
+            selection::named_once(&chosen)?;
+            pairs::of_subjects(&args.predictions, &chosen, console)
+        }
+        (None, None) => Err(failure::usage("give --labels DIR, or --data and --domain").into()),
+    }
 }
 
 /// Says where voxels are larger than a tolerance: a surface Dice there tells little of what lies between.

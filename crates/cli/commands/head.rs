@@ -1,11 +1,9 @@
 //! `udas head`: an early head on the features of a trained network.
 use crate::console::Console;
-use crate::held_out::{HoldOutFlags, Split, SplitSlices};
+use crate::held_out::{self, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
-use crate::run_folder::{RunFolder, Start};
 use crate::schedule::{Preset, ScheduleFlags, Training};
-use crate::training::{self, Purpose, Use};
-use crate::{failure, readiness, selection, settings};
+use crate::{failure, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
@@ -14,7 +12,10 @@ use udas_data::Augment;
 use udas_model::{HeadFile, HeadInfo, ModelFile, Provenance};
 use udas_network::{EarlyHead, Task};
 use udas_record::Phase;
-use udas_train::{HeadTraining, Keep};
+use udas_run::training::{self, Purpose};
+use udas_run::{Beginning, Begun, RunFolder, Settings, Start};
+use udas_run::{readiness, selection};
+use udas_train::{HeadTraining, Keep, Snapshot};
 
 /// Trains a small segmentation head on the early features of a trained network
 ///
@@ -89,34 +90,49 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     let start = Start::of(given.resume);
     let (config, out) = (given.config.clone(), given.out.clone());
     let dry_run = given.dry_run;
-    let mut args = settings::of_run(given, flags, config, (start, &out), |given, file| {
-        selection::give_way(file, given.subjects.as_deref(), given.fold.as_deref());
-        Ok(())
-    })?;
+    let mut args =
+        settings::of_run::<HeadArgs, _>(given, flags, config, (start, &out), |given, file| {
+            held_out::give_way(file, given.subjects.as_deref(), given.fold.as_deref());
+            Ok(())
+        })?;
     args.apply_preset(flags);
     if !dry_run {
         RunFolder::expect_free(&args.out, start)?;
     }
     let plan = plan(&args, console)?;
-    let learned = plan.split.train.as_slice();
-    let warnings = selection::warn_of_headers(learned, console);
+    let warnings = selection::warn_of_headers(&plan.split.train, console);
     if dry_run {
         return settings::show(&args, console);
     }
-    let mut folder = RunFolder::open(&args.out, start, console)?;
-    let files = [("model", model_path(args.model()?))];
-    let files = files.each_ref().map(|(role, path)| (*role, path.as_path()));
+    let model = training::model_path(args.model()?);
     let domains = args.domain.join("+");
-    let what = Purpose { command: "head", source: Some(&domains), ..Purpose::default() };
-    let subjects = [(Use::Learned, learned), (Use::HeldOut, plan.split.held_out())];
-    let record = training::start_record(what, args.seed, &files, &subjects, console)?;
-    let text = settings::to_text(&args)?;
-    if folder.finished(&text, &record)?.is_some() {
-        console.say(format!("{} is done already", args.out.display()));
-        return Ok(());
+    let beginning = Beginning {
+        settings: &args,
+        out: &args.out,
+        start,
+        phase: Phase::Head,
+        purpose: Purpose { command: "head", source: Some(&domains), ..Purpose::default() },
+        seed: args.seed,
+        files: &[("model", &model)],
+        subjects: &plan.split.uses(),
+        warnings: &[warnings, readiness::of_source(&plan.model)].concat(),
+    };
+    match beginning.begin(console)? {
+        Begun::Before(_) => {
+            console.say(format!("{} is done already", args.out.display()));
+            Ok(())
+        }
+        Begun::Now { folder, resume } => train(&args, &plan, (folder, resume), console),
     }
-    let resume = folder.begin(&text, record, Phase::Head)?;
-    folder.record_warnings(&[warnings, readiness::of_source(&plan.model)].concat())?;
+}
+
+/// Trains the head, and writes it.
+fn train(
+    args: &HeadArgs,
+    plan: &Plan,
+    (mut folder, resume): (RunFolder, Option<Snapshot>),
+    console: &Console,
+) -> Result<()> {
     let network = plan.model.network(console.device())?;
     let spec = network.spec().clone();
     let head = EarlyHead::random(&spec, args.level, args.seed, console.device())?;
@@ -134,33 +150,53 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     if let Some(text) = readiness::of_head(&convergence) {
         folder.warn(&text, console)?;
     }
-    let provenance = Provenance {
-        version: env!("CARGO_PKG_VERSION").into(),
-        command: "head".into(),
-        domains: args.domain.clone(),
-        subjects: learned.len(),
-        seed: args.seed,
-        epochs: summary.epochs.len(),
-        ..Provenance::default()
-    };
+    let provenance = provenance(args, plan, summary.epochs.len());
     let mut info = HeadInfo::new(spec, args.level, plan.model.hash()?, provenance);
     info.convergence = Some(convergence);
     let state = objective.head().parameters().state()?;
     HeadFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Head, &summary))?;
     let shown = folder.model().display().to_string();
-    let value = serde_json::json!({
-        "head": shown,
-        "dice": convergence.dice,
-        "convergence": convergence,
-    });
+    let dice = convergence.dice;
+    let value = serde_json::json!({ "head": shown, "dice": dice, "convergence": convergence });
     console.result(&shown, &value)?;
+    let (model, head) = (args.model()?.display(), args.out.display());
     console.next(format!(
-        "udas adapt --model {} --head {} --method early-features --images FILES_OF_THE_NEW_SCANNER --out RUN",
-        args.model()?.display(),
-        args.out.display()
+        "udas adapt --model {model} --head {head} --method early-features --images FILES_OF_THE_NEW_SCANNER --out RUN"
     ));
     Ok(())
+}
+
+fn provenance(args: &HeadArgs, plan: &Plan, epochs: usize) -> Provenance {
+    Provenance {
+        version: env!("CARGO_PKG_VERSION").into(),
+        command: "head".into(),
+        domains: args.domain.clone(),
+        subjects: plan.split.train.len(),
+        seed: args.seed,
+        epochs,
+        ..Provenance::default()
+    }
+}
+
+impl Settings for HeadArgs {
+    fn each_path(&mut self, visit: &mut dyn FnMut(&'static str, &mut PathBuf)) {
+        self.model.iter_mut().for_each(|path| visit("model", path));
+        self.data.iter_mut().for_each(|path| visit("data", path));
+    }
+
+    fn take_places(&mut self, begun: &Self) {
+        let Self { model, data, out, cache_gib, .. } = begun.clone();
+        *self = Self { model, data, out, cache_gib, ..self.clone() };
+    }
+
+    fn take_ends(&mut self, begun: &Self) {
+        self.schedule.epochs = begun.schedule.epochs;
+    }
+
+    fn epochs(&self) -> Option<usize> {
+        self.schedule.epochs.number()
+    }
 }
 
 impl HeadArgs {
@@ -173,7 +209,7 @@ impl HeadArgs {
 
     /// The trained network, which a flag or a file must name.
     fn model(&self) -> Result<&PathBuf> {
-        settings::needed(self.model.as_ref(), "--model")
+        Ok(settings::needed(self.model.as_ref(), "--model")?)
     }
 }
 
@@ -204,9 +240,4 @@ fn plan(args: &HeadArgs, console: &Console) -> Result<Plan> {
     console.say(slices.words(&split));
     readiness::of_source(&model).iter().for_each(|text| console.warn(text));
     Ok(Plan { model, split, slices })
-}
-
-/// The file behind a model's path, which may be a run folder.
-pub fn model_path(path: &std::path::Path) -> PathBuf {
-    if path.is_dir() { path.join(udas_model::MODEL_FILE) } else { path.to_owned() }
 }

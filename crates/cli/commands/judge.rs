@@ -1,22 +1,25 @@
 //! `udas judge`: two models on unlabelled volumes, and whether the second should be kept; or masks of any tool.
 use crate::console::Console;
-use crate::judging::{self, Judged, JudgingAids};
 use crate::quality::{self, JudgeMasks};
-use crate::selection::{self, Images};
-use crate::{failure, out_file, readiness, settings};
+use crate::{failure, out_file};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_data::Preprocessing;
 use udas_record::Decision;
+use udas_run::judging::{self, Judged, JudgingAids};
+use udas_run::readiness;
+use udas_run::selection::{self, Images};
+use udas_run::settings::needed;
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///
 /// Examples: udas judge --before runs/source --after runs/adapted --images new_scanner/*.nii.gz,
 /// udas judge --masks masks --others fold_1 fold_2 --reference reference.json --images images --page worst
 ///
-/// With --masks, masks of any tool are looked at instead, and listed worst first. Labels are not opened. With a calibration (`udas calibrate`), each subject's Dice is predicted with an
-/// interval; without one, conservative rules decide.
+/// Labels are not opened. With a calibration (`udas calibrate`), each subject's Dice is predicted with an
+/// interval; without one, conservative rules decide. With --masks, masks of any tool are looked at instead, and listed
+/// worst first.
 #[derive(Args)]
 pub struct JudgeArgs {
     /// The source model: a run folder, .safetensors or .pth
@@ -47,10 +50,8 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     if args.masks.masks.is_some() {
         return quality::judge(&args.masks, &args.images, args.out.as_deref(), console);
     }
-    let (before_path, after_path) = (
-        settings::needed(args.before.as_ref(), "--before")?,
-        settings::needed(args.after.as_ref(), "--after")?,
-    );
+    let (before_path, after_path) =
+        (needed(args.before.as_ref(), "--before")?, needed(args.after.as_ref(), "--after")?);
     args.images.check()?;
     if let Some(path) = &args.out {
         out_file::prepare(path)?;

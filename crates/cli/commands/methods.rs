@@ -1,11 +1,11 @@
 //! `udas methods`: the registry.
 use crate::console::Console;
-use crate::method_flags::MethodFlags;
 use crate::settings;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use udas_adapt::METHODS;
+use udas_adapt::{METHODS, Method};
+use udas_run::MethodSettings;
 
 /// Lists the methods of adaptation, a line each
 ///
@@ -23,22 +23,7 @@ pub fn run(args: &MethodsArgs, console: &Console) -> Result<()> {
                 "there is no method {name:?}; `udas methods` lists them"
             ))
         })?;
-        let about = method.about();
-        let text = format!(
-            "{}\n  idea      {}\n  equation  {}\n  source    {}\n  moves     {}\n  needs     {}\n  fails     {}\n  defaults  {}",
-            method.name(),
-            about.idea,
-            about.equation,
-            about.source,
-            method.recipe().moves.words(),
-            needs(about.needs),
-            about.failure,
-            settings::to_text(&MethodFlags::of(&method.options()))?.trim_end().replace('\n', ", "),
-        );
-        return console.result(
-            text,
-            &describe(*METHODS.iter().find(|m| m.name() == name).unwrap_or(&METHODS[0])),
-        );
+        return console.result(in_full(method)?, &describe(method));
     }
     let width = METHODS.iter().map(|method| method.name().len()).max().unwrap_or(0);
     let lines: Vec<_> = METHODS
@@ -58,6 +43,23 @@ pub fn run(args: &MethodsArgs, console: &Console) -> Result<()> {
     console.result(lines.join("\n"), &values)
 }
 
+/// All that there is to say of a method.
+fn in_full(method: &dyn Method) -> Result<String> {
+    let about = method.about();
+    let defaults = settings::to_text(&MethodSettings::of(&method.options()))?;
+    Ok(format!(
+        "{}\n  idea      {}\n  equation  {}\n  source    {}\n  moves     {}\n  needs     {}\n  fails     {}\n  defaults  {}",
+        method.name(),
+        about.idea,
+        about.equation,
+        about.source,
+        method.recipe().moves.words(),
+        needs(about.needs),
+        about.failure,
+        defaults.trim_end().replace('\n', ", "),
+    ))
+}
+
 fn needs(needs: &[udas_adapt::Requirement]) -> String {
     if needs.is_empty() {
         return "target images only".into();
@@ -66,7 +68,7 @@ fn needs(needs: &[udas_adapt::Requirement]) -> String {
     words.join(", ")
 }
 
-fn describe(method: &dyn udas_adapt::Method) -> serde_json::Value {
+fn describe(method: &dyn Method) -> serde_json::Value {
     let about = method.about();
     json!({
         "name": method.name(),

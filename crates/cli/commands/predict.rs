@@ -2,15 +2,17 @@
 use crate::console::Console;
 use crate::options::word;
 use crate::predictions::{self, Existing, MadeBy, Origin, Predictions};
-use crate::selection::{self, Images};
-use crate::{failure, intensity, interrupt, nnunet, other_trainings, readiness};
+use crate::{failure, interrupt, nnunet};
 use anyhow::{Context, Result};
 use clap::Args;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, LabelUse, Plane, Subject, VolumeSlices};
 use udas_model::{ModelFile, Predictor, probability_volumes};
 use udas_report::{Choice, Colour, Contour, Crop, Overlay, Panel, Stroke};
+use udas_run::selection::{self, Images};
+use udas_run::{intensity, other_trainings, readiness};
 use udas_volume::{FileKind, Labels, Volume, write_labels, write_rgb_png, write_volume};
 
 /// Segments volumes; each mask comes on its volume's own grid
@@ -64,6 +66,48 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         return nnunet::run(args, console);
     }
     args.nnunet.refuse()?;
+    let (model, ensemble) = models(args, console)?;
+    let subjects = args.images.subjects(console)?;
+    selection::named_once(&subjects)?;
+    selection::warn_of_headers(&subjects, console);
+    selection::warn_of_orientations(&model.info, &subjects, console);
+    let mut predictor = Predictor::new(model.network(console.device())?, console.device());
+    for other in &ensemble {
+        predictor.add(other.network(console.device())?)?;
+    }
+    spare_the_images(args, &predictor, &subjects)?;
+    check_names(args, &predictor, &subjects)?;
+    let mut folder = open_folder(args, &model, &ensemble, &subjects)?;
+    interrupt::flag();
+    let mut progress = console.progress(subjects.len(), "volumes");
+    let mut done = Done::default();
+    for subject in &subjects {
+        if interrupt::asked() {
+            break;
+        }
+        let made = match work(args, &mut folder, &predictor, subject, console) {
+            Ok(Work::Skip) => {
+                done.skipped += output_names(subject).len();
+                Ok(Vec::new())
+            }
+            Ok(Work::Make) => predict(args, &model, &predictor, subject, &mut folder),
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(paths) => done.written.extend(paths.iter().map(|path| path.display().to_string())),
+            Err(error) => {
+                console.warn(failure::describe(&error));
+                done.failed.push(subject.image.display().to_string());
+            }
+        }
+        progress.advance(&subject.id);
+    }
+    progress.finish();
+    done.report(&args.out, subjects.len(), console)
+}
+
+/// The model, patched and with the intensities asked for, and those that predict with it.
+fn models(args: &PredictArgs, console: &Console) -> Result<(ModelFile, Vec<ModelFile>)> {
     let suggestion = selection::in_plane(args.images.preprocessing()?, args.plane);
     let told = [args.plane.map(|_| "--plane"), args.intensity.as_ref().map(|_| "--intensity")];
     let mut model = selection::load_model(&args.model, suggestion, &told, console)?;
@@ -80,59 +124,39 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         let text = "--plane differs from the plane that the model was trained on; leave it out";
         return Err(failure::usage(text).into());
     }
-    let subjects = args.images.subjects(console)?;
-    selection::named_once(&subjects)?;
-    selection::warn_of_headers(&subjects, console);
-    selection::warn_of_orientations(&model.info, &subjects, console);
-    let mut predictor = Predictor::new(model.network(console.device())?, console.device());
-    for other in &ensemble {
-        predictor.add(other.network(console.device())?)?;
-    }
-    spare_the_images(args, &predictor, &subjects)?;
-    check_names(args, &predictor, &subjects)?;
-    let mut folder = open_folder(args, &model, &ensemble, &subjects)?;
-    interrupt::flag();
-    let mut progress = console.progress(subjects.len(), "volumes");
-    let (mut written, mut skipped, mut failed) = (Vec::new(), 0, Vec::new());
-    for subject in &subjects {
+    Ok((model, ensemble))
+}
+
+/// What has become of the masks.
+#[derive(Default, Serialize)]
+struct Done {
+    /// Images that could not be segmented.
+    failed: Vec<String>,
+    /// How many masks were there already.
+    skipped: usize,
+    written: Vec<String>,
+}
+
+impl Done {
+    fn report(&self, out: &Path, volumes: usize, console: &Console) -> Result<()> {
+        let Self { written, skipped, failed } = self;
+        let text = format!(
+            "{}: {} masks written, {skipped} were there, {} volumes failed",
+            out.display(),
+            written.len(),
+            failed.len()
+        );
+        console.result(text, self)?;
         if interrupt::asked() {
-            break;
+            anyhow::bail!("interrupted; the same command goes on with what is missing");
         }
-        let made = match work(args, &mut folder, &predictor, subject, console) {
-            Ok(Work::Skip) => {
-                skipped += output_names(subject).len();
-                Ok(Vec::new())
-            }
-            Ok(Work::Make) => predict(args, &model, &predictor, subject, &mut folder),
-            Err(error) => Err(error),
-        };
-        match made {
-            Ok(paths) => written.extend(paths.iter().map(|path| path.display().to_string())),
-            Err(error) => {
-                console.warn(failure::describe(&error));
-                failed.push(subject.image.display().to_string());
-            }
+        if !failed.is_empty() {
+            let text =
+                format!("{} of {volumes} volumes failed: {}", failed.len(), failed.join(", "));
+            return Err(failure::input(text).into());
         }
-        progress.advance(&subject.id);
+        Ok(())
     }
-    progress.finish();
-    let text = format!(
-        "{}: {} masks written, {skipped} were there, {} volumes failed",
-        args.out.display(),
-        written.len(),
-        failed.len()
-    );
-    let value = serde_json::json!({ "written": written, "skipped": skipped, "failed": failed });
-    console.result(text, &value)?;
-    if interrupt::asked() {
-        anyhow::bail!("interrupted; the same command goes on with what is missing");
-    }
-    if !failed.is_empty() {
-        let text =
-            format!("{} of {} volumes failed: {}", failed.len(), subjects.len(), failed.join(", "));
-        return Err(failure::input(text).into());
-    }
-    Ok(())
 }
 
 /// Refuses flags that mean nothing to a model of nnU-Net, which says itself how it sees images.

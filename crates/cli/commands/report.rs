@@ -4,7 +4,7 @@ use crate::commands::serve::serve;
 use crate::console::Console;
 use crate::predictions::{self, made_by};
 use crate::run_subjects::{RunSubjects, complete};
-use crate::{failure, histograms, judging};
+use crate::{failure, histograms};
 use anyhow::{Context, Result};
 use clap::Args;
 use sha2::{Digest, Sha256};
@@ -17,6 +17,7 @@ use udas_record::{
     Evaluation, Experiment, MethodKind, Outcome, SCORES_FILE, ScoreColumn, StartRecord,
     SubjectVolumes, read_start,
 };
+use udas_run::judging;
 use udas_verdict::{JUDGEMENT_FILE, Judgement};
 use udas_volume::{read_labels, stem};
 

@@ -1,23 +1,24 @@
 //! `udas train`: the network on labelled source volumes.
 use crate::console::Console;
-use crate::held_out::{HoldOut, HoldOutFlags, Split, SplitSlices};
+use crate::held_out::{self, HoldOut, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
-use crate::run_folder::{RunFolder, Start};
 use crate::schedule::{self, Preset, ScheduleFlags, Training};
-use crate::training::{self, Purpose, Use};
-use crate::{failure, intensity, selection, settings};
+use crate::{failure, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use udas_data::{
     Augment, AugmentationRanges, DataSet, Geometry, Layout, Plane, Preprocessing,
-    RandomisationRanges,
+    RandomisationRanges, Subject,
 };
 use udas_model::{ModelFile, ModelInfo, Provenance, families, family};
-use udas_network::{Family, Shape, Task};
+use udas_network::{Family, Shape, Spec, Task};
 use udas_record::Phase;
-use udas_train::{Keep, SourceTraining};
+use udas_run::training::{self, Purpose};
+use udas_run::{Beginning, Begun, RunFolder, Settings, Start};
+use udas_run::{intensity, selection};
+use udas_train::{Keep, Snapshot, SourceTraining};
 
 /// Trains a segmentation network on labelled volumes of the source scanner
 ///
@@ -116,69 +117,76 @@ const MAX_FILTERS: usize = 1024;
 struct Plan {
     family: &'static dyn Family,
     shape: Shape,
-    task: Task,
     preprocessing: Preprocessing,
     split: Split,
+    slices: SplitSlices,
+    /// Axis codes of the volumes, where slices are taken as they are stored.
+    orientations: Vec<String>,
+    /// What is odd about the volumes.
+    warnings: Vec<String>,
 }
 
 pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let start = Start::of(given.resume);
     let (config, out) = (given.config.clone(), given.out.clone());
     let dry_run = given.dry_run;
-    let mut args = settings::of_run(given, flags, config, (start, &out), |given, file| {
-        selection::give_way(file, given.subjects.as_deref(), given.fold.as_deref());
-        Ok(())
-    })?;
+    let mut args =
+        settings::of_run::<TrainArgs, _>(given, flags, config, (start, &out), |given, file| {
+            held_out::give_way(file, given.subjects.as_deref(), given.fold.as_deref());
+            Ok(())
+        })?;
     args.apply_preset(flags);
     if !dry_run {
         RunFolder::expect_free(&args.out, start)?;
     }
     check(&args)?;
     let plan = plan(&args, console)?;
-    let cache = training::cache_bytes(args.cache_gib)?;
-    let slices = plan.split.open(&plan.preprocessing, plan.task, cache)?;
-    describe(&args, &plan, &slices, console);
-    let learned = plan.split.train.as_slice();
-    let mut warnings = selection::warn_of_headers(learned, console);
-    let orientations = stored_orientations(&plan);
-    warnings.extend(warn_of_mixture(&orientations, console));
     if dry_run {
         return settings::show(&args, console);
     }
-    let mut folder = RunFolder::open(&args.out, start, console)?;
-    let subjects = [(Use::Learned, learned), (Use::HeldOut, plan.split.held_out())];
     let domains = args.domain.join("+");
-    let what = Purpose { command: "train", source: Some(&domains), ..Purpose::default() };
-    let record = training::start_record(what, args.seed, &[], &subjects, console)?;
-    let text = settings::to_text(&args)?;
-    if folder.finished(&text, &record)?.is_some() {
-        console.say(format!("{} is done already", args.out.display()));
-        return Ok(());
+    let beginning = Beginning {
+        settings: &args,
+        out: &args.out,
+        start,
+        phase: Phase::Source,
+        purpose: Purpose { command: "train", source: Some(&domains), ..Purpose::default() },
+        seed: args.seed,
+        files: &[],
+        subjects: &plan.split.uses(),
+        warnings: &plan.warnings,
+    };
+    match beginning.begin(console)? {
+        Begun::Before(_) => {
+            console.say(format!("{} is done already", args.out.display()));
+            Ok(())
+        }
+        Begun::Now { folder, resume } => train(&args, &plan, (folder, resume), console),
     }
-    let resume = folder.begin(&text, record, Phase::Source)?;
-    folder.record_warnings(&warnings)?;
+}
+
+/// Trains the network, and writes it with all that is known of its source.
+fn train(
+    args: &TrainArgs,
+    plan: &Plan,
+    (mut folder, resume): (RunFolder, Option<Snapshot>),
+    console: &Console,
+) -> Result<()> {
     let network = plan.family.random(plan.shape, args.seed, console.device())?;
     let spec = network.spec().clone();
     let mut objective = SourceTraining::new(network);
     let training = Training {
         phase: Phase::Source,
-        slices: &slices,
+        slices: &plan.slices,
         augment: args.augment(),
         keep: args.keep,
         seed: args.seed,
-        score: if slices.is_held_out() { "held-out Dice" } else { "Dice" },
+        score: if plan.slices.is_held_out() { "held-out Dice" } else { "Dice" },
     };
     let (summary, convergence) =
         args.schedule.run(&mut objective, &training, (&mut folder, resume), console)?;
-    let mut info = ModelInfo::new(
-        spec,
-        plan.preprocessing.clone(),
-        provenance(&args, &plan, summary.epochs.len()),
-    );
-    info.orientations = orientations;
-    info.geometry = Geometry::of(learned)?;
-    info.class_ratio = slices.train.class_ratio()?;
-    info.source_histogram = Some(intensity::histogram(learned, &plan.preprocessing)?);
+    let provenance = provenance(args, plan, summary.epochs.len());
+    let mut info = plan.model_info(spec, provenance)?;
     info.convergence = Some(convergence);
     let state = objective.network().parameters().state()?;
     ModelFile { state, info }.save(&folder.model())?;
@@ -189,6 +197,38 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
     let run = args.out.display();
     console.next(format!("udas adapt --model {run} --images FILES_OF_THE_NEW_SCANNER --out RUN"));
     Ok(())
+}
+
+impl Settings for TrainArgs {
+    fn each_path(&mut self, visit: &mut dyn FnMut(&'static str, &mut PathBuf)) {
+        self.data.iter_mut().for_each(|path| visit("data", path));
+    }
+
+    fn take_places(&mut self, begun: &Self) {
+        let Self { data, out, cache_gib, .. } = begun.clone();
+        *self = Self { data, out, cache_gib, ..self.clone() };
+    }
+
+    fn take_ends(&mut self, begun: &Self) {
+        self.schedule.epochs = begun.schedule.epochs;
+    }
+
+    fn epochs(&self) -> Option<usize> {
+        self.schedule.epochs.number()
+    }
+}
+
+impl Plan {
+    /// What is known of the source, and of the network's shape.
+    fn model_info(&self, spec: Spec, provenance: Provenance) -> Result<ModelInfo> {
+        let learned = self.split.train.as_slice();
+        let mut info = ModelInfo::new(spec, self.preprocessing.clone(), provenance);
+        info.orientations = self.orientations.clone();
+        info.geometry = Geometry::of(learned)?;
+        info.class_ratio = self.slices.train.class_ratio()?;
+        info.source_histogram = Some(intensity::histogram(learned, &self.preprocessing)?);
+        Ok(info)
+    }
 }
 
 impl TrainArgs {
@@ -227,9 +267,9 @@ fn provenance(args: &TrainArgs, plan: &Plan, epochs: usize) -> Provenance {
 }
 
 /// Axis codes of the volumes trained on, where slices are taken as they are stored.
-fn stored_orientations(plan: &Plan) -> Vec<String> {
-    match plan.preprocessing.plane {
-        Plane::Stored => selection::orientations(&plan.split.train).into_keys().collect(),
+fn stored_orientations(preprocessing: &Preprocessing, subjects: &[Subject]) -> Vec<String> {
+    match preprocessing.plane {
+        Plane::Stored => selection::orientations(subjects).into_keys().collect(),
         _ => Vec::new(),
     }
 }
@@ -294,19 +334,29 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     };
     let shape = Shape { filters: args.filters, outputs: task.outputs() };
     preprocessing.padding = preprocessing.padding.in_multiples_of(family.spec(shape).multiple());
-    Ok(Plan { family, shape, task, preprocessing, split })
+    let slices = split.open(&preprocessing, task, training::cache_bytes(args.cache_gib)?)?;
+    describe(args, task, (&split, &slices), console);
+    let mut warnings = selection::warn_of_headers(&split.train, console);
+    let orientations = stored_orientations(&preprocessing, &split.train);
+    warnings.extend(warn_of_mixture(&orientations, console));
+    Ok(Plan { family, shape, preprocessing, split, slices, orientations, warnings })
 }
 
-fn describe(args: &TrainArgs, plan: &Plan, slices: &SplitSlices, console: &Console) {
+fn describe(
+    args: &TrainArgs,
+    task: Task,
+    (split, slices): (&Split, &SplitSlices),
+    console: &Console,
+) {
     let [height, width] = slices.train.slices.size();
     console.say(format!(
         "training on {} subjects of {} ({} slices of {height}x{width}), {} filters, {} output channels, seed {}",
-        plan.split.train.len(),
+        split.train.len(),
         args.domain.join(", "),
         slices.train.slices.len(),
         args.filters,
-        plan.task.outputs(),
+        task.outputs(),
         args.seed,
     ));
-    console.say(slices.words(&plan.split));
+    console.say(slices.words(split));
 }

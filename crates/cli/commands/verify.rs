@@ -1,15 +1,14 @@
 //! `udas verify`: an adaptation made again from its record, and compared to the bit.
-use crate::adaptation::{AdaptArgs, Job};
 use crate::console::Console;
-use crate::run_folder::{RunFolder, Start};
-use crate::training;
-use crate::{failure, interrupt, judging, settings};
+use crate::{failure, interrupt};
 use anyhow::Result;
 use clap::Args;
-use std::path::PathBuf;
-use toml::Table;
+use std::path::{Path, PathBuf};
 use udas_model::ModelFile;
 use udas_record::{Phase, StartRecord, read_start};
+use udas_run::judging;
+use udas_run::training;
+use udas_run::{AdaptSettings, Job, RunFolder, Settings, Start};
 
 /// Repeats an adaptation from its record and says whether the result is the same
 ///
@@ -21,25 +20,53 @@ pub struct VerifyArgs {
 }
 
 pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
-    let config = RunFolder::config(&args.run);
+    let (settings, start) = begun_with(&args.run)?;
+    let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
+    let mut differences = differences(&start, console)?;
+    let inputs_changed = differences.iter().any(|difference| difference.contains("has changed"));
+    let mut result = Vec::new();
+    if inputs_changed {
+        console.warn("inputs have changed: the adaptation is not repeated");
+    } else {
+        let again = again(settings, start, console)?;
+        anyhow::ensure!(
+            !interrupt::asked(),
+            "interrupted; nothing is said of {}",
+            args.run.display()
+        );
+        result = compare(&recorded, &again)?;
+    }
+    let same = !inputs_changed && result.is_empty();
+    differences.extend(result);
+    let verdict = if same { "the same, to the bit" } else { "not the same" };
+    let mut text = format!("{}: {verdict}", args.run.display());
+    differences.iter().for_each(|difference| text += &format!("\n  {difference}"));
+    console.result(text, &serde_json::json!({ "same": same, "differences": differences }))?;
+    if same { Ok(()) } else { Err(failure::rejected("the run could not be reproduced").into()) }
+}
+
+/// What an adaptation began with.
+fn begun_with(run: &Path) -> Result<(AdaptSettings, StartRecord)> {
+    let config = RunFolder::config(run);
     let shown = config.display();
     let text = std::fs::read_to_string(&config).map_err(|error| {
         failure::input(format!("{shown}: {error}; is this the folder of a run?"))
     })?;
-    let start = read_start(&args.run)?
-        .ok_or_else(|| failure::input(format!("{}: has no start event", args.run.display())))?;
+    let start = read_start(run)?
+        .ok_or_else(|| failure::input(format!("{}: has no start event", run.display())))?;
     if start.command != "adapt" {
         let text = format!("{shown}: is of a `{}`; only adaptations are verified", start.command);
         return Err(failure::input(text).into());
     }
-    let settings = toml::from_str(&text).and_then(|mut table: Table| {
-        settings::locate(&mut table, &start);
-        table.try_into::<AdaptArgs>()
-    });
-    let mut settings = settings.map_err(|error| {
+    let mut settings: AdaptSettings = toml::from_str(&text).map_err(|error| {
         failure::input(format!("{shown}: not the settings of an adaptation ({error})"))
     })?;
-    let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
+    settings.locate(&start);
+    Ok((settings, start))
+}
+
+/// What comes of the same adaptation, made again in a folder that is thrown away.
+fn again(settings: AdaptSettings, start: StartRecord, console: &Console) -> Result<ModelFile> {
     let folder = tempfile::tempdir().map_err(|error| {
         let place = std::env::temp_dir();
         let text = format!(
@@ -48,45 +75,27 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
         );
         failure::input(text)
     })?;
-    let mut differences = differences(&start, console)?;
-    let inputs_changed = differences.iter().any(|difference| difference.contains("has changed"));
-    let mut same_sight = true;
-    let changed = if inputs_changed {
-        console.warn("inputs have changed: the adaptation is not repeated");
-        Vec::new()
-    } else {
-        let mut run = RunFolder::open(folder.path(), Start::Fresh, console)?;
-        let job = Job::prepare(&mut settings, console)?;
-        let resume = run.begin(&settings::to_text(&settings)?, start.clone(), Phase::Adapt)?;
-        let again = job.adapt(&settings, &mut run, resume, console)?;
-        anyhow::ensure!(
-            !interrupt::asked(),
-            "interrupted; nothing is said of {}",
-            args.run.display()
-        );
-        let again = job.model_file(again.state, 0, &settings)?;
-        let of =
-            |model: &ModelFile| (model.info.preprocessing.clone(), model.info.class_ratio.clone());
-        if of(&recorded) != of(&again) {
-            differences.push("what is done to volumes before the network sees them differs".into());
-            same_sight = false;
-        }
-        entries_that_differ(&recorded, &again.state)?
-    };
-    let same = !inputs_changed && same_sight && changed.is_empty();
+    let mut run = RunFolder::open(folder.path(), Start::Fresh, console)?;
+    let job = Job::prepare(settings, console)?;
+    let resume = run.begin(job.settings(), start, Phase::Adapt)?;
+    let adapted = job.adapt(&mut run, resume, console)?;
+    Ok(job.model_file(adapted.state, 0)?)
+}
+
+/// How another result differs from the one that was kept.
+fn compare(recorded: &ModelFile, again: &ModelFile) -> Result<Vec<String>> {
+    let mut differences = Vec::new();
+    let of = |model: &ModelFile| (model.info.preprocessing.clone(), model.info.class_ratio.clone());
+    if of(recorded) != of(again) {
+        differences.push("what is done to volumes before the network sees them differs".into());
+    }
+    let changed = entries_that_differ(recorded, &again.state)?;
     if !changed.is_empty() {
         let some = changed.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-        differences.push(format!(
-            "{} of {} entries differ, such as {some}",
-            changed.len(),
-            recorded.state.len()
-        ));
+        let (count, all) = (changed.len(), recorded.state.len());
+        differences.push(format!("{count} of {all} entries differ, such as {some}"));
     }
-    let verdict = if same { "the same, to the bit" } else { "not the same" };
-    let mut text = format!("{}: {verdict}", args.run.display());
-    differences.iter().for_each(|difference| text += &format!("\n  {difference}"));
-    console.result(text, &serde_json::json!({ "same": same, "differences": differences }))?;
-    if same { Ok(()) } else { Err(failure::rejected("the run could not be reproduced").into()) }
+    Ok(differences)
 }
 
 /// What is not as it was: files, version, machine.

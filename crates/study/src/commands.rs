@@ -64,36 +64,47 @@ pub fn phantom(task: Task, size: &Phantom, out: &str) -> Step {
     Step { arguments, resume: Resume::StartOver, tolerated: Vec::new() }
 }
 
-/// Trains a source model on a domain, with `own` options in place of the preset's.
-pub fn train(preset: &Preset, own: &CommandOptions, on: Place, seed: u64, out: &str) -> Step {
+/// What is made of a source domain: a model, its head, its calibration.
+#[derive(Debug, Clone, Copy)]
+pub struct Making<'a> {
+    /// The source domain.
+    pub on: Place<'a>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Where the result is to lie.
+    pub out: &'a str,
+}
+
+/// A model, and others that have a say beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Models<'a> {
+    /// The model that is meant.
+    pub model: &'a str,
+    /// The others; perhaps none.
+    pub beside: &'a [&'a str],
+}
+
+/// Trains a source model, with `own` options in place of the preset's.
+pub fn train(preset: &Preset, own: &CommandOptions, making: Making) -> Step {
+    let Making { on, seed, out } = making;
     let options = with_fold(own.over(&preset.options.train), preset, seed);
     step(Resume::Continue, &["train", "--seed", &seed.to_string()], on, out, &options)
 }
 
 /// Trains an early head for a source model, on the subjects it was trained on.
-pub fn head(
-    preset: &Preset,
-    on: Place,
-    model: &str,
-    (level, seed): (usize, u64),
-    out: &str,
-) -> Step {
+pub fn head(preset: &Preset, model: &str, level: usize, making: Making) -> Step {
+    let Making { on, seed, out } = making;
     let (level, seed_text) = (level.to_string(), seed.to_string());
     let words = ["head", "--model", model, "--level", &level, "--seed", &seed_text];
     let options = with_fold(preset.options.head.clone(), preset, seed);
     step(Resume::Continue, &words, on, out, &options)
 }
 
-/// Learns, for a source model, what signals without labels say of the score; `peers` are its other trainings.
-pub fn calibrate(
-    preset: &Preset,
-    on: Place,
-    (model, peers): (&str, &[&str]),
-    seed: u64,
-    out: &str,
-) -> Step {
-    let words = ["calibrate", "--model", model, "--seed", &seed.to_string()];
-    let options = naming("--peers", peers).over(&preset.options.calibrate);
+/// Learns, for a source model, what signals without labels say of the score; its other trainings stand beside it.
+pub fn calibrate(preset: &Preset, models: Models, making: Making) -> Step {
+    let Making { on, seed, out } = making;
+    let words = ["calibrate", "--model", models.model, "--seed", &seed.to_string()];
+    let options = naming("--peers", models.beside).over(&preset.options.calibrate);
     step(Resume::StartOver, &words, on, out, &options)
 }
 
@@ -152,9 +163,9 @@ pub fn adapt(preset: &Preset, from: &Adaptation, out: &str) -> Step {
 }
 
 /// Predicts subjects of a domain, together with other models if there are some.
-pub fn predict(preset: &Preset, (model, ensemble): (&str, &[&str]), on: Place, out: &str) -> Step {
-    let options = naming("--ensemble", ensemble).over(&preset.options.score);
-    step(Resume::StartOver, &["predict", "--model", model], on, out, &options)
+pub fn predict(preset: &Preset, models: Models, on: Place, out: &str) -> Step {
+    let options = naming("--ensemble", models.beside).over(&preset.options.score);
+    step(Resume::StartOver, &["predict", "--model", models.model], on, out, &options)
 }
 
 /// Compares predictions with the labels of a domain.
@@ -163,15 +174,22 @@ pub fn evaluate(preset: &Preset, predictions: &str, on: Place, out: &str) -> Ste
     step(Resume::StartOver, &words, on, out, &preset.options.score)
 }
 
-/// Judges an adapted model without labels, on the subjects that are scored, with the help of other trainings of the
-/// source model.
-pub fn judge(
-    preset: &Preset,
-    [before, after, calibration]: [&str; 3],
-    peers: &[&str],
-    on: Place,
-    out: &str,
-) -> Step {
+/// What a verdict is on, and what helps with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Judgement<'a> {
+    /// The source model.
+    pub before: &'a str,
+    /// The adapted one.
+    pub after: &'a str,
+    /// The source model's calibration.
+    pub calibration: &'a str,
+    /// Its other trainings; perhaps none.
+    pub peers: &'a [&'a str],
+}
+
+/// Judges an adapted model without labels, on the subjects that are scored.
+pub fn judge(preset: &Preset, judgement: Judgement, on: Place, out: &str) -> Step {
+    let Judgement { before, after, calibration, peers } = judgement;
     let words = ["judge", "--before", before, "--after", after, "--calibration", calibration];
     let options = naming("--peers", peers).over(&preset.options.score);
     step(Resume::StartOver, &words, on, out, &options)
@@ -217,7 +235,8 @@ mod tests {
         let definition = Catalogue::Stock.load("cc359").unwrap();
         let mut preset = definition.preset("paper").unwrap().clone();
         (preset.folds, preset.seeds) = (Some(3), vec![4]);
-        let step = train(&preset, &CommandOptions::default(), place("GE_3"), 4, "o");
+        let making = Making { on: place("GE_3"), seed: 4, out: "o" };
+        let step = train(&preset, &CommandOptions::default(), making);
         assert!(step.arguments.join(" ").contains("--fold 1/3"), "{step:?}");
     }
 
@@ -225,7 +244,8 @@ mod tests {
     fn shares_become_places_of_the_domain_at_hand() {
         let definition = Catalogue::Stock.load("two-scanners").unwrap();
         let preset = definition.preset("converged").unwrap();
-        let train = train(preset, &CommandOptions::default(), place("scannerA"), 0, "o");
+        let making = Making { on: place("scannerA"), seed: 0, out: "o" };
+        let train = train(preset, &CommandOptions::default(), making);
         let score = evaluate(preset, "p", place("scannerB"), "o");
         let ends = |step: &Step, end: &str| step.arguments.join(" ").ends_with(end);
         assert!(ends(&train, "--subjects 1-5"), "{train:?}");

@@ -73,6 +73,28 @@ const MODEL: &str = "model.safetensors";
 /// Name of what a calibration job makes.
 const CALIBRATION: &str = "calibration.json";
 
+/// A cell of the grid before it is planned: from which source to which target, by which method.
+#[derive(Clone, Copy)]
+struct Trial<'a> {
+    data: &'a Made,
+    source: Source<'a>,
+    target: &'a str,
+    method: &'a Method,
+}
+
+/// A job as the grid has it; what all jobs of a preset share is added to it.
+struct Draft<'a> {
+    id: String,
+    stage: Stage,
+    steps: Vec<Step>,
+    /// What it reads, the data first.
+    needs: Vec<&'a Made>,
+    /// Names of what it leaves in its folder.
+    outputs: Vec<&'a str>,
+    /// How long it takes, estimated.
+    seconds: f64,
+}
+
 impl Grid<'_> {
     /// Adds the experiment's jobs to a plan; returns its cells in the order of sources, targets, methods and seeds.
     pub fn add_to(&self, plan: &mut Builder) -> Vec<Cell> {
@@ -88,18 +110,15 @@ impl Grid<'_> {
         let methods = self.definition.methods_of(self.preset);
         let mut cells = Vec::new();
         // All of a stage before the next: the plan's order is the one in which a small machine works it off.
-        let models: Vec<Made> = self
-            .preset
-            .seeds
-            .iter()
-            .map(|&seed| self.add_source(plan, data, (domain, seed), None))
-            .collect();
+        let seeds = &self.preset.seeds;
+        let models: Vec<Made> =
+            seeds.iter().map(|&seed| self.add_source(plan, data, domain, seed)).collect();
         let targets = self.definition.domains().into_iter().filter(|target| *target != domain);
         for target in targets {
             for method in &methods {
-                for (own, &seed) in self.preset.seeds.iter().enumerate() {
+                for (own, &seed) in seeds.iter().enumerate() {
                     let source = Source { domain, models: &models, own, seed };
-                    cells.push(self.add_cell(plan, data, source, target, method));
+                    cells.push(self.add_cell(plan, Trial { data, source, target, method }));
                 }
             }
         }
@@ -111,28 +130,22 @@ impl Grid<'_> {
     }
 
     fn add_data(&self, plan: &mut Builder) -> Made {
-        let (path, fingerprint) = match self.data {
-            Data::Folder(Folder { path, fingerprint, .. }) => (path, fingerprint),
-            Data::Phantom(size) => {
-                // Checked where the experiment was read: a preset with a phantom is of one with a task.
-                let task = self.definition.task.unwrap_or(Task::Head);
-                let id = self.id(Stage::Phantom, &[]);
-                let path = format!("{{out}}/{id}");
-                let domains = self.definition.targets.len() + 1;
-                let seconds = self.preset.cost.phantom * (size.subjects * domains) as f64;
-                let job = self.job(
-                    (id, Stage::Phantom),
-                    vec![commands::phantom(task, size, &path)],
-                    &[],
-                    &["README.txt"],
-                    seconds,
-                );
-                let job = plan.add(job, "");
-                return Made { path, job: Some(job), fingerprint: String::new() };
+        let size = match self.data {
+            Data::Folder(Folder { path, fingerprint, .. }) => {
+                let path = path.to_string_lossy().into_owned();
+                return Made { path, job: None, fingerprint: fingerprint.clone() };
             }
+            Data::Phantom(size) => size,
         };
-        let path = path.to_string_lossy().into_owned();
-        Made { path, job: None, fingerprint: fingerprint.clone() }
+        // Checked where the experiment was read: a preset with a phantom is of one with a task.
+        let task = self.definition.task.unwrap_or(Task::Head);
+        let (stage, id) = (Stage::Phantom, self.id(Stage::Phantom, &[]));
+        let path = format!("{{out}}/{id}");
+        let steps = vec![commands::phantom(task, size, &path)];
+        let domains = self.definition.targets.len() + 1;
+        let seconds = self.preset.cost.phantom * (size.subjects * domains) as f64;
+        let outputs = vec!["README.txt"];
+        self.add(plan, &path, Draft { id, stage, steps, needs: Vec::new(), outputs, seconds })
     }
 
     /// The name of a job that belongs to a source: the experiment's own goes without saying.
@@ -143,43 +156,47 @@ impl Grid<'_> {
         self.id(stage, &parts)
     }
 
-    /// The experiment's source model, or the one that a method trains in its own way.
-    fn add_source(
-        &self,
-        plan: &mut Builder,
-        data: &Made,
-        (domain, seed): (&str, u64),
-        method: Option<&Method>,
-    ) -> Made {
-        let seed_part = format!("seed-{seed}");
-        let parts: Vec<&str> = method
-            .map(|method| method.name.as_str())
-            .into_iter()
-            .chain([seed_part.as_str()])
-            .collect();
-        let id = self.id_of(Stage::Source, domain, &parts);
+    /// The experiment's source model.
+    fn add_source(&self, plan: &mut Builder, data: &Made, domain: &str, seed: u64) -> Made {
+        let id = self.id_of(Stage::Source, domain, &[&format!("seed-{seed}")]);
         let path = format!("{{out}}/{id}");
-        let none = CommandOptions::default();
-        let own = method.map_or(&none, |method| &method.train);
-        let step = commands::train(self.preset, own, self.place(data, domain), seed, &path);
-        let seconds = self.subjects(domain) * self.trained_part() * self.preset.cost.train;
-        let job = self.job((id, Stage::Source), vec![step], &[data], &[MODEL], seconds);
-        let job = plan.add(job, &data.fingerprint);
-        Made { path, job: Some(job), fingerprint: String::new() }
+        let making = commands::Making { on: self.place(data, domain), seed, out: &path };
+        let step = commands::train(self.preset, &CommandOptions::default(), making);
+        self.add(plan, &path, self.training(id, step, data, domain))
     }
 
-    fn add_head(&self, plan: &mut Builder, data: &Made, source: Source, level: usize) -> Made {
-        let Source { domain, seed, .. } = source;
+    /// The source model that a method trains in its own way, where it does.
+    fn add_own_source(&self, plan: &mut Builder, trial: Trial) -> Option<Made> {
+        let Trial { data, source: Source { domain, seed, .. }, method, .. } = trial;
+        if method.train.is_empty() {
+            return None;
+        }
+        let id = self.id_of(Stage::Source, domain, &[&method.name, &format!("seed-{seed}")]);
+        let path = format!("{{out}}/{id}");
+        let making = commands::Making { on: self.place(data, domain), seed, out: &path };
+        let step = commands::train(self.preset, &method.train, making);
+        Some(self.add(plan, &path, self.training(id, step, data, domain)))
+    }
+
+    fn training<'b>(&self, id: String, step: Step, data: &'b Made, domain: &str) -> Draft<'b> {
+        let seconds = self.subjects(domain) * self.trained_part() * self.preset.cost.train;
+        let (steps, needs, outputs) = (vec![step], vec![data], vec![MODEL]);
+        Draft { id, stage: Stage::Source, steps, needs, outputs, seconds }
+    }
+
+    /// The early head that a method needs, where it needs one.
+    fn add_head(&self, plan: &mut Builder, trial: Trial) -> Option<Made> {
+        let Trial { data, source, method, .. } = trial;
+        let (level, Source { domain, seed, .. }) = (method.head?, source);
         let model = source.model();
         let parts = [format!("level-{level}"), format!("seed-{seed}")];
         let id = self.id_of(Stage::Head, domain, &parts.each_ref().map(String::as_str));
         let path = format!("{{out}}/{id}");
-        let on = self.place(data, domain);
-        let step = commands::head(self.preset, on, &model.path, (level, seed), &path);
+        let making = commands::Making { on: self.place(data, domain), seed, out: &path };
+        let steps = vec![commands::head(self.preset, &model.path, level, making)];
         let seconds = self.subjects(domain) * self.trained_part() * self.preset.cost.head;
-        let job = self.job((id, Stage::Head), vec![step], &[data, model], &[MODEL], seconds);
-        let job = plan.add(job, &data.fingerprint);
-        Made { path, job: Some(job), fingerprint: String::new() }
+        let (stage, needs, outputs) = (Stage::Head, vec![data, model], vec![MODEL]);
+        Some(self.add(plan, &path, Draft { id, stage, steps, needs, outputs, seconds }))
     }
 
     /// The calibration of a source model, where verdicts are studied.
@@ -191,55 +208,44 @@ impl Grid<'_> {
         let (model, peers) = (source.model(), source.peers());
         let id = self.id_of(Stage::Calibrate, domain, &[&format!("seed-{seed}")]);
         let path = format!("{{out}}/{id}/{CALIBRATION}");
-        let on = self.place(data, domain);
-        let names = paths(&peers);
-        let step = commands::calibrate(self.preset, on, (&model.path, &names), seed, &path);
-        let seconds = self.preset.cost.calibrate;
+        let making = commands::Making { on: self.place(data, domain), seed, out: &path };
+        let models = commands::Models { model: &model.path, beside: &paths(&peers) };
+        let steps = vec![commands::calibrate(self.preset, models, making)];
         let needs = [&[data, model][..], &peers].concat();
-        let job = self.job((id, Stage::Calibrate), vec![step], &needs, &[CALIBRATION], seconds);
-        let job = plan.add(job, &data.fingerprint);
-        Some(Made { path, job: Some(job), fingerprint: String::new() })
+        let (stage, outputs) = (Stage::Calibrate, vec![CALIBRATION]);
+        let seconds = self.preset.cost.calibrate;
+        Some(self.add(plan, &path, Draft { id, stage, steps, needs, outputs, seconds }))
     }
 
-    fn add_cell(
-        &self,
-        plan: &mut Builder,
-        data: &Made,
-        source: Source,
-        target: &str,
-        method: &Method,
-    ) -> Cell {
-        let Source { domain, seed, .. } = source;
-        let trained = (!method.train.is_empty())
-            .then(|| self.add_source(plan, data, (domain, seed), Some(method)));
+    fn add_cell(&self, plan: &mut Builder, trial: Trial) -> Cell {
+        let Trial { source, target, method, .. } = trial;
+        let trained = self.add_own_source(plan, trial);
         let model = trained.as_ref().unwrap_or(source.model());
-        let adapted = (!method.options.is_empty())
-            .then(|| self.add_adaptation(plan, data, source, (method, target)));
+        let adapted = (!method.options.is_empty()).then(|| self.add_adaptation(plan, trial));
         let scored = adapted.as_ref().unwrap_or(model);
         // Without an adaptation the models predict together.
         let together = method.teachers && adapted.is_none();
         let beside = if together { source.peers() } else { Vec::new() };
-        let score = self.add_score(plan, data, (scored, &beside), source, (method, target));
-        let judge = adapted
-            .as_ref()
-            .and_then(|adapted| self.add_judgement(plan, data, source, adapted, (method, target)));
-        let adapt = adapted.and_then(|made| made.job);
-        let (source, target) = (domain.into(), target.into());
-        Cell { source, target, method: method.name.clone(), seed, adapt, score, judge }
+        let score = self.add_score(plan, trial, scored, &beside);
+        let judge = adapted.as_ref().and_then(|adapted| self.add_judgement(plan, trial, adapted));
+        Cell {
+            source: source.domain.into(),
+            target: target.into(),
+            method: method.name.clone(),
+            seed: source.seed,
+            adapt: adapted.and_then(|made| made.job),
+            score,
+            judge,
+        }
     }
 
-    fn add_adaptation(
-        &self,
-        plan: &mut Builder,
-        data: &Made,
-        source: Source,
-        (method, target): (&Method, &str),
-    ) -> Made {
+    fn add_adaptation(&self, plan: &mut Builder, trial: Trial) -> Made {
+        let Trial { data, source, target, method } = trial;
         let Source { domain, seed, .. } = source;
         let model = source.model();
-        let head = method.head.map(|level| self.add_head(plan, data, source, level));
+        let head = self.add_head(plan, trial);
         let peers = if method.teachers { source.peers() } else { Vec::new() };
-        let id = self.id_of_cell(Stage::Adapt, source, method, target);
+        let id = self.id_of_trial(Stage::Adapt, trial);
         let path = format!("{{out}}/{id}");
         let from = Adaptation {
             method,
@@ -251,62 +257,55 @@ impl Grid<'_> {
             scope: self.scope(target, seed),
             seed,
         };
-        let step = commands::adapt(self.preset, &from, &path);
-        let needs: Vec<&Made> =
-            [data, model].into_iter().chain(&head).chain(peers.iter().copied()).collect();
+        let steps = vec![commands::adapt(self.preset, &from, &path)];
+        let needs = [data, model].into_iter().chain(&head).chain(peers.iter().copied()).collect();
         let seen = if self.shot == Shot::One { 1.0 } else { self.subjects(target) };
         let seconds = seen * self.preset.cost.adapt;
-        let job = self.job((id, Stage::Adapt), vec![step], &needs, &[MODEL], seconds);
-        let job = plan.add(job, &data.fingerprint);
-        Made { path, job: Some(job), fingerprint: String::new() }
+        let (stage, outputs) = (Stage::Adapt, vec![MODEL]);
+        self.add(plan, &path, Draft { id, stage, steps, needs, outputs, seconds })
     }
 
     /// Masks of a model, with others beside it if there are some, and their scores.
-    fn add_score(
-        &self,
-        plan: &mut Builder,
-        data: &Made,
-        (model, beside): (&Made, &[&Made]),
-        source: Source,
-        (method, target): (&Method, &str),
-    ) -> usize {
-        let id = self.id_of_cell(Stage::Score, source, method, target);
+    fn add_score(&self, plan: &mut Builder, trial: Trial, model: &Made, beside: &[&Made]) -> usize {
+        let Trial { data, target, .. } = trial;
+        let (stage, id) = (Stage::Score, self.id_of_trial(Stage::Score, trial));
         let predictions = format!("{{out}}/{id}/{PREDICTIONS}");
         let scores = format!("{{out}}/{id}/{SCORES}");
         let on = self.place(data, target);
+        let models = commands::Models { model: &model.path, beside: &paths(beside) };
         let steps = vec![
-            commands::predict(self.preset, (&model.path, &paths(beside)), on, &predictions),
+            commands::predict(self.preset, models, on, &predictions),
             commands::evaluate(self.preset, &predictions, on, &scores),
         ];
         let seconds = self.subjects(target) * self.preset.cost.score;
         let needs = [&[data, model], beside].concat();
-        let job = self.job((id, Stage::Score), steps, &needs, &[SCORES], seconds);
-        plan.add(job, &data.fingerprint)
+        let outputs = vec![SCORES];
+        self.add_job(plan, Draft { id, stage, steps, needs, outputs, seconds })
     }
 
-    fn id_of_cell(&self, stage: Stage, source: Source, method: &Method, target: &str) -> String {
+    fn id_of_trial(&self, stage: Stage, trial: Trial) -> String {
+        let Trial { source, target, method, .. } = trial;
         let place = [method.name.as_str(), target, &format!("seed-{}", source.seed)];
         self.id_of(stage, source.domain, &place)
     }
 
     /// The verdict on an adaptation, where verdicts are studied: a job of its own, because signals change more
     /// often than models do. What has taught the model is no evidence, and is not asked.
-    fn add_judgement(
-        &self,
-        plan: &mut Builder,
-        data: &Made,
-        source: Source,
-        adapted: &Made,
-        (method, target): (&Method, &str),
-    ) -> Option<usize> {
+    fn add_judgement(&self, plan: &mut Builder, trial: Trial, adapted: &Made) -> Option<usize> {
+        let Trial { data, source, target, method } = trial;
         let model = source.model();
         let peers = if method.teachers { Vec::new() } else { source.peers() };
         let calibration = self.add_calibration(plan, data, source)?;
-        let id = self.id_of_cell(Stage::Judge, source, method, target);
-        let from = [&model.path, &adapted.path, &calibration.path].map(String::as_str);
+        let (stage, id) = (Stage::Judge, self.id_of_trial(Stage::Judge, trial));
         let judged = |peers: &[&str], name: &str| {
-            let judgement = format!("{{out}}/{id}/{name}");
-            commands::judge(self.preset, from, peers, self.place(data, target), &judgement)
+            let judgement = commands::Judgement {
+                before: &model.path,
+                after: &adapted.path,
+                calibration: &calibration.path,
+                peers,
+            };
+            let out = format!("{{out}}/{id}/{name}");
+            commands::judge(self.preset, judgement, self.place(data, target), &out)
         };
         let names = paths(&peers);
         let (mut steps, mut outputs) = (vec![judged(&[], JUDGEMENT)], vec![JUDGEMENT]);
@@ -316,20 +315,21 @@ impl Grid<'_> {
         }
         let seconds = steps.len() as f64 * self.subjects(target) * self.preset.cost.score;
         let needs = [&[data, model, adapted, &calibration][..], &peers].concat();
-        let job = self.job((id, Stage::Judge), steps, &needs, &outputs, seconds);
-        Some(plan.add(job, &data.fingerprint))
+        Some(self.add_job(plan, Draft { id, stage, steps, needs, outputs, seconds }))
     }
 
-    fn job(
-        &self,
-        (id, stage): (String, Stage),
-        steps: Vec<Step>,
-        needs: &[&Made],
-        outputs: &[&str],
-        seconds: f64,
-    ) -> Job {
+    /// Adds a job that makes what others read at `path`.
+    fn add(&self, plan: &mut Builder, path: &str, draft: Draft) -> Made {
+        let job = Some(self.add_job(plan, draft));
+        Made { path: path.into(), job, fingerprint: String::new() }
+    }
+
+    fn add_job(&self, plan: &mut Builder, draft: Draft) -> usize {
         let Cost { threads, memory_mb, .. } = self.preset.cost;
-        Job {
+        let Draft { id, stage, steps, needs, outputs, seconds } = draft;
+        // Of all that is read only the data may have a fingerprint.
+        let fingerprint = needs.first().map_or("", |data| data.fingerprint.as_str());
+        let job = Job {
             outputs: outputs.iter().map(|name| format!("{{out}}/{id}/{name}")).collect(),
             id,
             stage,
@@ -338,7 +338,8 @@ impl Grid<'_> {
             needs: needs.iter().filter_map(|made| made.job).collect(),
             hash: String::new(),
             demand: Demand { seconds, threads, memory_mb },
-        }
+        };
+        plan.add(job, fingerprint)
     }
 
     fn place<'b>(&self, data: &'b Made, domain: &'b str) -> Place<'b> {

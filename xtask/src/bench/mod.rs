@@ -62,14 +62,9 @@ struct Bench {
 
 /// Measures and prints one table, in Markdown.
 pub fn run(args: Args) -> Result<()> {
-    let peer = match args.peer {
-        Some(Peer::Torch) => Some(Place::torch(args.python)?),
-        None => None,
-    };
-    let threads = match args.threads {
-        Some(threads) => threads,
-        None => std::thread::available_parallelism()?.get(),
-    };
+    let peer = args.peer.map(|Peer::Torch| Place::torch(args.python)).transpose()?;
+    let cores = || Ok::<_, std::io::Error>(std::thread::available_parallelism()?.get());
+    let threads = args.threads.map_or_else(cores, Ok)?;
     let bench =
         Bench { ours: Place::ours()?, peer, rounds: args.rounds.max(1), only: args.only, threads };
     match args.what {

@@ -39,13 +39,9 @@ const KERNELS: [(&str, f64); 9] = [
 const BATCH: usize = 4;
 
 pub fn steps(bench: &Bench) -> Result<()> {
-    let limit = peak(&bench.ours, bench.threads)?;
-    println!("arithmetic peak, {} threads: {:.0} GFLOP/s\n", bench.threads, limit / 1e9);
-    println!(
-        "| step, {BATCH} x 1 x 256 x 256 | median | min | slices/s | GFLOP/s | of peak | peak memory |{}",
-        peer_columns(bench)
-    );
-    println!("|---|---|---|---|---|---|---|{}", peer_rule(bench));
+    let limit = limit(bench)?;
+    let columns = "median | min | slices/s | GFLOP/s | of peak | peak memory";
+    heading(bench.peer.as_ref(), &format!("step, {BATCH} x 1 x 256 x 256 | {columns}"));
     let mut last = "";
     for (name, work, peer) in STEPS {
         let repeated = work == last && bench.peer.is_none();
@@ -82,10 +78,8 @@ fn operations(work: &str) -> Option<f64> {
 
 /// Operations are those of the plain convolution: Winograd's need fewer, so that more than 100 % is possible.
 pub fn kernels(bench: &Bench) -> Result<()> {
-    let limit = peak(&bench.ours, bench.threads)?;
-    println!("arithmetic peak, {} threads: {:.0} GFLOP/s\n", bench.threads, limit / 1e9);
-    println!("| kernel | channels | size | median | min | GFLOP/s | of peak |");
-    println!("|---|---|---|---|---|---|---|");
+    let limit = limit(bench)?;
+    heading(None, "kernel | channels | size | median | min | GFLOP/s | of peak");
     for (work, operations) in KERNELS.iter().filter(|(work, _)| work.contains(&bench.only)) {
         for (channels, size) in STAGES {
             let job = Job { work, batch: BATCH, size, channels, threads: bench.threads };
@@ -104,14 +98,10 @@ pub fn kernels(bench: &Bench) -> Result<()> {
 }
 
 pub fn memory(bench: &Bench) -> Result<()> {
-    println!("| step, 20 x 1 x 256 x 256 | median | min | peak memory |{}", peer_columns(bench));
-    println!("|---|---|---|---|{}", peer_rule(bench));
-    for (name, work, peer) in
-        STEPS.iter().filter(|(_, work, peer)| work == peer || *work == "refine-attached")
-    {
-        if !name.contains(&bench.only) {
-            continue;
-        }
+    heading(bench.peer.as_ref(), "step, 20 x 1 x 256 x 256 | median | min | peak memory");
+    let is_told = |work: &str, peer: &str| work == peer || work == "refine-attached";
+    let steps = STEPS.iter().filter(|(name, ..)| name.contains(&bench.only));
+    for (name, work, peer) in steps.filter(|(_, work, peer)| is_told(work, peer)) {
         let times = together(bench, job(bench, work, 20, 256), peer)?;
         println!(
             "| {name} | {} | {} |{}",
@@ -124,11 +114,10 @@ pub fn memory(bench: &Bench) -> Result<()> {
 }
 
 pub fn scaling(bench: &Bench) -> Result<()> {
-    println!(
-        "| step | batch | size | threads | median | min | ns/pixel | peak memory |{}",
-        peer_columns(bench)
+    heading(
+        bench.peer.as_ref(),
+        "step | batch | size | threads | median | min | ns/pixel | peak memory",
     );
-    println!("|---|---|---|---|---|---|---|---|{}", peer_rule(bench));
     let sizes = [64, 128, 256, 512].map(|size| (4, size, bench.threads));
     let batches = [1, 2, 4, 8, 16, 32].map(|batch| (batch, 256, bench.threads));
     let threads = [1, 2].map(|threads| (4, 256, threads));
@@ -170,12 +159,18 @@ fn mebibytes(times: &Times) -> String {
     format!("{:.0} MiB", times.memory / f64::from(1 << 20))
 }
 
-fn peer_columns(bench: &Bench) -> &'static str {
-    if bench.peer.is_some() { " PyTorch: median | min | peak memory | ratio |" } else { "" }
+/// Begins a table of these columns and, where there is one, the peer's.
+fn heading(peer: Option<&Place>, columns: &str) {
+    let more = peer.map_or("", |_| " | PyTorch: median | min | peak memory | ratio");
+    let columns = format!("{columns}{more}");
+    println!("| {columns} |\n|{}", "---|".repeat(columns.split(" | ").count()));
 }
 
-fn peer_rule(bench: &Bench) -> &'static str {
-    if bench.peer.is_some() { "---|---|---|---|" } else { "" }
+/// Our arithmetic peak in operations a second, which is said.
+fn limit(bench: &Bench) -> Result<f64> {
+    let limit = peak(&bench.ours, bench.threads)?;
+    println!("arithmetic peak, {} threads: {:.0} GFLOP/s\n", bench.threads, limit / 1e9);
+    Ok(limit)
 }
 
 /// The ratio is that of the medians: above 1, ours is faster.

@@ -109,12 +109,8 @@ impl Times {
     pub fn median(&self) -> f64 {
         let mut sorted = self.rounds.clone();
         sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        if sorted.len() % 2 == 1 {
-            sorted[middle]
-        } else {
-            (sorted[middle - 1] + sorted[middle]) / 2.0
-        }
+        let rounds = sorted.len();
+        (sorted[(rounds - 1) / 2] + sorted[rounds / 2]) / 2.0
     }
 
     /// The fastest round.

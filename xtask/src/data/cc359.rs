@@ -85,28 +85,17 @@ pub fn problems(manifest: &Manifest, data: &Path, depth: Depth) -> Result<Vec<St
         let count = |all: &Volumes| all.keys().filter(|(site, _)| site == domain).count();
         println!("{domain}: {} images, {} masks", count(&images), count(&masks));
     }
-    for (key, path) in &images {
-        if !masks.contains_key(key) {
-            wrong.push(format!(
-                "{} has no mask below {MASKS}/{}: run prepare",
-                path.display(),
-                key.0
-            ));
-        }
-    }
-    for (key, path) in &masks {
-        if !images.contains_key(key) {
-            wrong.push(format!(
-                "{} has no image below {IMAGES}/{}: run prepare",
-                path.display(),
-                key.0
-            ));
+    for (these, others, what, folder) in
+        [(&images, &masks, "mask", MASKS), (&masks, &images, "image", IMAGES)]
+    {
+        for ((site, _), path) in these.iter().filter(|(key, _)| !others.contains_key(*key)) {
+            let path = path.display();
+            wrong.push(format!("{path} has no {what} below {folder}/{site}: run prepare"));
         }
     }
     if let Some(expected) = manifest.subjects.filter(|expected| *expected != images.len()) {
-        let found = images.len();
-        wrong
-            .push(format!("{}: {found} images instead of {expected}: run prepare", data.display()));
+        let (data, found) = (data.display(), images.len());
+        wrong.push(format!("{data}: {found} images instead of {expected}: run prepare"));
     }
     let files = images.values().chain(masks.values());
     wrong.extend(files.filter_map(|path| verify::image_problem(path, depth)));

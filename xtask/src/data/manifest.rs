@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 /// One `datasets/<name>/manifest.toml`.
@@ -106,15 +106,10 @@ pub enum Holds {
 
 /// Reads every manifest under `folder`, sorted by name.
 pub fn load_all(folder: &Path) -> Result<Vec<Manifest>> {
-    let mut names = Vec::new();
-    for entry in
-        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?
-    {
-        let entry = entry?;
-        if entry.path().join("manifest.toml").is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.with_context(|| format!("cannot list {}", folder.display()))?;
+    let sets = entries.iter().filter(|entry| entry.path().join("manifest.toml").is_file());
+    let mut names: Vec<_> = sets.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names.iter().map(|name| load(folder, name)).collect()
 }
@@ -158,11 +153,10 @@ pub fn select<'a>(manifest: &'a Manifest, names: &[String]) -> Result<Vec<&'a Re
         return Ok(manifest.files.iter().filter(|file| file.holds != Holds::Extra).collect());
     }
     let find = |name: &String| {
-        let Some(file) = manifest.files.iter().find(|file| file.name == *name) else {
+        manifest.files.iter().find(|file| file.name == *name).with_context(|| {
             let known: Vec<_> = manifest.files.iter().map(|file| file.name.as_str()).collect();
-            bail!("{} has no file `{name}`; it has {}", manifest.name, known.join(", "));
-        };
-        Ok(file)
+            format!("{} has no file `{name}`; it has {}", manifest.name, known.join(", "))
+        })
     };
     names.iter().map(find).collect()
 }

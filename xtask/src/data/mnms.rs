@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::verify::{self, Depth};
@@ -40,25 +40,17 @@ pub fn problems(data: &Path, domains: &[String], depth: Depth) -> Result<Vec<Str
     let table = find_table(data)?;
     let rows = read_table(&table)?;
     let mut wrong = Vec::new();
-    for row in &rows {
-        if !domains.iter().any(|domain| row.vendor.starts_with(domain.as_str())) {
-            wrong.push(format!(
-                "{}: {} has an unknown vendor `{}`",
-                table.display(),
-                row.code,
-                row.vendor
-            ));
+    let shown = table.display();
+    for Row { code, vendor, end_diastole, end_systole } in &rows {
+        if !domains.iter().any(|domain| vendor.starts_with(domain.as_str())) {
+            wrong.push(format!("{shown}: {code} has an unknown vendor `{vendor}`"));
         }
-        if row.end_diastole == row.end_systole {
-            wrong.push(format!(
-                "{}: {} has the same frame as ED and ES",
-                table.display(),
-                row.code
-            ));
+        if end_diastole == end_systole {
+            wrong.push(format!("{shown}: {code} has the same frame as ED and ES"));
         }
-        wrong.extend(subject_problems(data, &row.code, depth));
+        wrong.extend(subject_problems(data, code, depth));
     }
-    println!("{}: {} subjects listed", table.display(), rows.len());
+    println!("{shown}: {} subjects listed", rows.len());
     Ok(wrong)
 }
 
@@ -72,14 +64,13 @@ fn find_table(data: &Path) -> Result<PathBuf> {
         .collect();
     // Revisions begin with their date: the last is the newest.
     tables.sort();
-    let Some(table) = tables.pop() else {
-        bail!(
+    tables.pop().with_context(|| {
+        format!(
             "{} has no *Dataset_Information*.csv: place the information table there, or give the folder that \
              has it with --data",
             data.display()
-        );
-    };
-    Ok(table)
+        )
+    })
 }
 
 fn read_table(path: &Path) -> Result<Vec<Row>> {
@@ -97,10 +88,8 @@ fn subject_problems(data: &Path, code: &str, depth: Depth) -> Vec<String> {
     let plain = !code.is_empty() && code.chars().all(|c| c.is_ascii_alphanumeric());
     let found = FOLDERS.iter().find(|(folder, _)| plain && data.join(folder).join(code).is_dir());
     let Some((folder, labels)) = found else {
-        return vec![format!(
-            "subject `{code}` of the table has no folder below {}",
-            data.display()
-        )];
+        let data = data.display();
+        return vec![format!("subject `{code}` of the table has no folder below {data}")];
     };
     let folder = data.join(folder).join(code);
     let mut files = vec![folder.join(format!("{code}_sa.nii.gz"))];

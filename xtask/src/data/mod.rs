@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 use clap::Subcommand;
 
-use manifest::{Access, Layout, Manifest, Splits};
+use manifest::{Access, Layout, Manifest, RemoteFile, Splits};
 use verify::Depth;
 
 /// The data sets of `datasets/`.
@@ -92,21 +92,15 @@ fn archives(data: &Path) -> PathBuf {
 pub fn run(args: &Args) -> Result<()> {
     let folder =
         args.manifests.clone().unwrap_or_else(|| crate::workspace::root().join("datasets"));
+    let load = |name: &str| manifest::load(&folder, name);
     match &args.action {
         Action::List { name: None } => manifest::load_all(&folder)?.iter().for_each(summarise),
-        Action::List { name: Some(name) } => describe(&manifest::load(&folder, name)?),
+        Action::List { name: Some(name) } => describe(&load(name)?),
         Action::Fetch { place, file, connection } => {
-            let manifest = manifest::load(&folder, &place.name)?;
-            return fetch(&manifest, &place.folder(), file, connection);
+            fetch(&load(&place.name)?, &place.folder(), file, connection)?;
         }
-        Action::Verify { place, depth } => {
-            let manifest = manifest::load(&folder, &place.name)?;
-            return verify(&manifest, &place.folder(), *depth);
-        }
-        Action::Prepare { place } => {
-            let manifest = manifest::load(&folder, &place.name)?;
-            return prepare(&manifest, &place.folder());
-        }
+        Action::Verify { place, depth } => verify(&load(&place.name)?, &place.folder(), *depth)?,
+        Action::Prepare { place } => prepare(&load(&place.name)?, &place.folder())?,
     }
     Ok(())
 }
@@ -135,11 +129,8 @@ fn describe(manifest: &Manifest) {
         Access::Open { base_url } => println!("source:  {base_url}"),
         Access::Registration { url, .. } => println!("source:  {url} (registration)"),
     }
-    for file in &manifest.files {
-        println!(
-            "file:    {} ({:?}, {} bytes, md5 {})",
-            file.name, file.holds, file.bytes, file.md5
-        );
+    for RemoteFile { name, holds, bytes, md5 } in &manifest.files {
+        println!("file:    {name} ({holds:?}, {bytes} bytes, md5 {md5})");
     }
 }
 

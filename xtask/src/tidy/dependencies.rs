@@ -6,9 +6,9 @@ use crate::workspace::Package;
 
 use super::Findings;
 
-/// Compares the table with the members' dependencies; `None` while there is no table.
-pub fn check(architecture: &str, packages: &[Package]) -> Option<Findings> {
-    let named = table(architecture)?;
+/// Compares the table with the members' dependencies.
+pub fn check(architecture: &str, packages: &[Package]) -> Findings {
+    let named = table(architecture);
     let members: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
     let used: BTreeSet<&str> = packages
         .iter()
@@ -16,22 +16,17 @@ pub fn check(architecture: &str, packages: &[Package]) -> Option<Findings> {
         .map(|dependency| dependency.name.as_str())
         .filter(|name| !members.contains(name))
         .collect();
-    let mut findings = Findings::default();
-    for name in used.difference(&named) {
-        let problem =
-            format!("dependency `{name}` has no reason in ARCHITECTURE.md's dependency table");
-        findings.errors.push(problem);
-    }
-    for name in named.difference(&used) {
-        let problem =
-            format!("ARCHITECTURE.md's dependency table names `{name}`, which no member uses");
-        findings.errors.push(problem);
-    }
-    Some(findings)
+    let table = "ARCHITECTURE.md's dependency table";
+    let unexplained = used.difference(&named);
+    let unused = named.difference(&used);
+    let problems = unexplained.map(|name| format!("dependency `{name}` has no reason in {table}"));
+    let problems =
+        problems.chain(unused.map(|name| format!("{table} names `{name}`, which no member uses")));
+    Findings { errors: problems.collect(), ..Findings::default() }
 }
 
 /// Names in backticks in the first column of the tables below the heading that says "Dependencies".
-fn table(text: &str) -> Option<BTreeSet<&str>> {
+fn table(text: &str) -> BTreeSet<&str> {
     let mut inside = false;
     let mut named = BTreeSet::new();
     for line in text.lines() {
@@ -43,28 +38,20 @@ fn table(text: &str) -> Option<BTreeSet<&str>> {
             named.extend(first_cell.split('`').skip(1).step_by(2));
         }
     }
-    (!named.is_empty()).then_some(named)
+    named
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::{Dependency, Kind};
+    use crate::workspace::Kind;
 
     const TEXT: &str = "# A\n| `no` | x |\n## Dependencies\n| crate | why |\n|---|---|\n\
                         | `serde`, `toml` | records, `never` here |\n## B\n| `neither` | y |\n";
 
     fn errors(used: &[&str]) -> Vec<String> {
-        let dependency = |name: &&str| Dependency { name: name.to_string(), kind: Kind::Dev };
-        let package = Package {
-            name: "udas".into(),
-            version: "0.1.0".into(),
-            dependencies: used.iter().map(dependency).collect(),
-            publish: None,
-            description: None,
-            license: None,
-        };
-        check(TEXT, &[package]).unwrap().errors
+        let used: Vec<_> = used.iter().map(|name| (*name, Kind::Dev)).collect();
+        check(TEXT, &[Package::of_test("udas", &used)]).errors
     }
 
     #[test]
@@ -75,8 +62,8 @@ mod tests {
     }
 
     #[test]
-    fn without_a_table_there_is_no_verdict() {
-        assert_eq!(check("# Dependencies\nnone yet\n", &[]), None);
-        assert_eq!(check("", &[]), None);
+    fn without_a_table_every_dependency_lacks_its_reason() {
+        let package = Package::of_test("udas", &[("serde", Kind::Normal)]);
+        assert_eq!(check("# Dependencies\nnone yet\n", &[package]).errors.len(), 1);
     }
 }

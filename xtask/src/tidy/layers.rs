@@ -5,7 +5,7 @@ use crate::workspace::{Kind, Package};
 use super::Findings;
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
-const LEVELS: [(&str, u32); 22] = [
+const LEVELS: [(&str, u32); 23] = [
     ("udas-files", 0),
     ("udas-kernels", 0),
     ("udas-record", 1),
@@ -25,6 +25,7 @@ const LEVELS: [(&str, u32); 22] = [
     ("udas-model", 5),
     ("udas-report", 5),
     ("udas-verdict", 6),
+    ("udas-run", 7),
     ("udas-study", 7),
     ("udas", 8),
     ("udas-python", 9),
@@ -72,20 +73,6 @@ fn allowed(from: &str, to: &str, kind: Kind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::Dependency;
-
-    fn package(name: &str, dependencies: &[(&str, Kind)]) -> Package {
-        let dependency =
-            |(name, kind): &(&str, Kind)| Dependency { name: name.to_string(), kind: *kind };
-        Package {
-            name: name.into(),
-            version: "0.1.0".into(),
-            dependencies: dependencies.iter().map(dependency).collect(),
-            publish: None,
-            description: None,
-            license: None,
-        }
-    }
 
     /// The errors for one package beside all known members.
     fn errors(name: &str, dependencies: &[(&str, Kind)]) -> Vec<String> {
@@ -94,9 +81,9 @@ mod tests {
             .map(|(member, _)| *member)
             .chain([TASKS])
             .filter(|member| *member != name)
-            .map(|member| package(member, &[]))
+            .map(|member| Package::of_test(member, &[]))
             .collect();
-        packages.push(package(name, dependencies));
+        packages.push(Package::of_test(name, dependencies));
         check(&packages).errors
     }
 

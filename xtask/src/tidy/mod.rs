@@ -6,7 +6,6 @@ mod seam;
 mod sources;
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -32,8 +31,8 @@ pub fn run() -> Result<()> {
     let packages = crate::workspace::metadata()?.packages;
     let mut findings = layers::check(&packages);
     findings.extend(sources::check(&root)?);
-    findings.extend(architecture(&root, &packages));
-
+    let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))?;
+    findings.extend(dependencies::check(&architecture, &packages));
     findings.warnings.iter().for_each(|warning| eprintln!("tidy: warning: {warning}"));
     findings.errors.iter().for_each(|error| eprintln!("tidy: error: {error}"));
     if !findings.errors.is_empty() {
@@ -41,13 +40,4 @@ pub fn run() -> Result<()> {
     }
     println!("tidy: {} members, no rule broken", packages.len());
     Ok(())
-}
-
-/// The dependency table, once ARCHITECTURE.md has one.
-fn architecture(root: &Path, packages: &[crate::workspace::Package]) -> Findings {
-    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap_or_default();
-    dependencies::check(&text, packages).unwrap_or_else(|| {
-        eprintln!("tidy: SKIPPED the dependency table: ARCHITECTURE.md has no section `Dependencies` with one");
-        Findings::default()
-    })
 }

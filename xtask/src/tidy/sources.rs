@@ -33,7 +33,6 @@ pub fn check(root: &Path) -> Result<Findings> {
         check_machine_paths(name, &text, &mut findings);
         if path.extension().is_some_and(|extension| extension == "rs") {
             check_rust(name, &text, &mut findings);
-            super::seam::check(name, &text, &mut findings);
         }
     }
     Ok(findings)
@@ -99,7 +98,10 @@ fn check_rust(name: &Path, text: &str, findings: &mut Findings) {
         findings.warnings.push(format!("{shown}: {lines} lines; is it two files?"));
     }
     match TokenStream::from_str(text) {
-        Ok(tokens) => check_tokens(tokens, name, findings),
+        Ok(tokens) => {
+            check_tokens(tokens.clone(), name, findings);
+            super::seam::check(name, tokens, findings);
+        }
         Err(error) => findings.errors.push(format!("{shown}: is not Rust: {error}")),
     }
 }

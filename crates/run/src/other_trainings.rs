@@ -1,12 +1,14 @@
 //! Other trainings of a model, on other seeds: to be asked for a verdict, to teach, to be averaged with.
-use crate::failure;
-use anyhow::Result;
+use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_model::ModelFile;
 
 /// The models that a flag names as other trainings of `model`. What a checkpoint does not say of its preprocessing is as
 /// the model's.
+///
+/// # Errors
+/// `Error::Input` for the model itself, for one twice, and for models of other classes or slices.
 pub fn load(flag: &str, paths: &[PathBuf], model: &ModelFile) -> Result<Vec<ModelFile>> {
     let load = |path: &PathBuf| -> Result<ModelFile> {
         let refuse = |what| Err(refusal(flag, path, what));
@@ -26,12 +28,15 @@ pub fn load(flag: &str, paths: &[PathBuf], model: &ModelFile) -> Result<Vec<Mode
     let hashes = others.iter().map(ModelFile::hash).collect::<Result<BTreeSet<_>, _>>()?;
     if hashes.len() < others.len() {
         let text = format!("{flag}: two of them are the same model; leave one out");
-        return Err(failure::input(text).into());
+        return Err(Error::input(text));
     }
     Ok(others)
 }
 
 /// The same of those that are shown the model's own slices: they must see volumes as it does.
+///
+/// # Errors
+/// As [`load`], and for models with another preprocessing.
 pub fn with_the_same_preprocessing(
     flag: &str,
     paths: &[PathBuf],
@@ -49,6 +54,6 @@ pub fn with_the_same_preprocessing(
     }
 }
 
-fn refusal(flag: &str, path: &Path, what: &str) -> anyhow::Error {
-    failure::input(format!("{flag} {}: {what}", path.display())).into()
+fn refusal(flag: &str, path: &Path, what: &str) -> Error {
+    Error::input(format!("{flag} {}: {what}", path.display()))
 }

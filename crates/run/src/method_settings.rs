@@ -1,8 +1,7 @@
-//! The methods' options as flags; what is not given is the method's own default.
-use crate::failure;
-use crate::options::word;
-use anyhow::Result;
-use clap::Args;
+//! The methods' options as settings; what is not given is the method's own default.
+use crate::error::{Error, Result};
+#[cfg(feature = "clap")]
+use crate::flags::word;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 use udas_adapt::{Labels, Method, NormChoice, Options, PseudoLabel};
@@ -17,55 +16,56 @@ pub enum Preset {
 }
 
 /// Options of the methods.
-#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(rename_all = "kebab-case", default)]
-#[command(next_help_heading = "Options of the method")]
-pub struct MethodFlags {
+#[cfg_attr(feature = "clap", command(next_help_heading = "Options of the method"))]
+pub struct MethodSettings {
     /// Options as published: paper [default: the method's own]
-    #[arg(long, value_parser = word::<Preset>())]
+    #[cfg_attr(feature = "clap", arg(long, value_parser = word::<Preset>()))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
     /// Deepest early stage that moves; 0 is at full size [default: the head's]
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub level: Option<usize>,
     /// Gradient through the pseudo-label: attached or detached
-    #[arg(long, value_parser = word::<PseudoLabel>())]
+    #[cfg_attr(feature = "clap", arg(long, value_parser = word::<PseudoLabel>()))]
     pub pseudo_label: Option<PseudoLabel>,
     /// Pseudo-labels: soft or hard
-    #[arg(long, value_parser = word::<Labels>())]
+    #[cfg_attr(feature = "clap", arg(long, value_parser = word::<Labels>()))]
     pub labels: Option<Labels>,
     /// Least probability of a pixel's class for the pixel to count
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub confidence: Option<f64>,
     /// Batch norm: batch, running or re-estimated
-    #[arg(long, value_parser = word::<NormChoice>())]
+    #[cfg_attr(feature = "clap", arg(long, value_parser = word::<NormChoice>()))]
     pub norm: Option<NormChoice>,
     /// Step size of Adam
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub lr: Option<f64>,
     /// At most this many epochs
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub epochs: Option<usize>,
     /// Slices a step
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub batch_size: Option<usize>,
     /// Stop when the score changes by less; 0 never stops
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub stop_change: Option<f64>,
     /// Weights to end with: last or best-score
-    #[arg(long, value_parser = word::<Keep>())]
+    #[cfg_attr(feature = "clap", arg(long, value_parser = word::<Keep>()))]
     pub keep: Option<Keep>,
     /// Rank of low-rank adapters
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub rank: Option<usize>,
     /// Decay of an averaged teacher, a step
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub teacher_decay: Option<f64>,
     /// Weight of a consistency or prior term
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub weight: Option<f64>,
     /// Share of the target in re-estimated statistics, above 0 to 1
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     pub target_share: Option<f64>,
 }
 
@@ -85,8 +85,11 @@ impl Preset {
     }
 }
 
-impl MethodFlags {
-    /// The options before any flag: the preset's, which must be of the method, or the method's own.
+impl MethodSettings {
+    /// The options before any setting: the preset's, which must be of the method, or the method's own.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a preset of another method.
     pub fn base(&self, method: &dyn Method) -> Result<Options> {
         let Some(preset) = self.preset else { return Ok(method.options()) };
         if method.name() == preset.method() {
@@ -94,10 +97,13 @@ impl MethodFlags {
         }
         let (name, owner) = (method.name(), preset.method());
         let text = format!("--preset paper: is of --method {owner}; --method {name} has none");
-        Err(failure::usage(&text).into())
+        Err(Error::usage(text))
     }
 
     /// Takes all such options out of a settings file. Returns the names of those that were there.
+    ///
+    /// # Errors
+    /// [`Error::Settings`], which options of this crate are no reason for.
     pub fn take_out(file: &mut Table) -> Result<Vec<String>> {
         let all = Self { preset: Some(Preset::Paper), ..Self::of(&Options::paper()) };
         let all = Table::try_from(all)?;
@@ -106,7 +112,7 @@ impl MethodFlags {
         Ok(names)
     }
 
-    /// The options a method runs with.
+    /// The options a method runs with: what is set over `base`.
     pub fn resolve(&self, base: Options) -> Options {
         let stop = match self.stop_change {
             None => base.stop,
@@ -131,7 +137,7 @@ impl MethodFlags {
         }
     }
 
-    /// Flags that say all of some options.
+    /// Settings that say all of some options.
     pub fn of(options: &Options) -> Self {
         Self {
             preset: None,

@@ -1,10 +1,13 @@
 //! Finding the early head that belongs to a model, where none is given.
-use anyhow::Result;
+use crate::error::Result;
 use std::path::{Path, PathBuf};
 use udas_model::{HeadFile, MODEL_FILE, ModelFile};
 
 /// The head at `given`, or the first head beside the model that was trained on it and sits on `level` (on any,
 /// where no level is asked for). Heads lie in the model's own folder or in folders within it.
+///
+/// # Errors
+/// Those of a head at `given` that is none, or sits on another level.
 pub fn find(
     given: Option<&Path>,
     model_path: &Path,

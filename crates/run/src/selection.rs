@@ -1,49 +1,54 @@
 //! Which subjects a command works on: paths, or domains of a data set, and a choice among them.
-use crate::console::Console;
-use crate::failure;
-use anyhow::Result;
-use clap::Args;
+use crate::error::{Error, Result};
+use crate::host::Host;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::Table;
 use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
 use udas_model::{Description, MODEL_FILE, ModelFile, ModelInfo};
+use udas_nnunet::ModelFolder;
 
 pub use crate::choice::choose;
 
 /// Images by path, or a data set's domain.
-#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Images {
     /// Image files, folders or patterns
-    #[arg(short, long, num_args = 1.., value_name = "PATH", conflicts_with = "data")]
+    #[cfg_attr(feature = "clap", arg(short, long, num_args = 1.., value_name = "PATH", conflicts_with = "data"))]
     pub images: Vec<PathBuf>,
-    #[command(flatten)]
+    /// A data set's domain in their place
+    #[cfg_attr(feature = "clap", command(flatten))]
     #[serde(flatten)]
     pub set: OptionalSet,
 }
 
 /// A domain of a data set, where paths would do as well.
-#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(rename_all = "kebab-case", default)]
 pub struct OptionalSet {
     /// A data set: domain folders, a CC-359 or an M&Ms tree
-    #[arg(long, value_name = "DIR", requires = "domain")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR", requires = "domain"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
     /// Its domains, such as scanners
-    #[arg(long, num_args = 1.., value_name = "NAME")]
+    #[cfg_attr(feature = "clap", arg(long, num_args = 1.., value_name = "NAME"))]
     pub domain: Vec<String>,
     /// Which subjects: names, or places in name order from 1, as 1-16,20; numbers are names where subjects are named by
     /// numbers [default: all]
-    #[arg(long, value_name = "LIST")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "LIST"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subjects: Option<String>,
 }
 
 impl Images {
     /// Refuses what flags and a file have between them where it names no images, or more than are meant.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the remedy.
     pub fn check(&self) -> Result<()> {
         let (images, set, domain) =
             (!self.images.is_empty(), self.set.data.is_some(), !self.set.domain.is_empty());
@@ -54,7 +59,7 @@ impl Images {
             (false, false, _) => "--images and --data are missing: give one of them",
             _ => return Ok(()),
         };
-        Err(failure::usage(text).into())
+        Err(Error::usage(text))
     }
 
     /// Takes out of a settings file the images that flags name others for.
@@ -69,16 +74,23 @@ impl Images {
         }
     }
 
-    /// The subjects chosen.
-    pub fn subjects(&self, console: &Console) -> Result<Vec<Subject>> {
+    /// The subjects chosen; who was chosen of a list is said.
+    ///
+    /// # Errors
+    /// Those of a data set or files that are not there, and [`Error::Usage`] or [`Error::Input`] for a list that names
+    /// nobody.
+    pub fn subjects(&self, host: &dyn Host) -> Result<Vec<Subject>> {
         let subjects = match &self.set.data {
-            Some(root) => domains(root, &self.set.domain, console)?,
-            None => without_masks(expand(&self.images, "target")?, console),
+            Some(root) => domains(root, &self.set.domain, host)?,
+            None => without_masks(expand(&self.images, "target")?, host),
         };
-        choose(subjects, self.set.subjects.as_deref(), console)
+        choose(subjects, self.set.subjects.as_deref(), host)
     }
 
     /// The preprocessing that the layout suggests, for models that say nothing of it.
+    ///
+    /// # Errors
+    /// Those of a data set that cannot be opened.
     pub fn preprocessing(&self) -> Result<Preprocessing> {
         Ok(match &self.set.data {
             Some(root) => preprocessing_of(DataSet::open(root)?.layout()),
@@ -93,10 +105,10 @@ impl Images {
 }
 
 /// The images without the masks that lie among them, `NAME_seg` beside `NAME`, which are named.
-pub fn without_masks(subjects: Vec<Subject>, console: &Console) -> Vec<Subject> {
+pub fn without_masks(subjects: Vec<Subject>, host: &dyn Host) -> Vec<Subject> {
     let (images, masks) = udas_data::without_masks(subjects);
     if let Some(first) = masks.first() {
-        console.warn(format!(
+        host.warn(&format!(
             "{}: looks like a mask among the images; {} such files are left out",
             first.display(),
             masks.len()
@@ -107,21 +119,24 @@ pub fn without_masks(subjects: Vec<Subject>, console: &Console) -> Vec<Subject> 
 
 /// A model; what it sees of a volume is as `suggestion` says where its file does not, and that is said, but for what
 /// flags have `told`: `--plane`, `--intensity`.
+///
+/// # Errors
+/// [`Error::Input`] for the folder of a run that is not done, [`Error::Model`] for files that are no model.
 pub fn load_model(
     path: &Path,
     suggestion: Preprocessing,
     told: &[Option<&str>],
-    console: &Console,
+    host: &dyn Host,
 ) -> Result<ModelFile> {
-    if path.is_dir() && !path.join(MODEL_FILE).exists() && !crate::nnunet::is_folder(path) {
+    if path.is_dir() && !path.join(MODEL_FILE).exists() && !ModelFolder::is_one(path) {
         let shown = path.display();
         let text =
             format!("{shown}: holds no {MODEL_FILE}; if it is a run that was cut off, --resume it");
-        return Err(failure::input(text).into());
+        return Err(Error::input(text));
     }
     let (model, taken) = ModelFile::load_wrapped(path, Some(suggestion))?;
     if !taken.is_whole() {
-        console.say(format!("{}: {taken}", path.display()));
+        host.say(&format!("{}: {taken}", path.display()));
     }
     let Preprocessing { plane, intensity, .. } = &model.info.preprocessing;
     let guessed = [("--plane", word_for(plane)), ("--intensity", word_for(intensity))]
@@ -130,7 +145,7 @@ pub fn load_model(
         .map(|(flag, word)| format!("{word} ({flag})"))
         .collect::<Vec<_>>();
     if model.info.description == Description::Assumed && !guessed.is_empty() {
-        console.warn(format!(
+        host.warn(&format!(
             "{}: does not say how volumes are prepared; assumed: {}. `udas convert {} OUT.safetensors --plane P \
              --intensity I` writes down what it was trained with",
             path.display(),
@@ -151,9 +166,12 @@ fn word_for(value: &impl Serialize) -> String {
 }
 
 /// All subjects of some domains, with the data set's remarks said.
-pub fn domains(root: &Path, names: &[String], console: &Console) -> Result<Vec<Subject>> {
+///
+/// # Errors
+/// [`Error::Data`] for a data set that cannot be opened, or has no such domain.
+pub fn domains(root: &Path, names: &[String], host: &dyn Host) -> Result<Vec<Subject>> {
     let set = DataSet::open(root)?;
-    set.notes().iter().for_each(|note| console.warn(note));
+    set.notes().iter().for_each(|note| host.warn(note));
     let (mut subjects, mut seen) = (Vec::new(), BTreeSet::new());
     // A domain named twice has its subjects once.
     for name in names.iter().filter(|name| seen.insert(*name)) {
@@ -163,6 +181,9 @@ pub fn domains(root: &Path, names: &[String], console: &Console) -> Result<Vec<S
 }
 
 /// Refuses subjects of one name: what is written of one would stand for the other.
+///
+/// # Errors
+/// [`Error::Input`] with both files.
 pub fn named_once(subjects: &[Subject]) -> Result<()> {
     let mut names = BTreeMap::new();
     for subject in subjects {
@@ -174,7 +195,7 @@ pub fn named_once(subjects: &[Subject]) -> Result<()> {
                 subject.image.display(),
                 subject.id
             );
-            return Err(failure::input(text).into());
+            return Err(Error::input(text));
         }
     }
     Ok(())
@@ -182,7 +203,7 @@ pub fn named_once(subjects: &[Subject]) -> Result<()> {
 
 /// Says what is odd about files' headers, so that nobody takes a guessed orientation for a known one. Returns
 /// what was said.
-pub fn warn_of_headers(subjects: &[Subject], console: &Console) -> Vec<String> {
+pub fn warn_of_headers(subjects: &[Subject], host: &dyn Host) -> Vec<String> {
     let mut said = Vec::new();
     for subject in subjects {
         // A file that cannot be read is refused where it is read.
@@ -191,7 +212,7 @@ pub fn warn_of_headers(subjects: &[Subject], console: &Console) -> Vec<String> {
         said.extend(probe.header.warnings().iter().map(of));
     }
     said.extend(coloured(subjects));
-    said.iter().for_each(|text| console.warn(text));
+    said.iter().for_each(|text| host.warn(text));
     said
 }
 
@@ -216,7 +237,7 @@ pub fn orientations(subjects: &[Subject]) -> BTreeMap<String, &Path> {
 pub fn warn_of_orientations(
     model: &ModelInfo,
     subjects: &[Subject],
-    console: &Console,
+    host: &dyn Host,
 ) -> Vec<String> {
     if model.preprocessing.plane != Plane::Stored || model.orientations.is_empty() {
         return Vec::new();
@@ -232,7 +253,7 @@ pub fn warn_of_orientations(
         })
     };
     let said: Vec<String> = orientations(subjects).into_iter().filter_map(other).collect();
-    said.iter().for_each(|text| console.warn(text));
+    said.iter().for_each(|text| host.warn(text));
     said
 }
 
@@ -257,62 +278,4 @@ pub fn preprocessing_of(layout: Layout) -> Preprocessing {
 pub fn in_plane(suggestion: Preprocessing, plane: Option<Plane>) -> Preprocessing {
     let plane = plane.unwrap_or(suggestion.plane);
     Preprocessing { plane, ..suggestion }
-}
-
-/// Subjects or a fold by flag stand in for whichever of the two a settings file has.
-pub fn give_way(file: &mut Table, subjects: Option<&str>, fold: Option<&str>) {
-    if subjects.is_some() {
-        file.remove("fold");
-    }
-    if fold.is_some() {
-        file.remove("subjects");
-    }
-}
-
-/// The subjects less those of a fold, given as `0/3`, and those of the fold: what a cross-validation trains on, and what
-/// it leaves out.
-pub fn fold(subjects: Vec<Subject>, fold: Option<&str>) -> Result<(Vec<Subject>, Vec<Subject>)> {
-    let Some(text) = fold else { return Ok((subjects, Vec::new())) };
-    let numbers = text
-        .split_once('/')
-        .and_then(|(fold, folds)| Some((fold.trim().parse().ok()?, folds.trim().parse().ok()?)));
-    let Some((fold, folds)) = numbers else {
-        let text = format!("--fold {text}: give a fold and their number, such as 0/3");
-        return Err(failure::usage(&text).into());
-    };
-    let udas_data::Split { train, test } = udas_data::fold(&subjects, folds, fold)?;
-    Ok((train, test))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use udas_data::Frames;
-
-    fn all() -> Vec<Subject> {
-        let subject = |n: usize| Subject {
-            id: format!("s{n}"),
-            domain: "d".into(),
-            image: PathBuf::from(format!("s{n}.nii")),
-            labels: None,
-            frames: Frames::Single,
-            part: None,
-        };
-        (1..=5).map(subject).collect()
-    }
-
-    #[test]
-    fn a_fold_is_left_out() {
-        let kept = |fold| -> Result<Vec<String>> {
-            let (kept, left_out) = super::fold(all(), fold)?;
-            assert_eq!(kept.len() + left_out.len(), 5);
-            Ok(kept.into_iter().map(|subject| subject.id).collect())
-        };
-        assert_eq!(kept(None).unwrap().len(), 5);
-        assert_eq!(kept(Some("0/2")).unwrap(), ["s4", "s5"]);
-        assert_eq!(kept(Some("1/2")).unwrap(), ["s1", "s2", "s3"]);
-        for bad in ["", "0", "2/2", "0/9", "a/b", "0/0"] {
-            assert!(kept(Some(bad)).is_err(), "{bad}");
-        }
-    }
 }

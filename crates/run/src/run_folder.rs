@@ -1,9 +1,10 @@
 //! The folder of a run: locked while it is written, every file whole or absent, a state to go on from.
-use crate::console::Console;
-use crate::{failure, out_file, settings};
-use anyhow::{Context, Result};
+use crate::error::{Error, Result, Tried};
+use crate::host::Host;
+use crate::settings::{self, Settings};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use toml::Table;
 use udas_model::MODEL_FILE;
 use udas_record::{
     EVENTS_FILE, Event, EventLog, Input, Phase, Progress, StartRecord, StopRecord, read_events,
@@ -16,22 +17,36 @@ const STATE_FILE: &str = "state.safetensors";
 const LOG_FILE: &str = "log.txt";
 const LOCK_FILE: &str = ".lock";
 
-/// Settings that say where things are and how much memory there is: folders may have been moved.
-const PLACES: [&str; 8] =
-    ["cache-gib", "out", "model", "head", "teachers", "data", "images", "source-data"];
-/// Settings that decide how long a run goes on, and what becomes of its result.
-const ENDS: [&str; 5] = ["epochs", "stop-change", "on-harm", "calibration", "peers"];
-
 /// Whether a run begins or goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Start {
+    /// It begins.
     Fresh,
+    /// It goes on from its last epoch.
     Resume,
 }
 
 impl Start {
+    /// Whether a run goes on, as a flag says it.
     pub fn of(resume: bool) -> Self {
         if resume { Self::Resume } else { Self::Fresh }
+    }
+}
+
+/// How far a run has come that is called again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    CutOff,
+    Done,
+}
+
+impl Stage {
+    /// What to do instead of changing a setting.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::CutOff => "leave it out to go on, or ",
+            Self::Done => "it is done, and its result is that; for another one ",
+        }
     }
 }
 
@@ -50,16 +65,23 @@ impl RunFolder {
     }
 
     /// Refuses a folder that holds a run already, before anything is read for another.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it does.
     pub fn expect_free(path: &Path, start: Start) -> Result<()> {
         let taken = start == Start::Fresh && Self::config(path).exists();
         if taken && !is_failed_start(path) { Err(taken_by_a_run(path)) } else { Ok(()) }
     }
 
-    /// Makes or opens the folder and locks it.
-    pub fn open(path: &Path, start: Start, console: &Console) -> Result<Self> {
+    /// Makes or opens the folder and locks it. The host is given its log.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a folder that holds a run, or that another process writes to; [`Error::Input`] or
+    /// [`Error::System`] for one that cannot be written to.
+    pub fn open(path: &Path, start: Start, host: &dyn Host) -> Result<Self> {
         let shown = path.display();
         std::fs::create_dir_all(path)
-            .map_err(|error| failure::input(format!("{shown}: {error}; choose another --out")))?;
+            .map_err(|error| Error::input(format!("{shown}: {error}; choose another --out")))?;
         let (lock, lock_kind) = lock(path)?;
         let taken = start == Start::Fresh && Self::config(path).exists();
         // Without a lock, a run without an epoch may be one that goes on.
@@ -67,38 +89,46 @@ impl RunFolder {
             return Err(taken_by_a_run(path));
         }
         let log = OpenOptions::new().create(true).append(true).open(path.join(LOG_FILE));
-        console.keep_log(log.with_context(|| format!("{shown}: the log cannot be written"))?);
+        host.keep_log(log.tried(|| format!("{shown}: the log cannot be written"))?);
         Ok(Self { path: path.to_owned(), log: None, start, _lock: lock })
     }
 
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Where the run's model is once it is done.
     pub fn model(&self) -> PathBuf {
         self.path.join(MODEL_FILE)
     }
 
     /// Writes the settings, as TOML, and the start of the events. Gives the state to go on from, with which the
     /// events of a run that was cut off are brought into agreement.
-    pub fn begin(
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where a run would go on with settings or files that it did not begin with; those of files that
+    /// cannot be read or written.
+    pub fn begin<S: Settings>(
         &mut self,
-        settings: &str,
+        settings: &S,
         start: StartRecord,
         phase: Phase,
     ) -> Result<Option<Snapshot>> {
         let mut snapshot = None;
         if self.start == Start::Resume {
-            let may_change = [&PLACES[..], &ENDS].concat();
-            self.check_unchanged((settings, &start), &may_change, "leave it out to go on, or ")?;
+            self.check_unchanged(settings, &start, Stage::CutOff)?;
             self.check_inputs(&start)?;
             if self.path.join(STATE_FILE).exists() {
                 let state = Snapshot::load(&self.path.join(STATE_FILE))?;
-                check_epochs(settings, state.history.epochs.len())?;
+                check_epochs(settings.epochs(), state.history.epochs.len())?;
                 snapshot = Some(state);
             }
         }
-        out_file::write(&Self::config(&self.path), settings.as_bytes())?;
+        let config = Self::config(&self.path);
+        let text = settings::to_text(settings)?;
+        udas_files::write_whole(&config, text.as_bytes())
+            .tried(|| format!("{} cannot be written", config.display()))?;
         if self.path.join(EVENTS_FILE).exists() {
             let history = snapshot.as_ref().map(|snapshot| &snapshot.history);
             let progress = Progress {
@@ -115,37 +145,36 @@ impl RunFolder {
         Ok(snapshot)
     }
 
-    /// Refuses to go on with other settings than the run began with, but for those that may change; paths count by where
-    /// they lead. `remedy` says what to do instead.
-    fn check_unchanged(
+    /// Refuses other settings than the run began with, but for those that may change; paths count by where they lead.
+    fn check_unchanged<S: Settings>(
         &self,
-        (settings, now): (&str, &StartRecord),
-        may_change: &[&str],
-        remedy: &str,
+        settings: &S,
+        now: &StartRecord,
+        stage: Stage,
     ) -> Result<()> {
         let path = Self::config(&self.path);
-        let Ok(begun_with) = std::fs::read_to_string(&path) else { return Ok(()) };
-        let begun = read_start(&self.path).ok().flatten().unwrap_or_default();
-        let table = |text: &str, start: &StartRecord| {
-            let table = text.parse::<toml::Table>();
-            let mut table = table.with_context(|| path.display().to_string())?;
-            settings::locate(&mut table, start);
-            anyhow::Ok(table)
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
+        let unreadable = |error| Error::input(format!("{}: {error}", path.display()));
+        let mut begun: S = toml::from_str(&text).map_err(unreadable)?;
+        begun.locate(&read_start(&self.path).ok().flatten().unwrap_or_default());
+        let mut settings = settings.clone();
+        settings.locate(now);
+        settings.take_places(&begun);
+        if stage == Stage::CutOff {
+            settings.take_ends(&begun);
+        }
+        let (old, new) = (Table::try_from(&begun)?, Table::try_from(&settings)?);
+        let Some(key) = old.keys().chain(new.keys()).find(|key| old.get(*key) != new.get(*key))
+        else {
+            return Ok(());
         };
-        let (old, new) = (table(&begun_with, &begun)?, table(settings, now)?);
-        let changed = old
-            .keys()
-            .chain(new.keys())
-            .find(|key| !may_change.contains(&key.as_str()) && old.get(*key) != new.get(*key));
-        let Some(key) = changed else { return Ok(()) };
-        let value = |table: &toml::Table| table.get(key).map_or("none".into(), ToString::to_string);
+        let value = |table: &Table| table.get(key).map_or("none".into(), ToString::to_string);
+        let (run, remedy) = (self.path.display(), stage.remedy());
+        let (new, old) = (value(&new), value(&old));
         let text = format!(
-            "--{key} is {} now and was {} when {} began: {remedy}choose another --out",
-            value(&new),
-            value(&old),
-            self.path.display()
+            "--{key} is {new} now and was {old} when {run} began: {remedy}choose another --out"
         );
-        Err(failure::usage(&text).into())
+        Err(Error::usage(text))
     }
 
     /// Refuses to go on with other files than the run began with, wherever they lie now.
@@ -165,11 +194,14 @@ impl RunFolder {
         } else {
             return Ok(());
         };
-        Err(failure::usage(&(text + ", or choose another --out")).into())
+        Err(Error::usage(text + ", or choose another --out"))
     }
 
     /// Saves the state after an epoch, then the record of it: a run killed in between adds the record from
     /// the state.
+    ///
+    /// # Errors
+    /// Those of files that cannot be written.
     pub fn save_state(&mut self, snapshot: &Snapshot, event: Event) -> Result<()> {
         snapshot.save(&self.path.join(STATE_FILE))?;
         self.record(event)
@@ -181,20 +213,29 @@ impl RunFolder {
     }
 
     /// Adds an event.
+    ///
+    /// # Errors
+    /// [`Error::NotBegun`] before [`begin`](Self::begin); [`Error::Record`] where it cannot be written.
     pub fn record(&mut self, event: Event) -> Result<()> {
         match &mut self.log {
             Some(log) => Ok(log.append(&event)?),
-            None => anyhow::bail!("{}: the run has not begun", self.path.display()),
+            None => Err(Error::NotBegun(self.path.clone())),
         }
     }
 
     /// Says and records something that the user should know.
-    pub fn warn(&mut self, text: &str, console: &Console) -> Result<()> {
-        console.warn(text);
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn warn(&mut self, text: &str, host: &dyn Host) -> Result<()> {
+        host.warn(text);
         self.record(Event::Warning { message: text.to_owned() })
     }
 
     /// Adds warnings, once a run.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
     pub fn record_warnings(&mut self, warnings: &[String]) -> Result<()> {
         if self.start == Start::Resume {
             return Ok(());
@@ -204,18 +245,25 @@ impl RunFolder {
     }
 
     /// The run is done: its state is needed no more, and TensorBoard can show its curves.
+    ///
+    /// # Errors
+    /// Those of files that cannot be written, or removed.
     pub fn finish(&mut self, stop: StopRecord) -> Result<()> {
         self.record(Event::Stop(stop))?;
         udas_report::tensorboard::write_run(&self.path, &read_events(&self.path)?, &[])?;
-        match std::fs::remove_file(self.path.join(STATE_FILE)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+        remove(&self.path.join(STATE_FILE))
     }
 
     /// How the run ended, if it has ended by itself; refused for settings or files that it did not have, so that
     /// nobody takes its result for another's.
-    pub fn finished(&self, settings: &str, start: &StartRecord) -> Result<Option<StopRecord>> {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it is refused.
+    pub fn finished<S: Settings>(
+        &self,
+        settings: &S,
+        start: &StartRecord,
+    ) -> Result<Option<StopRecord>> {
         if self.start != Start::Resume || !self.model().exists() {
             return Ok(None);
         }
@@ -225,8 +273,7 @@ impl RunFolder {
             _ => None,
         });
         if stop.is_some() {
-            let remedy = "it is done, and its result is that; for another one ";
-            self.check_unchanged((settings, start), &PLACES, remedy)?;
+            self.check_unchanged(settings, start, Stage::Done)?;
             self.check_inputs(start)?;
         }
         Ok(stop)
@@ -234,22 +281,21 @@ impl RunFolder {
 }
 
 /// Refuses fewer epochs than are done: the record would be that of another run.
-fn check_epochs(settings: &str, done: usize) -> Result<()> {
-    let settings: toml::Table = settings.parse().context("settings")?;
-    let asked = settings.get("epochs").and_then(toml::Value::as_integer).unwrap_or(i64::MAX);
-    if usize::try_from(asked).is_ok_and(|asked| asked < done) {
-        let text = format!("--epochs {asked}: {done} are done already; leave it out, or give more");
-        return Err(failure::usage(&text).into());
+fn check_epochs(asked: Option<usize>, done: usize) -> Result<()> {
+    match asked.filter(|asked| *asked < done) {
+        Some(asked) => Err(Error::usage(format!(
+            "--epochs {asked}: {done} are done already; leave it out, or give more"
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-fn taken_by_a_run(path: &Path) -> anyhow::Error {
+fn taken_by_a_run(path: &Path) -> Error {
     let text = format!(
         "{} holds a run already; go on with it by --resume, or choose another --out",
         path.display()
     );
-    failure::usage(&text).into()
+    Error::usage(text)
 }
 
 /// Whether the folder holds a run that failed before its first epoch.
@@ -270,14 +316,19 @@ fn forget_failed_start(path: &Path) -> Result<bool> {
         return Ok(false);
     }
     for name in [EVENTS_FILE, CONFIG_FILE] {
-        match std::fs::remove_file(path.join(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| path.join(name).display().to_string());
-            }
-            _ => {}
-        }
+        remove(&path.join(name))?;
     }
     Ok(true)
+}
+
+/// Removes a file that may be there.
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).tried(|| format!("{} cannot be removed", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a folder is this process's alone.
@@ -293,14 +344,14 @@ fn lock(folder: &Path) -> Result<(File, Lock)> {
     let path = folder.join(LOCK_FILE);
     let shown = folder.display();
     let file = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| {
-        failure::input(format!("{shown}: cannot be written ({error}); choose another --out"))
+        Error::input(format!("{shown}: cannot be written ({error}); choose another --out"))
     })?;
     match udas_files::try_lock(&file) {
         Ok(()) => Ok((file, Lock::Held)),
         Err(TryLockError::WouldBlock) => {
             let text =
                 format!("{shown} is in use by another run; wait for it, or choose another --out");
-            Err(failure::usage(&text).into())
+            Err(Error::usage(text))
         }
         Err(TryLockError::Error(_)) => Ok((file, Lock::Unsupported)),
     }

@@ -1,24 +1,22 @@
 //! The subjects that a list names, such as `--subjects 1-16,20`.
-use crate::console::Console;
-use crate::failure;
-use anyhow::Result;
+use crate::error::{Error, Result};
+use crate::host::Host;
 use std::collections::{BTreeMap, BTreeSet};
 use udas_data::{Subject, composed};
 
 /// The subjects that a list names: by id, by number where ids are numbers, else by place in name order from 1. Who was
 /// chosen is said.
-pub fn choose(
-    subjects: Vec<Subject>,
-    list: Option<&str>,
-    console: &Console,
-) -> Result<Vec<Subject>> {
+///
+/// # Errors
+/// [`Error::Usage`] or [`Error::Input`] for a list that names nobody, or somebody who is not there.
+pub fn choose(subjects: Vec<Subject>, list: Option<&str>, host: &dyn Host) -> Result<Vec<Subject>> {
     let Some(list) = list else { return Ok(subjects) };
     let all = subjects.len();
     let chosen = chosen(&subjects, list)?;
     let chosen: Vec<Subject> =
         chosen.into_iter().filter_map(|i| subjects.get(i).cloned()).collect();
     let names: Vec<&str> = chosen.iter().map(|subject| subject.id.as_str()).collect();
-    console.say(format!("{list} chooses {} of {all} subjects: {}", names.len(), names.join(", ")));
+    host.say(&format!("{list} chooses {} of {all} subjects: {}", names.len(), names.join(", ")));
     Ok(chosen)
 }
 
@@ -40,9 +38,8 @@ fn chosen(subjects: &[Subject], list: &str) -> Result<BTreeSet<usize>> {
         }
     }
     if chosen.is_empty() {
-        return Err(
-            failure::usage("--subjects names nobody; give names or places such as 1-16").into()
-        );
+        let text = "--subjects names nobody; give names or places such as 1-16";
+        return Err(Error::usage(text));
     }
     Ok(chosen)
 }
@@ -83,11 +80,11 @@ fn numbered(
              are {}",
             names.join(", ")
         );
-        failure::input(text)
+        Error::input(text)
     };
     let [first, last] = range(item).ok_or_else(unknown)?.map(|end| number(end).unwrap_or(0));
     if first > last || !numbers.contains_key(&first) || !numbers.contains_key(&last) {
-        return Err(unknown().into());
+        return Err(unknown());
     }
     let mut chosen = Vec::new();
     for places in numbers.range(first..=last).map(|(_, places)| places) {
@@ -95,7 +92,7 @@ fn numbered(
         if ids.len() > 1 {
             let ids: Vec<&str> = ids.into_iter().collect();
             let text = format!("{item:?} may mean each of {}; give names", ids.join(", "));
-            return Err(failure::usage(&text).into());
+            return Err(Error::usage(text));
         }
         chosen.extend(places);
     }
@@ -118,7 +115,7 @@ fn places(item: &str, subjects: &[Subject]) -> Result<std::ops::Range<usize>> {
         names.len(),
         names.join(", ")
     );
-    Err(failure::input(text).into())
+    Err(Error::input(text))
 }
 
 #[cfg(test)]

@@ -1,21 +1,19 @@
 //! What is shown and kept of a training while it runs.
-use crate::console::Console;
+use crate::host::{Host, Progress, Work};
 use crate::readiness::Unready;
 use crate::run_folder::RunFolder;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
 use udas_record::{EpochRecord, Event, Phase};
 use udas_train::{Error, Observer, Result, Snapshot};
 
-/// Shows a bar for the steps and a line for each epoch, and saves the state after each.
+/// Tells of the steps and of each epoch, and saves the state after each.
 pub struct Watch<'a> {
     folder: &'a mut RunFolder,
-    console: &'a Console,
+    host: &'a dyn Host,
     phase: Phase,
     /// What the score is, such as `agreement`.
     score: &'static str,
     epochs: usize,
-    bar: Option<ProgressBar>,
+    steps: Option<Box<dyn Progress + 'a>>,
     judge_start: Option<&'a JudgeStart>,
 }
 
@@ -23,69 +21,55 @@ pub struct Watch<'a> {
 pub type JudgeStart = dyn Fn(f64) -> Option<(Unready, String)>;
 
 impl<'a> Watch<'a> {
+    /// Of a training of at most `epochs` epochs, by its score's name.
     pub fn new(
         folder: &'a mut RunFolder,
-        console: &'a Console,
+        host: &'a dyn Host,
         phase: Phase,
         score: &'static str,
         epochs: usize,
     ) -> Self {
-        Self { folder, console, phase, score, epochs, bar: None, judge_start: None }
+        Self { folder, host, phase, score, epochs, steps: None, judge_start: None }
     }
 
     /// Lets the score before the first epoch decide whether there is one.
     pub fn judging(self, judge: &'a JudgeStart) -> Self {
         Self { judge_start: Some(judge), ..self }
     }
-
-    fn bar(&mut self, steps: usize) -> &ProgressBar {
-        self.bar.get_or_insert_with(|| {
-            let shown = std::io::stderr().is_terminal();
-            let target =
-                if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-            let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
-            let style = "epoch {prefix} [{bar:30}] {pos}/{len}, {eta} left, {msg}";
-            match ProgressStyle::with_template(style) {
-                Ok(style) => bar.with_style(style.progress_chars("=> ")),
-                Err(_) => bar,
-            }
-        })
-    }
 }
 
-fn observer_error(error: anyhow::Error) -> Error {
-    Error::Observer(format!("{error:#}"))
+fn observer_error(error: crate::Error) -> Error {
+    Error::Observer(error.with_causes())
 }
 
 impl Observer for Watch<'_> {
     fn before(&mut self, score: f64) -> Result<()> {
-        self.console.say(format!("before the first epoch: {} {score:.4}", self.score));
+        self.host.say(&format!("before the first epoch: {} {score:.4}", self.score));
         // Kept with the first epoch's state too; a run that cannot write fails there.
         let _ = self.folder.record(Event::Before { phase: self.phase, score });
         match self.judge_start.and_then(|judge| judge(score)) {
             None => Ok(()),
             Some((Unready::Refuse, text)) => Err(Error::Refused(text)),
             Some((Unready::Warn, text)) => {
-                self.folder.warn(&text, self.console).map_err(observer_error)
+                self.folder.warn(&text, self.host).map_err(observer_error)
             }
         }
     }
 
-    fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f32) {
-        let prefix = format!("{epoch}/{}", self.epochs);
-        let bar = self.bar(steps);
-        bar.set_prefix(prefix);
-        bar.set_message(format!("loss {loss:.4}"));
-        bar.set_position(step as u64);
+    fn step(&mut self, epoch: usize, _step: usize, steps: usize, loss: f32) {
+        let work = Work::Steps { epoch, epochs: self.epochs, count: steps };
+        let host = self.host;
+        let steps = self.steps.get_or_insert_with(|| host.progress(&work));
+        steps.advance(&format!("loss {loss:.4}"));
     }
 
     fn epoch(&mut self, record: &EpochRecord, snapshot: &Snapshot) -> Result<()> {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        if let Some(steps) = self.steps.take() {
+            steps.finish();
         }
         let score = record.score.map(|score| format!(", {} {score:.4}", self.score));
         let change = record.score_change.map(|change| format!(" ({change:+.4})"));
-        self.console.say(format!(
+        self.host.say(&format!(
             "epoch {}/{}: loss {:.4}{}{}, {:.1} s, {:.1} slices/s",
             record.epoch,
             self.epochs,

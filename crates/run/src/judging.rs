@@ -1,9 +1,8 @@
 //! Verdicts without labels: what is printed of them, and what an adaptation does about harm.
-use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::host::{Host, Work};
+use crate::other_trainings;
 use crate::run_folder::RunFolder;
-use crate::{failure, other_trainings};
-use anyhow::Result;
-use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -30,43 +29,47 @@ pub enum OnHarm {
 }
 
 /// How an adaptation is judged.
-#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(rename_all = "kebab-case", default)]
-#[command(next_help_heading = "Verdict")]
-pub struct JudgingFlags {
+#[cfg_attr(feature = "clap", command(next_help_heading = "Verdict"))]
+pub struct JudgingSettings {
     /// What to do when the verdict says that adaptation harmed: rollback (the run's model is the source
     /// model, exit code 4), warn or keep [default: rollback with a calibration, else warn]
-    #[arg(long, value_parser = crate::options::word::<OnHarm>())]
+    #[cfg_attr(feature = "clap", arg(long, value_parser = crate::flags::word::<OnHarm>()))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_harm: Option<OnHarm>,
     /// Calibration of verdicts [default: calibration.json beside the model]
-    #[arg(long, value_name = "FILE")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<PathBuf>,
     /// Other trainings of the source model (other seeds), for the verdict: masks that become unlike theirs speak
     /// of harm
-    #[arg(long, num_args = 1.., value_name = "MODEL")]
+    #[cfg_attr(feature = "clap", arg(long, num_args = 1.., value_name = "MODEL"))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<PathBuf>,
 }
 
 /// Other trainings of a model; what a checkpoint does not say of its preprocessing is as the model's. Neither the model
 /// nor what was adapted from it is one, nor what taught an adaptation that is to be judged.
+///
+/// # Errors
+/// [`Error::Input`] for such models, [`Error::Model`] for files that are none.
 pub fn peers(paths: &[PathBuf], model: &ModelFile, judged: Judged) -> Result<Vec<ModelFile>> {
     let peers = other_trainings::load("--peers", paths, model)?;
     let teachers = judged.teachers();
     for (path, peer) in paths.iter().zip(&peers) {
-        let refuse = |what: &str| failure::input(format!("--peers {}: {what}", path.display()));
+        let refuse = |what: &str| Error::input(format!("--peers {}: {what}", path.display()));
         let hash = peer.hash()?;
         if let Judged::Model(adapted) = judged
             && adapted.hash()? == hash
         {
             let what = "is a model that is judged, and no other training; give other seeds";
-            return Err(refuse(what).into());
+            return Err(refuse(what));
         }
         if teachers.contains(&hash) {
             let what = "has taught the model that is judged, so that their agreement is no evidence; leave it out";
-            return Err(refuse(what).into());
+            return Err(refuse(what));
         }
     }
     Ok(peers)
@@ -101,22 +104,25 @@ pub struct JudgingAids {
 
 impl JudgingAids {
     /// The calibration that is named, or the one beside the model, and the peers that are named.
+    ///
+    /// # Errors
+    /// [`Error::Input`] or [`Error::Verdict`] for those that do not fit the model.
     pub fn find(
         (calibration, peers): (Option<&Path>, &[PathBuf]),
         (path, model): (&Path, &ModelFile),
         judged: Judged,
-        console: &Console,
+        host: &dyn Host,
     ) -> Result<Self> {
         let peers = self::peers(peers, model, judged)?;
         let hashes = peers.iter().map(ModelFile::hash).collect::<Result<Vec<_>, _>>()?;
-        let Some(found) = find_calibration(calibration, path, model, console)? else {
+        let Some(found) = find_calibration(calibration, path, model, host)? else {
             return Ok(Self { calibration: None, peers });
         };
         match (found.origin.peers.len(), peers.len()) {
-            (0, 1..) => console.say(
+            (0, 1..) => host.say(
                 "the calibration was made without --peers: their agreement is told, and has no part in the prediction",
             ),
-            (1.., 0) => console.say(
+            (1.., 0) => host.say(
                 "the calibration was made with --peers, which are not given: the prediction goes without them",
             ),
             _ => {}
@@ -136,12 +142,12 @@ fn find_calibration(
     named: Option<&Path>,
     model_path: &Path,
     model: &ModelFile,
-    console: &Console,
+    host: &dyn Host,
 ) -> Result<Option<Calibration>> {
     let other = |path: &Path, error: udas_verdict::Error| format!("{}: {error}", path.display());
     if let Some(path) = named {
         let calibration = Calibration::load(path)?;
-        calibration.check(model).map_err(|error| failure::input(other(path, error)))?;
+        calibration.check(model).map_err(|error| Error::input(other(path, error)))?;
         return Ok(Some(calibration));
     }
     let folder = if model_path.is_dir() { Some(model_path) } else { model_path.parent() };
@@ -154,24 +160,28 @@ fn find_calibration(
         Ok(calibration) => match calibration.check(model) {
             Ok(()) => calibration,
             Err(error) => {
-                console.warn(format!("{}; it is not used", other(&path, error)));
+                host.warn(&format!("{}; it is not used", other(&path, error)));
                 return Ok(None);
             }
         },
         Err(error) => {
-            console.warn(format!("{error}; it is not used"));
+            host.warn(&format!("{error}; it is not used"));
             return Ok(None);
         }
     };
-    console.say(format!("calibration: {}", path.display()));
+    host.say(&format!("calibration: {}", path.display()));
     Ok(Some(calibration))
 }
 
-/// Measures both models, with progress.
-pub fn judged(case: &Case, subjects: &[Subject], console: &Console) -> Result<Judgement> {
-    let mut progress = console.progress(subjects.len(), "judging");
+/// Measures both models on the subjects, without their labels.
+///
+/// # Errors
+/// Those of volumes that cannot be read or models that cannot be judged together.
+pub fn judged(case: &Case, subjects: &[Subject], host: &dyn Host) -> Result<Judgement> {
+    let work = Work::Items { what: "judging", count: subjects.len() };
+    let mut progress = host.progress(&work);
     let mut advance = |subject: &str| progress.advance(subject);
-    let judgement = judge(case, subjects, console.device(), &mut advance)?;
+    let judgement = judge(case, subjects, host.device(), &mut advance)?;
     progress.finish();
     Ok(judgement)
 }
@@ -225,20 +235,25 @@ fn subjects_text(subjects: &[&SubjectJudgement], calibration: Option<&Calibratio
 /// What becomes of the adapted model of a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {
+    /// It is the run's model.
     Kept,
+    /// It is kept beside; the run's model is the source's.
     RolledBack,
 }
 
 /// Judges an adaptation that is done, records the verdict, and writes what the run's model is.
+///
+/// # Errors
+/// Those of reading volumes and of writing the folder.
 pub fn settle(
     on_harm: Option<OnHarm>,
     case: &Case,
     subjects: &[Subject],
     folder: &mut RunFolder,
-    console: &Console,
+    host: &dyn Host,
 ) -> Result<(Settlement, Judgement)> {
-    let judgement = judged(case, subjects, console)?;
-    let fate = fate(on_harm, case, &judgement, folder, console)?;
+    let judgement = judged(case, subjects, host)?;
+    let fate = fate(on_harm, case.calibration, &judgement, folder, host)?;
     match fate {
         Settlement::Kept => case.after.save(&folder.model())?,
         Settlement::RolledBack => {
@@ -249,29 +264,32 @@ pub fn settle(
     Ok((fate, judgement))
 }
 
-fn fate(
+/// Records a verdict, and says it and what becomes of the adapted model.
+///
+/// # Errors
+/// As [`RunFolder::record`].
+pub fn fate(
     on_harm: Option<OnHarm>,
-    case: &Case,
+    calibration: Option<&Calibration>,
     judgement: &Judgement,
     folder: &mut RunFolder,
-    console: &Console,
+    host: &dyn Host,
 ) -> Result<Settlement> {
     folder.record(Event::Verdict(judgement.verdict()))?;
     let named = |name: &String| judgement.subjects.iter().find(|s| s.subject == *name);
     let first: Vec<_> = judgement.check_first.iter().filter_map(named).collect();
-    let text =
-        verdict_text(judgement) + "check first:\n" + &subjects_text(&first, case.calibration);
-    console.say(text.trim_end());
+    let text = verdict_text(judgement) + "check first:\n" + &subjects_text(&first, calibration);
+    host.say(text.trim_end());
     if judgement.decision != Decision::RollBack {
         return Ok(Settlement::Kept);
     }
-    let default = if case.calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
+    let default = if calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
     Ok(match on_harm.unwrap_or(default) {
         OnHarm::Rollback => Settlement::RolledBack,
         OnHarm::Warn => {
             let text = "the adaptation seems to have harmed; the adapted model is written all the same, because the verdict is not \
                  calibrated (`udas calibrate`; --on-harm rollback writes the source model instead)";
-            console.warn(text);
+            host.warn(text);
             Settlement::Kept
         }
         OnHarm::Keep => Settlement::Kept,

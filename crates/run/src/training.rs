@@ -1,12 +1,11 @@
 //! What the trainings share: their flags, batches of a domain, the record of their start.
-use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::host::{self, Host, Work};
 use crate::run_folder::RunFolder;
-use crate::{failure, interrupt};
-use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use udas_data::{
@@ -14,19 +13,24 @@ use udas_data::{
     SliceSource, Subject, Unlabelled, UnlabelledBatches, VolumeSlices,
 };
 use udas_kernels::InstructionSet;
+use udas_model::MODEL_FILE;
 use udas_network::Task;
 use udas_record::{Input, Machine, Phase, StartRecord, StopReason, StopRecord};
 use udas_train::{FitSummary, SourceBatches};
 
 /// The order of slices, as a flag names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderName {
+    /// Anew every epoch, by the seed.
+    #[default]
     Shuffled,
+    /// As the subjects are listed.
     Sequential,
 }
 
 impl OrderName {
+    /// Batches of `batch_size` slices in this order; slices that fill none are left out.
     pub fn plan(self, seed: u64, batch_size: usize) -> BatchPlan {
         let order = match self {
             Self::Shuffled => Order::Shuffled { seed },
@@ -36,21 +40,30 @@ impl OrderName {
     }
 }
 
-/// Bytes from a flag in gibibytes.
+/// Bytes from a setting in gibibytes.
+///
+/// # Errors
+/// [`Error::Usage`] for what no memory has.
 pub fn cache_bytes(gib: f64) -> Result<usize> {
     if !(0.0..1e6).contains(&gib) {
-        return Err(failure::usage(&format!("--cache-gib {gib}: give the memory to use")).into());
+        return Err(Error::usage(format!("--cache-gib {gib}: give the memory to use")));
     }
     Ok((gib * (1u64 << 30) as f64) as usize)
 }
 
 /// Labelled slices of subjects, and their batches.
 pub struct LabelledSet {
+    /// The slices, all of one size.
     pub slices: Arc<dyn SliceSource>,
+    /// What their labels are.
     pub task: Task,
 }
 
 impl LabelledSet {
+    /// Reads the headers of volumes, of which at most `cache` bytes stay decoded.
+    ///
+    /// # Errors
+    /// Those of volumes or masks that are missing or do not fit together.
     pub fn open(
         subjects: Vec<Subject>,
         preprocessing: &Preprocessing,
@@ -63,18 +76,25 @@ impl LabelledSet {
         Ok(Self { slices: Arc::new(slices), task })
     }
 
+    /// Batches `[N, 1, H, W]` with their targets, on the host's device.
+    ///
+    /// # Errors
+    /// Those of a plan that gives no batch.
     pub fn batches(
         &self,
         plan: BatchPlan,
         augment: Augment,
-        console: &Console,
+        host: &dyn Host,
     ) -> Result<SourceBatches> {
         let batches = LabelledBatches::new(Labelled::new(self.slices.clone()), plan)?;
         let batches = batches.with_augmentation(augment);
-        Ok(SourceBatches::new(batches, self.task, console.device().clone()))
+        Ok(SourceBatches::new(batches, self.task, host.device().clone()))
     }
 
     /// Mean of each output channel's target over all pixels of the slices, padding included.
+    ///
+    /// # Errors
+    /// Those of volumes that cannot be read.
     pub fn class_ratio(&self) -> Result<Vec<f64>> {
         let mut counts = [0u64; 256];
         for index in 0..self.slices.len() {
@@ -90,7 +110,10 @@ impl LabelledSet {
     }
 }
 
-/// Unlabelled slices of subjects.
+/// Unlabelled slices of subjects, of whose volumes at most `cache` bytes stay decoded.
+///
+/// # Errors
+/// Those of volumes that cannot be read.
 pub fn unlabelled(
     subjects: &[Subject],
     preprocessing: &Preprocessing,
@@ -101,16 +124,24 @@ pub fn unlabelled(
     Ok(Unlabelled::new(Arc::new(slices)))
 }
 
-pub fn unlabelled_batches(slices: &Unlabelled, plan: BatchPlan) -> Result<UnlabelledBatches> {
+/// Their batches.
+pub(crate) fn unlabelled_batches(
+    slices: &Unlabelled,
+    plan: BatchPlan,
+) -> Result<UnlabelledBatches> {
     Ok(UnlabelledBatches::new(slices.clone(), plan)?)
 }
 
 /// What a run is, for its record.
 #[derive(Clone, Copy, Default)]
 pub struct Purpose<'a> {
+    /// The command of the program, such as `adapt`.
     pub command: &'a str,
+    /// The method of an adaptation.
     pub method: Option<&'a str>,
+    /// The source's domains.
     pub source: Option<&'a str>,
+    /// The target's.
     pub target: Option<&'a str>,
 }
 
@@ -134,19 +165,22 @@ impl Use {
 }
 
 /// The record of a start, with the hashes of all files read.
+///
+/// # Errors
+/// [`Error::Input`] for files that cannot be read, or have paths that a record cannot hold.
 pub fn start_record(
     what: Purpose,
     seed: u64,
     files: &[(&str, &Path)],
     subjects: &[(Use, &[Subject])],
-    console: &Console,
+    host: &dyn Host,
 ) -> Result<StartRecord> {
     let mut inputs = Vec::new();
     for (role, path) in files {
         inputs.push(hashed(role, path)?);
     }
     let count = subjects.iter().map(|(_, subjects)| subjects.len()).sum();
-    let mut progress = console.progress(count, "hashing");
+    let mut progress = host.progress(&Work::Items { what: "hashing", count });
     for (of, subjects) in subjects {
         let [image_role, label_role] = of.roles();
         for subject in *subjects {
@@ -169,12 +203,13 @@ pub fn start_record(
         inputs,
         directory: std::env::current_dir()
             .map_or_else(|_| String::new(), |d| d.display().to_string()),
-        machine: machine(console),
+        machine: machine(host),
     })
 }
 
-pub fn machine(console: &Console) -> Machine {
-    let device = console.device();
+/// Where a run computes.
+pub fn machine(host: &dyn Host) -> Machine {
+    let device = host.device();
     Machine {
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
         instruction_set: InstructionSet::current().name().into(),
@@ -190,17 +225,23 @@ pub fn machine(console: &Console) -> Machine {
 }
 
 /// A file with the hash of its bytes.
+///
+/// # Errors
+/// [`Error::Input`] where it cannot be read, or its path is not UTF-8.
 pub fn hashed(role: &str, path: &Path) -> Result<Input> {
     if path.to_str().is_none() {
         let shown = path.display();
         let text = format!("{shown}: its path is not UTF-8, in which records are kept; rename it");
-        return Err(failure::input(text).into());
+        return Err(Error::input(text));
     }
     let sha256 = sha256_of(&[path])?;
     Ok(Input { role: role.into(), path: path.display().to_string(), sha256 })
 }
 
-/// SHA-256 over the bytes of files, one after another.
+/// SHA-256 over the bytes of files, one after another, in hexadecimal digits.
+///
+/// # Errors
+/// [`Error::Input`] for a file that cannot be read.
 pub fn sha256_of(paths: &[&Path]) -> Result<String> {
     let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
     for path in paths {
@@ -210,7 +251,7 @@ pub fn sha256_of(paths: &[&Path]) -> Result<String> {
 }
 
 fn hash_into(hasher: &mut Sha256, buffer: &mut [u8], path: &Path) -> Result<()> {
-    let wrong = |error| failure::input(format!("{}: {error}; check the path", path.display()));
+    let wrong = |error| Error::input(format!("{}: {error}; check the path", path.display()));
     let mut file = std::fs::File::open(path).map_err(wrong)?;
     loop {
         match file.read(buffer).map_err(wrong)? {
@@ -227,19 +268,27 @@ pub fn stop_record(phase: Phase, summary: &FitSummary) -> StopRecord {
     StopRecord { phase, reason: summary.reason, epochs, seconds, rejected: None }
 }
 
-/// Says why a training ended; an interrupted one is an error that says how to go on.
-pub fn report_stop(summary: &FitSummary, folder: &RunFolder, console: &Console) -> Result<()> {
-    if summary.reason == StopReason::Interrupted || interrupt::asked() {
-        anyhow::bail!(
+/// Says why a training ended.
+///
+/// # Errors
+/// [`Error::Interrupted`], which says how to go on.
+pub fn report_stop(summary: &FitSummary, folder: &RunFolder, host: &dyn Host) -> Result<()> {
+    if summary.reason == StopReason::Interrupted || host::is_interrupted(host) {
+        return Err(Error::Interrupted(format!(
             "interrupted after {} epochs; go on with the same command and --resume ({})",
             summary.epochs.len(),
             folder.path().display()
-        );
+        )));
     }
-    console.say(format!(
+    host.say(&format!(
         "stopped after {} epochs: {}",
         summary.epochs.len(),
         summary.reason.explanation()
     ));
     Ok(())
+}
+
+/// The file behind a model's path, which may be a run folder.
+pub fn model_path(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() }
 }

@@ -1,6 +1,5 @@
-//! How a flag names an intensity normalisation.
-use crate::failure;
-use anyhow::Result;
+//! How a setting names an intensity normalisation.
+use crate::error::{Error, Result};
 use std::path::Path;
 use udas_data::{Intensity, Landmarks, Preprocessing, Standard, Subject};
 use udas_model::ModelFile;
@@ -8,7 +7,7 @@ use udas_model::ModelFile;
 /// Quantiles of the source's histogram that a model file keeps.
 const QUANTILES: usize = 256;
 
-/// A normalisation as a flag names it.
+/// A normalisation as a setting names it.
 pub enum Choice {
     /// Depends on the volume alone.
     Fixed(Intensity),
@@ -19,6 +18,9 @@ pub enum Choice {
 }
 
 /// Reads `min-max`, `percentile` (1 to 99), `percentile:LOW,HIGH`, `z-score`, `nyul` or `match-source`.
+///
+/// # Errors
+/// [`Error::Usage`] for other words, [`Error::Data`] for percentiles out of range.
 pub fn parse(text: &str) -> Result<Choice> {
     let intensity = match text.split_once(':') {
         None if text == "nyul" => return Ok(Choice::Nyul),
@@ -36,13 +38,16 @@ pub fn parse(text: &str) -> Result<Choice> {
         let text = format!(
             "--intensity {text}: give min-max, percentile, percentile:LOW,HIGH, z-score, nyul or match-source"
         );
-        return Err(failure::usage(&text).into());
+        return Err(Error::usage(text));
     };
     intensity.check()?;
     Ok(Choice::Fixed(intensity))
 }
 
-/// The normalisation to train with.
+/// The normalisation to train with; landmarks are learned from the subjects.
+///
+/// # Errors
+/// As [`parse`], and those of volumes that cannot be read.
 pub fn for_training(
     text: &str,
     subjects: &[Subject],
@@ -55,25 +60,31 @@ pub fn for_training(
         }
         Choice::MatchSource => {
             let text = "--intensity match-source is for adapt and predict: there is no source to match yet";
-            Err(failure::usage(text).into())
+            Err(Error::usage(text))
         }
     }
 }
 
 /// The source's histogram as its own preprocessing shows it to the network.
+///
+/// # Errors
+/// Those of volumes that cannot be read.
 pub fn histogram(subjects: &[Subject], preprocessing: &Preprocessing) -> Result<Landmarks> {
     let standard = Standard::Histogram { quantiles: QUANTILES };
     Ok(Landmarks::learn(subjects, preprocessing, standard)?)
 }
 
-/// Puts a normalisation in place of a model's own, for volumes of another scanner.
+/// Puts a normalisation in place of a model's own, for volumes of another scanner; `path` is the model's.
+///
+/// # Errors
+/// As [`parse`]; [`Error::Input`] where the model's file lacks what it needs.
 pub fn replace(model: &mut ModelFile, text: Option<&str>, path: &Path) -> Result<()> {
     let intensity = match text.map(parse).transpose()? {
         None => return Ok(()),
         Some(Choice::Fixed(intensity)) => intensity,
         Some(Choice::Nyul) => {
             let text = "--intensity nyul is learned at training: train the model with it";
-            return Err(failure::usage(text).into());
+            return Err(Error::usage(text));
         }
         Some(Choice::MatchSource) => match &model.info.source_histogram {
             Some(landmarks) => Intensity::Landmarks(landmarks.clone()),
@@ -82,7 +93,7 @@ pub fn replace(model: &mut ModelFile, text: Option<&str>, path: &Path) -> Result
                     "{}: keeps no histogram of its source; train it with `udas train`",
                     path.display()
                 );
-                return Err(failure::input(text).into());
+                return Err(Error::input(text));
             }
         },
     };
