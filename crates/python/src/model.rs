@@ -20,8 +20,13 @@ pub struct Model {
 }
 
 enum Kind {
-    Ours { file: ModelFile, predictor: Predictor },
+    Ours(Box<Ours>),
     NnUNet(Box<udas_nnunet::Model>),
+}
+
+struct Ours {
+    file: ModelFile,
+    predictor: Predictor,
 }
 
 /// A mask, and a volume for each class beyond background where they were asked for.
@@ -33,12 +38,12 @@ impl Model {
     fn ours(file: ModelFile) -> PyResult<Self> {
         let network = file.network(&Device::Cpu).map_err(raise)?;
         let predictor = Predictor::new(network, &Device::Cpu);
-        Ok(Self { kind: Kind::Ours { file, predictor } })
+        Ok(Self { kind: Kind::Ours(Box::new(Ours { file, predictor })) })
     }
 
     fn file(&self) -> PyResult<&ModelFile> {
         match &self.kind {
-            Kind::Ours { file, .. } => Ok(file),
+            Kind::Ours(own) => Ok(&own.file),
             Kind::NnUNet(_) => {
                 let text = "a model folder of nnU-Net; `udas convert FOLDER/fold_0 weights.safetensors` takes its weights out";
                 Err(UdasError::new_err(text))
@@ -47,28 +52,27 @@ impl Model {
     }
 }
 
-/// The way of the program: the volume as a file, its slices, the network, and back to the volume's own grid.
-fn by_slices(
-    file: &ModelFile,
-    predictor: &Predictor,
-    image: &Volume,
-    wanted: bool,
-) -> PyResult<Made> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("image.nii");
-    udas_volume::write_volume(&path, image).map_err(raise)?;
-    let subjects = expand(&[path], "target").map_err(raise)?;
-    let seen = file.info.preprocessing.clone();
-    let slices = VolumeSlices::new(subjects, seen, LabelUse::Ignore, usize::MAX).map_err(raise)?;
-    let first = |mut labels: Vec<Labels>| labels.swap_remove(0);
-    if !wanted {
-        return Ok((first(predictor.labels(&slices, 0).map_err(raise)?), Vec::new()));
+impl Ours {
+    /// The way of the program: the volume as a file, its slices, the network, and back to the volume's own grid.
+    fn by_slices(&self, image: &Volume, wanted: bool) -> PyResult<Made> {
+        let Self { file, predictor } = self;
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("image.nii");
+        udas_volume::write_volume(&path, image).map_err(raise)?;
+        let subjects = expand(&[path], "target").map_err(raise)?;
+        let seen = file.info.preprocessing.clone();
+        let slices =
+            VolumeSlices::new(subjects, seen, LabelUse::Ignore, usize::MAX).map_err(raise)?;
+        let first = |mut labels: Vec<Labels>| labels.swap_remove(0);
+        if !wanted {
+            return Ok((first(predictor.labels(&slices, 0).map_err(raise)?), Vec::new()));
+        }
+        let (labels, classes) = predictor.labels_and_probabilities(&slices, 0).map_err(raise)?;
+        let volumes = classes
+            .iter()
+            .map(|class| Ok(probability_volumes(&slices, 0, class).map_err(raise)?.swap_remove(0)));
+        Ok((first(labels), volumes.collect::<PyResult<_>>()?))
     }
-    let (labels, classes) = predictor.labels_and_probabilities(&slices, 0).map_err(raise)?;
-    let volumes = classes
-        .iter()
-        .map(|class| Ok(probability_volumes(&slices, 0, class).map_err(raise)?.swap_remove(0)));
-    Ok((first(labels), volumes.collect::<PyResult<_>>()?))
 }
 
 #[pymethods]
@@ -159,7 +163,7 @@ impl Model {
     /// What the model's file says of it, as JSON.
     fn info_json(&self) -> PyResult<String> {
         let text = match &self.kind {
-            Kind::Ours { file, .. } => serde_json::to_string(&file.info),
+            Kind::Ours(own) => serde_json::to_string(&own.file.info),
             Kind::NnUNet(model) => Ok(serde_json::json!({
                 "configuration": model.configuration.name,
                 "patch": model.configuration.patch,
@@ -174,12 +178,12 @@ impl Model {
 impl Model {
     fn made(&self, mut images: Vec<Volume>, wanted: bool) -> PyResult<Made> {
         match &self.kind {
-            Kind::Ours { file, predictor } => {
+            Kind::Ours(own) => {
                 if images.len() != 1 {
                     let text = format!("{} arrays for a model of one channel", images.len());
                     return Err(UdasError::new_err(text));
                 }
-                by_slices(file, predictor, &images.swap_remove(0), wanted)
+                own.by_slices(&images.swap_remove(0), wanted)
             }
             Kind::NnUNet(model) => {
                 let probabilities =
