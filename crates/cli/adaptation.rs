@@ -103,6 +103,9 @@ pub struct AdaptArgs {
     /// Memory for decoded volumes in GiB
     #[arg(long, default_value_t = 4.0)]
     pub cache_gib: f64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub nnunet: crate::nnunet::adapt::PatchFlags,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -6,14 +6,14 @@ use crate::judging::{self, Judged, JudgingAids, Settlement};
 use crate::method_flags::MethodFlags;
 use crate::run_folder::{RunFolder, Start};
 use crate::training::{self, Purpose, Use};
-use crate::{failure, interrupt, settings};
+use crate::{failure, interrupt, nnunet, settings};
 use anyhow::Result;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use serde::Serialize;
 use std::path::PathBuf;
 use toml::{Table, Value};
-use udas_adapt::{Adapted, Moves, NormChoice, Patch, Requirement};
+use udas_adapt::{Adapted, Method, Moves, NormChoice, Patch, Requirement};
 use udas_record::{Phase, StopReason, StopRecord, Verdict};
 use udas_train::StopRule;
 
@@ -27,8 +27,12 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
     if !dry_run {
         RunFolder::expect_free(&args.out, start)?;
     }
+    if args.model.as_deref().is_some_and(nnunet::is_folder) {
+        return nnunet::adapt::run(args, start, flags, console);
+    }
+    args.nnunet.refuse()?;
     let job = Job::prepare(&mut args, console)?;
-    refuse_idle(flags, &job, console)?;
+    refuse_idle(flags, (job.method, job.options.norm), console)?;
     // A run's own file has the method's epochs written out: in a file, only others were asked for.
     let asked_epochs = epochs_flag || job.options.epochs != job.method.options().epochs;
     job.describe(&args, console);
@@ -72,15 +76,19 @@ pub fn run(given: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()
 }
 
 /// Refuses flags that the method does not look at; where no weight moves, those of the schedule get a word.
-fn refuse_idle(flags: &ArgMatches, job: &Job, console: &Console) -> Result<()> {
+pub fn refuse_idle(
+    flags: &ArgMatches,
+    (method, norm): (&dyn Method, NormChoice),
+    console: &Console,
+) -> Result<()> {
     let given = |name: &str| flags.value_source(name) == Some(ValueSource::CommandLine);
-    let recipe = job.method.recipe();
+    let recipe = method.recipe();
     for id in flags.ids().map(clap::Id::as_str).filter(|id| given(id)) {
         let option = id.replace('_', "-");
-        if recipe.uses(&option, job.options.norm) {
+        if recipe.uses(&option, norm) {
             continue;
         }
-        let text = format!("--method {} does not use --{option}; leave it out", job.method.name());
+        let text = format!("--method {} does not use --{option}; leave it out", method.name());
         match option.as_str() {
             "lr" | "epochs" | "stop-change" | "keep" => console.warn(text),
             _ => return Err(failure::usage(&text).into()),
@@ -147,8 +155,9 @@ fn finish(
         ),
         None => {}
     }
-    let mut result = Finished::of(job, &adapted, folder);
-    result.say_moved(job, console);
+    let places = [folder.model(), folder.path().join(PATCH_FILE)];
+    let mut result = Finished::of(job.method, &adapted, places);
+    result.say_moved((job.method, job.options.norm), console);
     let epochs = adapted.summary.as_ref().map_or(0, |summary| summary.epochs.len());
     let model = job.model_file(adapted.state.clone(), epochs, args)?;
     let case = aids.case(&job.source, &model);
@@ -165,7 +174,7 @@ fn finish(
     stop.rejected = if settlement == Settlement::RolledBack && adapted.collapse().is_none() {
         Some(judging::rolled_back(folder))
     } else {
-        unaccepted(job, &adapted, &stop, asked_epochs, console)
+        unaccepted(job.options.stop, &adapted, &stop, asked_epochs, console)
     };
     let rejected = stop.rejected.clone();
     folder.finish(stop)?;
@@ -181,7 +190,7 @@ fn finish(
 /// What an adaptation came to, as `--json` tells it.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Finished {
+pub struct Finished {
     model: PathBuf,
     method: &'static str,
     moved_weights: usize,
@@ -190,18 +199,18 @@ struct Finished {
     stopped: Option<StopReason>,
     score_before: Option<f64>,
     score_after: Option<f64>,
-    verdict: Option<Verdict>,
+    pub verdict: Option<Verdict>,
     rejected_model: Option<PathBuf>,
     patch: PathBuf,
 }
 
 impl Finished {
-    fn of(job: &Job, adapted: &Adapted, folder: &RunFolder) -> Self {
+    pub fn of(method: &dyn Method, adapted: &Adapted, [model, patch]: [PathBuf; 2]) -> Self {
         let summary = adapted.summary.as_ref();
         let moved = adapted.moved.iter().filter_map(|name| adapted.state.get(name));
         Self {
-            model: folder.model(),
-            method: job.method.name(),
+            model,
+            method: method.name(),
             moved_weights: moved.map(|tensor| tensor.elem_count()).sum(),
             moved_tensors: adapted.moved.clone(),
             epochs: summary.map_or(0, |summary| summary.epochs.len()),
@@ -210,17 +219,17 @@ impl Finished {
             score_after: summary.and_then(|s| s.epochs.last()).and_then(|epoch| epoch.score),
             verdict: None,
             rejected_model: None,
-            patch: folder.path().join(PATCH_FILE),
+            patch,
         }
     }
 
-    fn say_moved(&self, job: &Job, console: &Console) {
-        let moves = job.method.recipe().moves;
+    pub fn say_moved(&self, (method, norm): (&dyn Method, NormChoice), console: &Console) {
+        let moves = method.recipe().moves;
         let mut moved = Vec::new();
-        if job.method.about().needs.contains(&Requirement::SourceHistogram) {
+        if method.about().needs.contains(&Requirement::SourceHistogram) {
             moved.push("the intensities of volumes".to_owned());
         }
-        if job.options.norm == NormChoice::ReEstimated {
+        if norm == NormChoice::ReEstimated {
             moved.push("the statistics of batch norm".to_owned());
         }
         if moves != Moves::Nothing || moved.is_empty() {
@@ -231,7 +240,7 @@ impl Finished {
     }
 }
 
-fn stop_record(adapted: &Adapted) -> StopRecord {
+pub fn stop_record(adapted: &Adapted) -> StopRecord {
     match &adapted.summary {
         Some(summary) => training::stop_record(Phase::Adapt, summary),
         None => StopRecord {
@@ -245,8 +254,8 @@ fn stop_record(adapted: &Adapted) -> StopRecord {
 }
 
 /// Why the training itself speaks against the result, if it does.
-fn unaccepted(
-    job: &Job,
+pub fn unaccepted(
+    rule: StopRule,
     adapted: &Adapted,
     stop: &StopRecord,
     asked_epochs: bool,
@@ -255,7 +264,7 @@ fn unaccepted(
     if let Some(collapse) = adapted.collapse() {
         return Some(format!("{collapse}; the adapted model should not be used"));
     }
-    if stop.reason != StopReason::EpochsDone || job.options.stop == StopRule::Never {
+    if stop.reason != StopReason::EpochsDone || rule == StopRule::Never {
         return None;
     }
     let epochs = stop.epochs;
