@@ -42,7 +42,7 @@ const DEFAULT_WITH_TEACHERS: &str = "ensemble-distillation";
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AdaptArgs {
-    /// The source network: a run folder, .safetensors or .pth
+    /// The source network: a run folder, .safetensors, .pth, or a model folder of nnU-Net (docs/nnunet.md)
     #[arg(short, long, required_unless_present_any = ["config", "resume"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,

@@ -238,7 +238,7 @@ pub fn settle(
     console: &Console,
 ) -> Result<(Settlement, Judgement)> {
     let judgement = judged(case, subjects, console)?;
-    let fate = fate(on_harm, case, &judgement, folder, console)?;
+    let fate = fate(on_harm, case.calibration, &judgement, folder, console)?;
     match fate {
         Settlement::Kept => case.after.save(&folder.model())?,
         Settlement::RolledBack => {
@@ -249,9 +249,10 @@ pub fn settle(
     Ok((fate, judgement))
 }
 
-fn fate(
+/// Records a verdict, and says what becomes of the adapted model.
+pub fn fate(
     on_harm: Option<OnHarm>,
-    case: &Case,
+    calibration: Option<&Calibration>,
     judgement: &Judgement,
     folder: &mut RunFolder,
     console: &Console,
@@ -259,13 +260,12 @@ fn fate(
     folder.record(Event::Verdict(judgement.verdict()))?;
     let named = |name: &String| judgement.subjects.iter().find(|s| s.subject == *name);
     let first: Vec<_> = judgement.check_first.iter().filter_map(named).collect();
-    let text =
-        verdict_text(judgement) + "check first:\n" + &subjects_text(&first, case.calibration);
+    let text = verdict_text(judgement) + "check first:\n" + &subjects_text(&first, calibration);
     console.say(text.trim_end());
     if judgement.decision != Decision::RollBack {
         return Ok(Settlement::Kept);
     }
-    let default = if case.calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
+    let default = if calibration.is_some() { OnHarm::Rollback } else { OnHarm::Warn };
     Ok(match on_harm.unwrap_or(default) {
         OnHarm::Rollback => Settlement::RolledBack,
         OnHarm::Warn => {

@@ -19,6 +19,8 @@ use udas_volume::{write_labels, write_volume};
 
 pub mod adapt;
 mod batches;
+pub mod head;
+pub mod judge;
 mod source;
 
 /// Flags that only models of nnU-Net know.

@@ -122,7 +122,7 @@ fn give_way(given: &AdaptArgs, file: &mut Table, console: &Console) -> Result<()
 /// What changed against the source model, in a run folder.
 pub const PATCH_FILE: &str = "patch.safetensors";
 /// The same of an adaptation that was rolled back.
-const REJECTED_PATCH: &str = "rejected-patch.safetensors";
+pub const REJECTED_PATCH: &str = "rejected-patch.safetensors";
 
 /// A training that diverged leaves the weights of its last good epoch behind.
 fn keep_last_good(job: &Job, args: &AdaptArgs, folder: &RunFolder, console: &Console) {
@@ -200,7 +200,7 @@ pub struct Finished {
     score_before: Option<f64>,
     score_after: Option<f64>,
     pub verdict: Option<Verdict>,
-    rejected_model: Option<PathBuf>,
+    pub rejected_model: Option<PathBuf>,
     patch: PathBuf,
 }
 

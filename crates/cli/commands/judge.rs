@@ -2,12 +2,13 @@
 use crate::console::Console;
 use crate::judging::{self, Judged, JudgingAids};
 use crate::selection::{self, Images};
-use crate::{failure, out_file, readiness};
+use crate::{failure, nnunet, out_file, readiness};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use udas_data::Preprocessing;
 use udas_record::Decision;
+use udas_verdict::{Calibration, Judgement};
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///
@@ -19,30 +20,34 @@ use udas_record::Decision;
 pub struct JudgeArgs {
     /// The source model: a run folder, .safetensors or .pth
     #[arg(long)]
-    before: PathBuf,
+    pub before: PathBuf,
     /// The adapted model
     #[arg(long)]
-    after: PathBuf,
+    pub after: PathBuf,
     #[command(flatten)]
-    images: Images,
+    pub images: Images,
     /// Other trainings of the source model (other seeds): masks that become unlike theirs speak of harm
     #[arg(long, num_args = 1.., value_name = "MODEL")]
-    peers: Vec<PathBuf>,
+    pub peers: Vec<PathBuf>,
     /// Calibration [default: calibration.json beside the source model]
     #[arg(long, value_name = "FILE")]
-    calibration: Option<PathBuf>,
+    pub calibration: Option<PathBuf>,
     /// The judgement as JSON: the verdict, and every signal of every subject
     #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    pub out: Option<PathBuf>,
     /// End with code 4 unless the verdict is keep
     #[arg(long)]
-    exit_code: bool,
+    pub exit_code: bool,
 }
 
 pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     args.images.check()?;
     if let Some(path) = &args.out {
         out_file::prepare(path)?;
+    }
+    if nnunet::is_folder(&args.before) || nnunet::is_folder(&args.after) {
+        let judgement = nnunet::judge::run(args, console)?;
+        return tell(args, &judgement, None, console);
     }
     let suggestion = selection::in_plane(args.images.preprocessing()?, None);
     let path = judging::adapted_model(&args.after);
@@ -77,10 +82,20 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     let aids = JudgingAids::find(named, (&args.before, &before), Judged::Model(&after), console)?;
     let case = aids.case(&before, &after);
     let judgement = judging::judged(&case, &subjects, console)?;
+    tell(args, &judgement, case.calibration, console)
+}
+
+/// Writes a judgement where it is wanted, and says it.
+fn tell(
+    args: &JudgeArgs,
+    judgement: &Judgement,
+    calibration: Option<&Calibration>,
+    console: &Console,
+) -> Result<()> {
     if let Some(path) = &args.out {
-        out_file::write(path, &serde_json::to_vec_pretty(&judgement)?)?;
+        out_file::write(path, &serde_json::to_vec_pretty(judgement)?)?;
     }
-    console.result(judging::text(&judgement, case.calibration), &judgement)?;
+    console.result(judging::text(judgement, calibration), judgement)?;
     if args.exit_code && judgement.decision != Decision::Keep {
         let text = format!("the verdict is not keep, but {}", judgement.decision.words());
         return Err(failure::rejected(text).into());

@@ -1,10 +1,14 @@
 //! `udas adapt` with a model folder of nnU-Net v2: patches of the new scanner's cases, and a folder that it reads.
 use super::batches::{LabelledPatches, PatchBatches};
+use super::judge::{self, REJECTED_FOLDER};
 use super::source::Fold;
 use crate::adaptation::AdaptArgs;
-use crate::commands::adapt::{Finished, PATCH_FILE, refuse_idle, stop_record, unaccepted};
+use crate::commands::adapt::{
+    Finished, PATCH_FILE, REJECTED_PATCH, refuse_idle, stop_record, unaccepted,
+};
 use crate::commands::head::model_path;
 use crate::console::Console;
+use crate::judging::{self, Settlement};
 use crate::method_flags::MethodFlags;
 use crate::observer::Watch;
 use crate::run_folder::{RESULT_FOLDER, RunFolder, Start};
@@ -15,7 +19,7 @@ use candle_core::Device;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use udas_adapt::{
     Adaptation, Adapted, Aids, Method, Model, NormChoice, Options, Patch, Requirement, Run,
@@ -26,11 +30,12 @@ use udas_network::{Network, NormKind, Task};
 use udas_nnunet::{Configuration, Patches};
 use udas_record::Phase;
 use udas_train::{Batches, LabelledBatch, Snapshot};
+use udas_verdict::Judgement;
 
 /// Steps an epoch: patches are drawn, so that an epoch has no length of its own.
 const STEPS: usize = 25;
 /// Patches on which scores are measured.
-const CHECKED: usize = 8;
+pub const CHECKED: usize = 8;
 /// Volumes a step, as nnU-Net plans them at least.
 const VOLUMES: usize = 2;
 /// At most so many slices a step, and at most so many pixels of them: plans are made for graphics cards.
@@ -353,15 +358,36 @@ impl Job {
             None => {}
         }
         let result = folder.path().join(RESULT_FOLDER);
-        let patch = folder.path().join(PATCH_FILE);
-        let finished = Finished::of(self.method, &adapted, [result.clone(), patch.clone()]);
+        let judgement = self.judge(args, &adapted, console)?;
+        let fate = match &judgement {
+            Some(judgement) => {
+                judging::fate(args.judging.on_harm, None, judgement, folder, console)?
+            }
+            None => Settlement::Kept,
+        };
+        let is_kept = fate == Settlement::Kept;
+        let patch = folder.path().join(if is_kept { PATCH_FILE } else { REJECTED_PATCH });
+        let mut finished = Finished::of(self.method, &adapted, [result.clone(), patch.clone()]);
         finished.say_moved((self.method, self.options.norm), console);
+        finished.verdict = judgement.map(|judgement| judgement.verdict());
         let mut change = Patch::between(&self.source.state, &adapted.state)?;
         change.notes = Some(serde_json::to_string(&self.provenance(args, &adapted))?);
         change.save(&patch)?;
-        self.source.folder.write_with(&self.source.name, &adapted.state, &result)?;
+        let write = |state, to: &Path| self.source.folder.write_with(&self.source.name, state, to);
         let mut stop = stop_record(&adapted);
-        stop.rejected = unaccepted(self.options.stop, &adapted, &stop, asked_epochs, console);
+        if is_kept {
+            write(&adapted.state, &result)?;
+            stop.rejected = unaccepted(self.options.stop, &adapted, &stop, asked_epochs, console);
+        } else {
+            let rejected = folder.path().join(REJECTED_FOLDER);
+            write(&adapted.state, &rejected)?;
+            write(&self.source.state, &result)?;
+            stop.rejected = Some(format!(
+                "the adaptation was rolled back: the run's folder is the source model; the adapted one is {}",
+                rejected.display()
+            ));
+            finished.rejected_model = Some(rejected);
+        }
         let rejected = stop.rejected.clone();
         folder.finish(stop)?;
         console.result(result.display().to_string(), &finished)?;
@@ -375,6 +401,30 @@ impl Job {
         rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()))
     }
 
+    /// The verdict without labels; none on images of several channels, of which it knows nothing.
+    fn judge(
+        &self,
+        args: &AdaptArgs,
+        adapted: &Adapted,
+        console: &Console,
+    ) -> Result<Option<Judgement>> {
+        let channels = self.source.model.data.channels;
+        if channels != 1 {
+            console.warn(format!(
+                "images of {channels} channels are not judged: look at masks of both models yourself"
+            ));
+            return Ok(None);
+        }
+        let taught = self.teacher_hashes();
+        let peers = judge::peers(&args.judging.peers, &self.source, &taught, console)?;
+        let pair = [self.source.network()?.into(), self.source.with(&adapted.state)?.into()];
+        judge::judged(pair, peers, &self.patches, console).map(Some)
+    }
+
+    fn teacher_hashes(&self) -> Vec<String> {
+        self.teachers.iter().map(|(_, fold)| fold.hash.clone()).collect()
+    }
+
     fn provenance(&self, args: &AdaptArgs, adapted: &Adapted) -> Provenance {
         Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -385,7 +435,7 @@ impl Job {
             epochs: adapted.summary.as_ref().map_or(0, |summary| summary.epochs.len()),
             method: Some(self.method.name().into()),
             base: Some(self.source.hash.clone()),
-            teachers: self.teachers.iter().map(|(_, fold)| fold.hash.clone()).collect(),
+            teachers: self.teacher_hashes(),
         }
     }
 

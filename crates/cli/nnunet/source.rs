@@ -115,7 +115,7 @@ impl Fold {
     }
 
     /// Why another training cannot be shown this one's patches; none where it can.
-    fn difference(&self, other: &Self) -> Option<&'static str> {
+    pub fn difference(&self, other: &Self) -> Option<&'static str> {
         let (own, its) = (&self.model.configuration, &other.model.configuration);
         let sees_alike = own.spacing == its.spacing
             && own.normalizations == its.normalizations

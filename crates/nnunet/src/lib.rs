@@ -47,7 +47,7 @@ pub use error::{Error, Result};
 pub use infer::{Mirroring, Options, Prediction, Probabilities, go_on};
 pub use model::{Model, ModelFolder};
 pub use network::{NnUNet, PlainConvUNet, ResidualEncoderUNet};
-pub use patches::{Case, Patch, Patches};
+pub use patches::{Case, Extent, Patch, Patches};
 pub use plans::{
     Architecture, Configuration, Encoder, Intensities, Normalization, PLANS_FILE, Plans, Reader,
 };

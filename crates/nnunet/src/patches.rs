@@ -40,6 +40,17 @@ pub struct Patch {
     pub labels: Option<Vec<u8>>,
 }
 
+/// The size of a case, axes as the network has them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Extent {
+    /// Voxels.
+    pub shape: [usize; 3],
+    /// Patches start at 0 to these, along each axis.
+    pub room: [usize; 3],
+    /// Millilitres of a voxel.
+    pub voxel_ml: f64,
+}
+
 /// Cases of a model, of which patches are drawn.
 pub struct Patches {
     cases: Vec<Case>,
@@ -133,6 +144,11 @@ impl Patches {
         Ok(Self { cases, plans, configuration, classes: model.data.labels.outputs(), kept })
     }
 
+    /// Voxels of a patch; two values where slices are predicted.
+    pub fn patch(&self) -> &[usize] {
+        &self.configuration.patch
+    }
+
     /// The cases.
     pub fn cases(&self) -> &[Case] {
         &self.cases
@@ -158,6 +174,26 @@ impl Patches {
             Ok::<_, Error>(values.into_iter().map(|label| label as u8).collect())
         });
         Ok(Patch { case, place, image: window.cut(place)?, labels: labels.transpose()? })
+    }
+
+    /// How large a case is, as the network sees it.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
+    pub fn extent(&self, case: usize) -> Result<Extent> {
+        let ready = self.ready(case)?;
+        let [_, after] = ready.image.origin.spacings;
+        let room = self.window(&ready.image).room();
+        Ok(Extent { shape: ready.image.shape, room, voxel_ml: after.iter().product::<f64>() / 1e3 })
+    }
+
+    /// The patch of a case that starts at a place, `[1, C, H, W]` or `[1, C, D, H, W]`.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
+    pub fn cut(&self, case: usize, place: [usize; 3]) -> Result<Tensor> {
+        let ready = self.ready(case)?;
+        self.window(&ready.image).cut(place)
     }
 
     fn window<'a>(&'a self, prepared: &'a Prepared) -> Window<'a> {
