@@ -11,6 +11,7 @@ use crate::console::Console;
 use crate::judging::{self, Settlement};
 use crate::method_flags::MethodFlags;
 use crate::observer::Watch;
+use crate::readiness::{self, Unready};
 use crate::run_folder::{RESULT_FOLDER, RunFolder, Start};
 use crate::training::{self, OrderName, Purpose, Use};
 use crate::{failure, interrupt, selection, settings};
@@ -36,6 +37,8 @@ use udas_verdict::Judgement;
 const STEPS: usize = 25;
 /// Patches on which scores are measured.
 pub const CHECKED: usize = 8;
+/// Cases of volumes by which an adaptation is judged at its end; `udas judge` takes all.
+const MOST_JUDGED: usize = 16;
 /// Volumes a step, as nnU-Net plans them at least.
 const VOLUMES: usize = 2;
 /// At most so many slices a step, and at most so many pixels of them: plans are made for graphics cards.
@@ -88,6 +91,7 @@ struct Job {
     source_patches: Option<Arc<Patches>>,
     steps: usize,
     seed: u64,
+    unready: Unready,
     warnings: Vec<String>,
 }
 
@@ -208,28 +212,16 @@ impl Job {
         let method = method(args, &source, console)?;
         let head = head(method, args, &source, console)?;
         let teachers = teachers(method, args, &source)?;
-        let own = args.options.base(method)?;
-        let batch_size = match args.options.preset {
-            Some(_) => own.batch_size,
-            None => batch_size(&source.model.configuration),
-        };
-        let options = args.options.resolve(Options { batch_size, ..own });
-        options.check(&source.network()?.spec().clone())?;
-        if options.epochs == 0 {
-            return Err(failure::usage("--epochs 0: give at least 1").into());
-        }
-        args.options = MethodFlags::of(&options);
+        let options = options(method, args, &source)?;
         let steps = args.nnunet.steps()?;
         args.nnunet.steps = Some(steps);
-        let found = args.target.subjects(console)?;
-        let found = found.iter().map(Subject::without_labels).collect();
-        let subjects = super::channels(found, &source.folder, args.target.set.data.is_some());
-        let warnings = selection::warn_of_headers(&subjects, console);
-        let cases = super::cases(&subjects, &source.folder)?;
-        let cache = training::cache_bytes(args.cache_gib)?;
-        let patches = Arc::new(Patches::new(cases, &source.model, cache)?);
+        let Target { subjects, patches, mut warnings } = target(args, &source, console)?;
+        let measured = head.as_ref().and_then(|head| head.info.convergence);
+        let unready = measured.as_ref().and_then(readiness::of_head);
+        unready.iter().for_each(|text| console.warn(text));
+        warnings.extend(unready);
         let (source_subjects, source_patches) = labelled(method, args, &source, console)?;
-        let seed = args.seed;
+        let (seed, unready) = (args.seed, args.unready);
         Ok(Self {
             method,
             options,
@@ -242,6 +234,7 @@ impl Job {
             source_patches,
             steps,
             seed,
+            unready,
             warnings,
         })
     }
@@ -299,6 +292,14 @@ impl Job {
         PatchBatches { patches: patches.clone(), seed, steps, batch_size }
     }
 
+    /// Steps on which scores are measured; statistics are of as many as an epoch has.
+    fn checked_steps(&self) -> usize {
+        match self.options.norm {
+            NormChoice::ReEstimated => self.steps,
+            _ => CHECKED.div_ceil(self.options.batch_size),
+        }
+    }
+
     /// Runs the method.
     fn adapt(
         &self,
@@ -307,12 +308,7 @@ impl Job {
         console: &Console,
     ) -> Result<Adapted> {
         let target = self.batches(&self.patches, self.steps);
-        // Statistics are of as many patches as an epoch has.
-        let checked = match self.options.norm {
-            NormChoice::ReEstimated => self.steps,
-            _ => CHECKED.div_ceil(self.options.batch_size),
-        };
-        let check = self.batches(&self.patches, checked);
+        let check = self.batches(&self.patches, self.checked_steps());
         let network = self.source.network()?;
         let task = Task::of(network.spec().outputs);
         let source = self
@@ -324,7 +320,12 @@ impl Job {
         let teachers = self.teachers.iter().map(|(_, fold)| Ok(fold.network()?.into()));
         let teachers: Vec<Arc<dyn Network>> = teachers.collect::<Result<_>>()?;
         let score = if self.head.is_some() { "agreement" } else { "confidence" };
+        let unready = self.unready;
+        let judge = move |agreement| readiness::of_agreement(agreement).map(|text| (unready, text));
         let mut watch = Watch::new(folder, console, Phase::Adapt, score, self.options.epochs);
+        if self.head.is_some() {
+            watch = watch.judging(&judge);
+        }
         let run = Run {
             target: &target,
             check: &check,
@@ -349,56 +350,80 @@ impl Job {
         folder: &mut RunFolder,
         console: &Console,
     ) -> Result<()> {
-        match &adapted.summary {
-            Some(summary) => training::report_stop(summary, folder, console)?,
-            None if interrupt::asked() => anyhow::bail!(
-                "interrupted; begin again with the same command and --resume ({})",
-                folder.path().display()
-            ),
-            None => {}
-        }
+        refuse_interrupted(&adapted, folder, console)?;
         let result = folder.path().join(RESULT_FOLDER);
-        let judgement = self.judge(args, &adapted, console)?;
-        let fate = match &judgement {
-            Some(judgement) => {
-                judging::fate(args.judging.on_harm, None, judgement, folder, console)?
-            }
-            None => Settlement::Kept,
-        };
+        let (judgement, fate) = self.settle(args, &adapted, folder, console)?;
         let is_kept = fate == Settlement::Kept;
         let patch = folder.path().join(if is_kept { PATCH_FILE } else { REJECTED_PATCH });
         let mut finished = Finished::of(self.method, &adapted, [result.clone(), patch.clone()]);
         finished.say_moved((self.method, self.options.norm), console);
         finished.verdict = judgement.map(|judgement| judgement.verdict());
-        let mut change = Patch::between(&self.source.state, &adapted.state)?;
-        change.notes = Some(serde_json::to_string(&self.provenance(args, &adapted))?);
-        change.save(&patch)?;
-        let write = |state, to: &Path| self.source.folder.write_with(&self.source.name, state, to);
+        self.write_patch(args, &adapted, &patch)?;
+        finished.rejected_model = self.write_result(&adapted, fate, folder)?;
         let mut stop = stop_record(&adapted);
-        if is_kept {
-            write(&adapted.state, &result)?;
-            stop.rejected = unaccepted(self.options.stop, &adapted, &stop, asked_epochs, console);
-        } else {
-            let rejected = folder.path().join(REJECTED_FOLDER);
-            write(&adapted.state, &rejected)?;
-            write(&self.source.state, &result)?;
-            stop.rejected = Some(format!(
+        stop.rejected = match &finished.rejected_model {
+            Some(rejected) => Some(format!(
                 "the adaptation was rolled back: the run's folder is the source model; the adapted one is {}",
                 rejected.display()
-            ));
-            finished.rejected_model = Some(rejected);
-        }
+            )),
+            None => unaccepted(self.options.stop, &adapted, &stop, asked_epochs, console),
+        };
         let rejected = stop.rejected.clone();
         folder.finish(stop)?;
         console.result(result.display().to_string(), &finished)?;
-        if rejected.is_none() {
-            let (run, fold) = (result.display(), &self.source.name);
-            console.next(format!("udas predict --model {run} --images FILES --out DIR"));
-            console.next(format!(
-                "nnUNetv2_predict_from_modelfolder -m {run} -f {fold} -i FOLDER -o DIR"
-            ));
+        if let Some(text) = rejected {
+            return Err(failure::rejected(text).into());
         }
-        rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()))
+        let (run, fold) = (result.display(), &self.source.name);
+        console.next(format!("udas predict --model {run} --images FILES --out DIR"));
+        let original = format!("nnUNetv2_predict_from_modelfolder -m {run} -f {fold}");
+        console.next(format!("{original} -i FOLDER -o DIR"));
+        Ok(())
+    }
+
+    /// Writes the run's folder. Of an adaptation that is rolled back it is the source model; the adapted one is written
+    /// beside it, and its place given.
+    fn write_result(
+        &self,
+        adapted: &Adapted,
+        fate: Settlement,
+        folder: &RunFolder,
+    ) -> Result<Option<PathBuf>> {
+        let result = folder.path().join(RESULT_FOLDER);
+        if fate == Settlement::Kept {
+            self.write(&adapted.state, &result)?;
+            return Ok(None);
+        }
+        let rejected = folder.path().join(REJECTED_FOLDER);
+        self.write(&adapted.state, &rejected)?;
+        self.write(&self.source.state, &result)?;
+        Ok(Some(rejected))
+    }
+
+    /// Writes a folder with other weights.
+    fn write(&self, state: &udas_nn::StateDict, to: &Path) -> Result<()> {
+        Ok(self.source.folder.write_with(&self.source.name, state, to)?)
+    }
+
+    fn write_patch(&self, args: &AdaptArgs, adapted: &Adapted, to: &Path) -> Result<()> {
+        let mut patch = Patch::between(&self.source.state, &adapted.state)?;
+        patch.notes = Some(serde_json::to_string(&self.provenance(args, adapted))?);
+        Ok(patch.save(to)?)
+    }
+
+    /// Judges the adaptation, records the verdict, and says what becomes of the adapted network.
+    fn settle(
+        &self,
+        args: &AdaptArgs,
+        adapted: &Adapted,
+        folder: &mut RunFolder,
+        console: &Console,
+    ) -> Result<(Option<Judgement>, Settlement)> {
+        let Some(judgement) = self.judge(args, adapted, console)? else {
+            return Ok((None, Settlement::Kept));
+        };
+        let fate = judging::fate(args.judging.on_harm, None, &judgement, folder, console)?;
+        Ok((Some(judgement), fate))
     }
 
     /// The verdict without labels; none on images of several channels, of which it knows nothing.
@@ -418,7 +443,9 @@ impl Job {
         let taught = self.teacher_hashes();
         let peers = judge::peers(&args.judging.peers, &self.source, &taught, console)?;
         let pair = [self.source.network()?.into(), self.source.with(&adapted.state)?.into()];
-        judge::judged(pair, peers, &self.patches, console).map(Some)
+        let volumes = self.source.model.configuration.patch.len() == 3;
+        let most = if volumes { MOST_JUDGED } else { usize::MAX };
+        judge::judged(pair, peers, (&self.patches, most), console).map(Some)
     }
 
     fn teacher_hashes(&self) -> Vec<String> {
@@ -443,9 +470,7 @@ impl Job {
     fn keep_last_good(&self, folder: &RunFolder, console: &Console) {
         let Some(state) = folder.last_state() else { return };
         let path = folder.path().join("last-good");
-        let saved = self.result_of(&state).and_then(|state| {
-            Ok(self.source.folder.write_with(&self.source.name, &state, &path)?)
-        });
+        let saved = self.result_of(&state).and_then(|state| self.write(&state, &path));
         match saved {
             Ok(()) => console.say(format!("the last good epoch is kept in {}", path.display())),
             Err(error) => console.warn(format!("the last good epoch could not be kept: {error:#}")),
@@ -459,6 +484,52 @@ impl Job {
         udas_train::Objective::restore(&mut adaptation, &state.objective)?;
         Ok(adaptation.adapted()?)
     }
+}
+
+/// Says how a training ended; one that was interrupted goes no further.
+fn refuse_interrupted(adapted: &Adapted, folder: &RunFolder, console: &Console) -> Result<()> {
+    match &adapted.summary {
+        Some(summary) => training::report_stop(summary, folder, console),
+        None if interrupt::asked() => anyhow::bail!(
+            "interrupted; begin again with the same command and --resume ({})",
+            folder.path().display()
+        ),
+        None => Ok(()),
+    }
+}
+
+/// What the method runs with; written into `args` whole.
+fn options(method: &dyn Method, args: &mut AdaptArgs, source: &Fold) -> Result<Options> {
+    let own = args.options.base(method)?;
+    let batch_size = match args.options.preset {
+        Some(_) => own.batch_size,
+        None => batch_size(&source.model.configuration),
+    };
+    let options = args.options.resolve(Options { batch_size, ..own });
+    options.check(source.network()?.spec())?;
+    if options.epochs == 0 {
+        return Err(failure::usage("--epochs 0: give at least 1").into());
+    }
+    args.options = MethodFlags::of(&options);
+    Ok(options)
+}
+
+/// The new scanner's images.
+struct Target {
+    subjects: Vec<Subject>,
+    patches: Arc<Patches>,
+    warnings: Vec<String>,
+}
+
+fn target(args: &AdaptArgs, source: &Fold, console: &Console) -> Result<Target> {
+    let found = args.target.subjects(console)?;
+    let found = found.iter().map(Subject::without_labels).collect();
+    let subjects = super::channels(found, &source.folder, args.target.set.data.is_some());
+    let warnings = selection::warn_of_headers(&subjects, console);
+    let cases = super::cases(&subjects, &source.folder)?;
+    let cache = training::cache_bytes(args.cache_gib)?;
+    let patches = Arc::new(Patches::new(cases, &source.model, cache)?);
+    Ok(Target { subjects, patches, warnings })
 }
 
 /// The early head of a method that looks at one; it must be named.
@@ -480,6 +551,11 @@ fn head(
     let head = HeadFile::load(path, network.spec())?;
     if !head.info.base.is_empty() && head.info.base != source.hash {
         console.warn(format!("{}: was trained on another network", path.display()));
+    }
+    if let Some(text) =
+        readiness::refusal_by_head(&head).filter(|_| args.unready == Unready::Refuse)
+    {
+        return Err(failure::rejected(text).into());
     }
     args.options.level.get_or_insert(head.info.level);
     Ok(Some(head))

@@ -20,18 +20,20 @@ const CACHE_BYTES: usize = 1 << 30;
 /// The adapted folder in a run that was rolled back.
 pub const REJECTED_FOLDER: &str = "rejected";
 
-/// Judges a pair of networks on the middle of each case.
+/// Judges a pair of networks on the middle of each case; of more than `most`, on evenly spaced ones.
 pub fn judged(
     pair: [Arc<dyn Network>; 2],
     peers: Vec<Arc<dyn Network>>,
-    patches: &Patches,
+    (patches, most): (&Patches, usize),
     console: &Console,
 ) -> Result<Judgement> {
     let volumes = pair[0].spec().axes == 3;
     let depth = if volumes { patches.patch()[0] } else { 1 };
     let mut networks = Networks::new(pair, peers, depth)?;
-    let mut progress = console.progress(patches.cases().len(), "judging");
-    for (number, case) in patches.cases().iter().enumerate() {
+    let count = patches.cases().len();
+    let step = count.div_ceil(most).max(1);
+    let mut progress = console.progress(count.div_ceil(step), "judging");
+    for (number, case) in patches.cases().iter().enumerate().step_by(step) {
         networks.observe(&case.name, &middle(patches, number)?)?;
         progress.advance(&case.name);
     }
@@ -123,7 +125,12 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<Judgement> {
     let subjects = super::channels(found, &before.folder, args.images.set.data.is_some());
     let cases = super::cases(&subjects, &before.folder)?;
     let patches = Patches::new(cases, &before.model, CACHE_BYTES)?;
-    judged([before.network()?.into(), after.network()?.into()], peers, &patches, console)
+    judged(
+        [before.network()?.into(), after.network()?.into()],
+        peers,
+        (&patches, usize::MAX),
+        console,
+    )
 }
 
 /// The source model; of a folder the fold that was adapted.

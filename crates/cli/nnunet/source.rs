@@ -27,7 +27,9 @@ impl Fold {
         };
         let model = ModelFolder::open(folder.path(), std::slice::from_ref(&name))?;
         let model = model.load(Arithmetic::Fast)?;
-        let state = udas_nnunet::Checkpoint::read(&folder.checkpoint(&name))?.state;
+        let network = model.networks.first();
+        let state = network.map(|network| network.parameters().state()).transpose()?;
+        let state = state.unwrap_or_default();
         let hash = Checkpoint { tensors: state.clone(), metadata: None }.hash()?;
         Ok(Self { folder, name, model, state, hash })
     }
