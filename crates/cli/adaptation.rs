@@ -105,7 +105,7 @@ pub struct AdaptArgs {
     pub cache_gib: f64,
     #[command(flatten)]
     #[serde(flatten)]
-    pub nnunet: crate::nnunet::adapt::PatchFlags,
+    pub nnunet: crate::nnunet::batches::PatchFlags,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -18,8 +18,9 @@ use udas_nnunet::{
 use udas_volume::{write_labels, write_volume};
 
 pub mod adapt;
-mod batches;
+pub mod batches;
 pub mod head;
+mod job;
 pub mod judge;
 mod source;
 

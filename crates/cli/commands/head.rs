@@ -60,7 +60,7 @@ pub struct HeadArgs {
     pub schedule: ScheduleFlags,
     #[command(flatten)]
     #[serde(flatten)]
-    pub nnunet: nnunet::adapt::PatchFlags,
+    pub nnunet: nnunet::batches::PatchFlags,
     /// Memory for decoded volumes in GiB
     #[arg(long, default_value_t = 4.0)]
     pub cache_gib: f64,

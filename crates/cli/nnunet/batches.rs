@@ -1,10 +1,49 @@
 //! Batches of patches: the bridge from cases of nnU-Net to the methods and trainings.
+use crate::failure;
 use candle_core::Tensor;
+use clap::Args;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use udas_adapt::TargetBatch;
 use udas_network::Task;
 use udas_nnunet::{Patch, Patches};
 use udas_train::{Batches, Error, LabelledBatch, Result};
+
+/// Steps an epoch: patches are drawn, so that an epoch has no length of its own.
+const STEPS: usize = 25;
+/// Patches on which scores are measured.
+pub const CHECKED: usize = 8;
+
+/// Flags that only models of nnU-Net know.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct PatchFlags {
+    /// nnU-Net: steps an epoch, each on a batch of patches [default: 25]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+}
+
+impl PatchFlags {
+    /// Refuses them for other models.
+    pub fn refuse(&self) -> anyhow::Result<()> {
+        match self.steps {
+            Some(_) => {
+                let text = "--steps: is for nnU-Net folders alone, of which patches are drawn; leave it out";
+                Err(failure::usage(text).into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Steps an epoch.
+    pub fn steps(&self) -> anyhow::Result<usize> {
+        match self.steps.unwrap_or(STEPS) {
+            0 => Err(failure::usage("--steps 0: give at least 1").into()),
+            steps => Ok(steps),
+        }
+    }
+}
 
 /// So many batches an epoch, of patches that are drawn anew in each.
 ///

@@ -1,6 +1,5 @@
 //! `udas head` with a model folder of nnU-Net v2: an early head on patches of labelled cases.
-use super::adapt::CHECKED;
-use super::batches::{LabelledPatches, PatchBatches};
+use super::batches::{CHECKED, LabelledPatches, PatchBatches};
 use super::source::Fold;
 use crate::commands::head::{HeadArgs, model_path};
 use crate::console::Console;
