@@ -189,6 +189,30 @@ fn heads_learn_from_labelled_cases_and_early_features_follow() {
 }
 
 #[test]
+fn harm_is_rolled_back_to_the_source_where_that_is_asked_for() {
+    let bench = Bench::new();
+    let line = adapt("plain3d").replace("--steps 2", "--steps 5 --epochs 3 --lr 0.3 --seed 2");
+    let line = format!("{line} --method augmented-consistency");
+    bench.fail(&format!("{line} --on-harm rollback --out run"), 4, &["roll back", "rolled back"]);
+    let source = weights(&golden("plain3d").join("model/fold_0"));
+    let of = |folder: &str| weights(&bench.path(&format!("run/{folder}/fold_0")));
+    assert_eq!(hash(&of("nnunet")), hash(&source));
+    let patch = Patch::load(&bench.path("run/rejected-patch.safetensors")).unwrap();
+    assert_eq!(hash(&patch.apply(&source).unwrap()), hash(&of("rejected")));
+    assert_ne!(hash(&of("rejected")), hash(&source));
+    // What is judged is what was rejected; the run's own folder is the source.
+    let images = format!("--images {}/input", golden("plain3d").display());
+    let judge = format!("judge --before {}/model {images}", golden("plain3d").display());
+    assert!(bench.succeed(&format!("{judge} --after run")).contains("verdict: roll back"));
+    bench.fail(&format!("{judge} --after run --exit-code"), 4, &["the verdict is not keep"]);
+    bench.fail(&format!("{judge} --after run/nnunet"), 2, &["to the bit"]);
+    // Else it is a warning.
+    bench.succeed(&format!("{line} --out kept"));
+    let kept = weights(&bench.path("kept/nnunet/fold_0"));
+    assert_eq!(hash(&kept), hash(&of("rejected")));
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let bench = Bench::new();
     let refused = |kind: &str, options: &str, code: i32, parts: &[&str]| {

@@ -1,6 +1,6 @@
 //! Verdicts without labels on adaptations of nnU-Net folders: the middle of each case as both networks see it.
 use super::source::Fold;
-use crate::commands::adapt::PATCH_FILE;
+use crate::commands::adapt::{PATCH_FILE, REJECTED_PATCH};
 use crate::commands::judge::JudgeArgs;
 use crate::console::Console;
 use crate::failure;
@@ -61,7 +61,8 @@ fn middle(patches: &Patches, case: usize) -> Result<Sample> {
 /// Hashes of what taught an adapted folder, where it is a run's: its patch says it.
 fn teachers(run: &Path) -> Vec<String> {
     let near = [Some(run), run.parent()].into_iter().flatten();
-    let patch = near.map(|folder| folder.join(PATCH_FILE)).find(|path| path.is_file());
+    let files = near.flat_map(|folder| [PATCH_FILE, REJECTED_PATCH].map(|name| folder.join(name)));
+    let patch = files.into_iter().find(|path| path.is_file());
     let notes = patch.and_then(|path| Patch::load(&path).ok()?.notes);
     let told = notes.and_then(|notes| serde_json::from_str::<Provenance>(&notes).ok());
     told.map(|told| told.teachers).unwrap_or_default()
