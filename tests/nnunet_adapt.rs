@@ -43,6 +43,8 @@ fn methods_move_what_they_say_and_nothing_else() {
         ("plain3d", "early-consistency", "encoder.stages.0."),
         ("resenc3d", "augmented-consistency", ""),
         ("channels2", "self-training", ""),
+        ("regions", "self-training", ""),
+        ("regions", "tent", ".norm."),
         ("batchnorm", "adabn", ".running_"),
     ] {
         let out = format!("{kind}-{method}");
@@ -226,7 +228,7 @@ fn what_cannot_be_done_is_refused_by_name() {
     refused("plain2d", "--method ensemble-distillation", 2, &["no other folds", "--teachers"]);
     refused("plain2d", "--method early-features", 2, &["early head", "--head"]);
     refused("plain2d", "--method mean-teacher", 2, &["--source-data"]);
-    refused("regions", "--method tent", 3, &["regions", "overlap"]);
+    refused("regions", "--method early-features", 3, &["regions", "overlap", "another method"]);
     refused("plain2d", "--method tent --plane axial", 2, &["--plane", "plans"]);
     let none = adapt("plain2d").replace("--steps 2", "--steps 0 --method tent --out none");
     bench.fail(&none, 2, &["--steps 0"]);

@@ -196,18 +196,20 @@ impl Job {
         Ok((Some(judgement), fate))
     }
 
-    /// The verdict without labels; none on images of several channels, of which it knows nothing.
+    /// The verdict without labels; none on images of several channels and of regions, of which it knows nothing.
     fn judge(
         &self,
         args: &AdaptArgs,
         adapted: &Adapted,
         console: &Console,
     ) -> Result<Option<Judgement>> {
-        let channels = self.source.model.data.channels;
-        if channels != 1 {
-            console.warn(format!(
-                "images of {channels} channels are not judged: look at masks of both models yourself"
-            ));
+        let unknown = match (self.source.model.data.channels, self.source.regions()) {
+            (1, 0) => None,
+            (1, _) => Some("regions that may overlap".to_owned()),
+            (channels, _) => Some(format!("images of {channels} channels")),
+        };
+        if let Some(what) = unknown {
+            console.warn(format!("{what} are not judged: look at masks of both models yourself"));
             return Ok(None);
         }
         let taught = self.teacher_hashes();

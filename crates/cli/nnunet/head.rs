@@ -95,7 +95,7 @@ fn plan(args: &mut HeadArgs, console: &Console) -> Result<Plan> {
         return Err(failure::usage(text).into());
     }
     let source = Fold::open(args.model()?)?;
-    source.refuse_regions()?;
+    source.refuse_regions("early heads are", "adapt it by a method without a head")?;
     let spec = source.network()?.spec().clone();
     if args.level > spec.deepest() {
         let text = format!("--level {}: stages are 0 to {}", args.level, spec.deepest());

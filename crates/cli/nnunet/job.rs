@@ -84,6 +84,10 @@ fn method(args: &mut AdaptArgs, source: &Fold, console: &Console) -> Result<&'st
     })?;
     args.method = Some(name);
     method.check(&*network)?;
+    let by_classes = [Requirement::EarlyHead, Requirement::SourceData];
+    if by_classes.iter().any(|need| method.about().needs.contains(need)) {
+        source.refuse_regions("early heads and source labels are", "choose another method")?;
+    }
     refuse_what_no_folder_has(method)?;
     Ok(method)
 }
@@ -122,7 +126,6 @@ impl Job {
     pub fn prepare(args: &mut AdaptArgs, console: &Console) -> Result<Self> {
         args.target.check()?;
         let source = Fold::open(args.model()?)?;
-        source.refuse_regions()?;
         if source.folder.folds().len() > 1 {
             let text = "is adapted; name another fold's folder to adapt that one";
             console.say(format!("fold_{} {text}", source.name));

@@ -109,7 +109,7 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<Judgement> {
     let after_path = if super::is_folder(&rejected) { rejected } else { args.after.clone() };
     let after = Fold::open(&after_path)?;
     let before = before(&args.before, &after)?;
-    before.refuse_regions()?;
+    before.refuse_regions("verdicts are", "look at masks of both models yourself")?;
     if before.hash == after.hash {
         let text = format!(
             "--after {}: is the model of --before, to the bit; give its adaptation",

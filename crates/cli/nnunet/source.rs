@@ -5,7 +5,7 @@ use candle_core::Device;
 use std::path::{Path, PathBuf};
 use udas_network::Network;
 use udas_nn::{Checkpoint, StateDict};
-use udas_nnunet::{Arithmetic, LabelRule, Model, ModelFolder};
+use udas_nnunet::{Arithmetic, LabelRule, Model, ModelFolder, RegionsApart};
 
 /// A fold, opened.
 pub struct Fold {
@@ -68,22 +68,33 @@ impl Fold {
         let network = self.model.networks.first().ok_or_else(|| {
             failure::input(format!("{}: has no network", self.folder.path().display()))
         })?;
-        Ok(network.with_state(state, &Device::Cpu)?)
+        let network = network.with_state(state, &Device::Cpu)?;
+        Ok(match self.regions() {
+            0 => network,
+            _ => Box::new(RegionsApart::new(network)),
+        })
     }
 
-    /// Refuses what the losses have no form for: outputs that overlap.
-    pub fn refuse_regions(&self) -> Result<()> {
+    /// Regions that may overlap; 0 where a voxel has one class.
+    pub fn regions(&self) -> usize {
         match &self.model.data.labels {
-            LabelRule::Regions { paint } if paint.len() > 1 => {
+            LabelRule::Regions { paint } if paint.len() > 1 => paint.len(),
+            _ => 0,
+        }
+    }
+
+    /// Refuses regions for what is for classes alone; `remedy` is what to do.
+    pub fn refuse_regions(&self, what: &str, remedy: &str) -> Result<()> {
+        match self.regions() {
+            0 => Ok(()),
+            regions => {
                 let text = format!(
-                    "{}: segments {} regions that may overlap, and the losses here are for classes of which a voxel has \
-                     one; predict with it as it is, or give a model of classes",
-                    self.folder.path().display(),
-                    paint.len()
+                    "{}: segments {regions} regions that may overlap, and {what} for classes, of which a voxel has one; \
+                     {remedy}",
+                    self.folder.path().display()
                 );
                 Err(failure::input(text).into())
             }
-            _ => Ok(()),
         }
     }
 

@@ -37,6 +37,7 @@ mod numpy;
 mod patches;
 mod plans;
 mod preprocess;
+mod regions;
 mod resample;
 mod window;
 
@@ -52,5 +53,6 @@ pub use plans::{
     Architecture, Configuration, Encoder, Intensities, Normalization, PLANS_FILE, Plans, Reader,
 };
 pub use preprocess::{Origin, Prepared, prepare};
+pub use regions::RegionsApart;
 pub use resample::{Order, Resampling, SeparateZ};
 pub use window::{OnPatch, Sum};
