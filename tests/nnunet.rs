@@ -81,7 +81,6 @@ fn what_does_not_fit_is_refused_with_the_remedy() {
     let all = format!("--images {shown}/input --out masks");
     let plane = format!("predict --model {shown}/model {all} --plane axial");
     bench.fail(&plane, 2, &["--plane: is not for nnU-Net"]);
-    let adapt =
-        format!("adapt --model {shown}/model --method tent --images {shown}/input --out ad");
-    bench.fail(&adapt, 3, &["model folder of nnU-Net", "yet"]);
+    let doctor = format!("doctor {shown}/input/case_0000.nii.gz --model {shown}/model");
+    bench.fail(&doctor, 3, &["model folder of nnU-Net", "yet"]);
 }

@@ -155,6 +155,7 @@ fn of_adaptation(error: &udas_adapt::Error) -> Option<u8> {
 fn of_training(error: &udas_train::Error) -> Option<u8> {
     match error {
         udas_train::Error::Data(_)
+        | udas_train::Error::Batches(_)
         | udas_train::Error::NoBatches { .. }
         | udas_train::Error::Snapshot(_) => Some(3),
         udas_train::Error::Diverged { .. } | udas_train::Error::Refused(_) => Some(4),

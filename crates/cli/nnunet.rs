@@ -12,8 +12,18 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, Plane, Preprocessing, Subject};
-use udas_nnunet::{Arithmetic, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities};
+use udas_nnunet::{
+    Arithmetic, Case, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities,
+};
+use udas_run::RESULT_FOLDER;
 use udas_volume::{write_labels, write_volume};
+
+pub mod adapt;
+pub mod batches;
+pub mod head;
+mod job;
+pub mod judge;
+mod source;
 
 /// Flags that only models of nnU-Net know.
 #[derive(Args, Clone, Debug, Default)]
@@ -63,14 +73,26 @@ impl Flags {
     }
 }
 
-/// Whether a path is a model folder of nnU-Net.
+/// Whether a path is a model folder of nnU-Net, a fold in one, or a run that has adapted one.
 pub fn is_folder(path: &Path) -> bool {
-    ModelFolder::is_one(path)
+    ModelFolder::is_one(&in_run_folder(path))
+}
+
+/// The model folder in the folder of a run; else the path as it is.
+fn in_run_folder(path: &Path) -> PathBuf {
+    let inner = path.join(RESULT_FOLDER);
+    let is_run = ModelFolder::is_one(&inner) && !ModelFolder::is_one(path);
+    if is_run { inner } else { path.to_owned() }
+}
+
+/// Opens a model folder, or that of a run.
+fn open(path: &Path, folds: &[String]) -> Result<ModelFolder> {
+    Ok(ModelFolder::open(&in_run_folder(path), folds)?)
 }
 
 /// Writes the weights of a folder's only fold, under one name a parameter, as .safetensors or .pth.
 pub fn write_weights(folder: &Path, output: &Path, console: &Console) -> Result<()> {
-    let folder = ModelFolder::open(folder, &[])?;
+    let folder = open(folder, &[])?;
     let state = udas_nnunet::Checkpoint::read(&folder.checkpoint(only_fold(&folder)?))?.state;
     let checkpoint = udas_nn::Checkpoint { tensors: state, metadata: None };
     checkpoint.save(output)?;
@@ -89,7 +111,7 @@ pub fn exported(folder: &Path) -> Result<Exported> {
 
 /// Writes a model folder that the original reads: weights of a file, all else as in the folder `like`.
 pub fn write_folder(weights: &Path, like: &Path, output: &Path, console: &Console) -> Result<()> {
-    let folder = ModelFolder::open(like, &[])?;
+    let folder = open(like, &[])?;
     let fold = only_fold(&folder)?.to_owned();
     let state = udas_nn::Checkpoint::load(weights)?.tensors;
     folder.write_with(&fold, &state, output)?;
@@ -116,12 +138,6 @@ fn only_fold(folder: &ModelFolder) -> Result<&str> {
     }
 }
 
-/// A case: its name, and an image a channel.
-struct Case {
-    name: String,
-    images: Vec<PathBuf>,
-}
-
 /// What a case came to.
 enum Outcome {
     Written(Vec<PathBuf>),
@@ -138,7 +154,7 @@ struct Work<'a> {
 }
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
-    let folder = ModelFolder::open(&args.model, &args.nnunet.folds)?;
+    let folder = open(&args.model, &args.nnunet.folds)?;
     let cases = cases(&args.images.subjects(console)?, &folder)?;
     let masks: Vec<String> = cases.iter().map(|case| mask_name(case, &folder)).collect();
     spare_the_images(&args.out, &cases, &masks)?;
@@ -232,7 +248,48 @@ fn cases(subjects: &[Subject], folder: &ModelFolder) -> Result<Vec<Case>> {
             return Err(failure::input(text).into());
         }
     }
-    found.into_iter().map(|(name, images)| whole(name, images, &endings)).collect()
+    let labels: BTreeMap<_, _> = subjects.iter().map(|s| (&s.image, &s.labels)).collect();
+    let whole = |(name, images)| {
+        let mut case = whole(name, images, &endings)?;
+        case.labels = labels.get(&case.images[0]).copied().cloned().flatten();
+        Ok(case)
+    };
+    found.into_iter().map(whole).collect()
+}
+
+/// A subject for each image file. A data set lists the first channel of a case: its others lie beside it.
+fn channels(subjects: Vec<Subject>, folder: &ModelFolder, is_set: bool) -> Vec<Subject> {
+    let endings = folder.data.endings();
+    if !is_set || endings.len() == 1 {
+        return subjects;
+    }
+    let all = |subject: Subject| {
+        let name = file_name(&subject.image);
+        let case = name.strip_suffix(endings[0].as_str()).unwrap_or(&name).to_owned();
+        let image = |(channel, ending): (usize, &String)| {
+            let beside = subject.image.with_file_name(format!("{case}{ending}"));
+            let is_listed = channel == 0 || !beside.is_file();
+            let image = if is_listed { subject.image.clone() } else { beside };
+            let labels = subject.labels.clone().filter(|_| channel == 0);
+            (channel == 0 || !is_listed).then(|| Subject { image, labels, ..subject.clone() })
+        };
+        endings.iter().enumerate().filter_map(image).collect::<Vec<_>>()
+    };
+    subjects.into_iter().flat_map(all).collect()
+}
+
+/// Refuses subjects of which labels are missing.
+fn with_labels(subjects: Vec<Subject>) -> Result<Vec<Subject>> {
+    match subjects.iter().find(|subject| subject.labels.is_none()) {
+        Some(subject) => {
+            let text = format!(
+                "{}: has no labels; leave the case out by naming others",
+                subject.image.display()
+            );
+            Err(failure::input(text).into())
+        }
+        None => Ok(subjects),
+    }
 }
 
 /// A case with all its channels.
@@ -246,7 +303,7 @@ fn whole(name: String, images: Vec<Option<PathBuf>>, endings: &[String]) -> Resu
         );
         return Err(failure::input(text).into());
     }
-    Ok(Case { name, images: images.into_iter().flatten().collect() })
+    Ok(Case { name, images: images.into_iter().flatten().collect(), labels: None })
 }
 
 /// Refuses to write over an image that is read.

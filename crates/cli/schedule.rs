@@ -165,6 +165,15 @@ pub struct Training<'a> {
     pub score: &'static str,
 }
 
+/// What a training learns from, and what it is measured on.
+#[derive(Clone, Copy)]
+pub struct TrainingBatches<'a> {
+    pub train: &'a dyn Batches<LabelledBatch>,
+    pub check: &'a dyn Batches<LabelledBatch>,
+    /// Whether what is measured on has not been seen in training.
+    pub is_held_out: bool,
+}
+
 impl ScheduleFlags {
     /// The published schedule (method, stages 1 and 2).
     pub fn paper() -> Self {
@@ -230,16 +239,30 @@ impl ScheduleFlags {
     ) -> Result<(FitSummary, Convergence)> {
         let Training { phase, slices, augment, keep, seed, score } = *training;
         let plan = self.order.plan(seed, self.batch_size);
-        let batches = slices.train.batches(plan, augment, console)?;
+        let train = slices.train.batches(plan, augment, console)?;
         let check = slices.check(seed, self.batch_size, console)?;
-        let config = self.config(phase, keep, batches.steps());
+        let is_held_out = slices.is_held_out();
+        let batches = TrainingBatches { train: &train, check: &check, is_held_out };
+        self.run_on(objective, batches, (phase, keep, score), (folder, resume), console)
+    }
+
+    /// The same on batches that somebody else has made.
+    pub fn run_on<O: Supervised>(
+        &self,
+        objective: &mut O,
+        TrainingBatches { train, check, is_held_out }: TrainingBatches,
+        (phase, keep, score): (Phase, Keep, &'static str),
+        (folder, resume): (&mut RunFolder, Option<Snapshot>),
+        console: &Console,
+    ) -> Result<(FitSummary, Convergence)> {
+        let config = self.config(phase, keep, train.steps());
         // What is learned from is looked at again only where a rule has to go by it.
         let needed = config.stop != StopRule::Never || keep == Keep::BestScore;
-        let watched = slices.is_held_out() || needed;
+        let watched = is_held_out || needed;
         let mut watch = Watch::new(folder, console, phase, score, config.epochs);
         let run = Fit {
-            train: &batches,
-            check: watched.then_some(&check as &dyn Batches<LabelledBatch>),
+            train,
+            check: watched.then_some(check),
             config: &config,
             observer: &mut watch,
             interrupt: interrupt::flag(),
@@ -254,7 +277,7 @@ impl ScheduleFlags {
             console.say(format!("it ended at --max-steps {bound}: it might have gained from more"));
         }
         let steps = summary.epochs.iter().map(|epoch| epoch.steps).sum();
-        let measured = measure(objective, &check, steps, slices.is_held_out())?;
+        let measured = measure(objective, check, steps, is_held_out)?;
         console.say(measured.sentence());
         folder.record(Event::Convergence { phase, measured })?;
         if ran_out && !measured.is_sure() {

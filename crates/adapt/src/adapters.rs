@@ -11,7 +11,8 @@ use udas_nn::{Error, Mismatch, Result, StateDict};
 pub(crate) struct Adapters(BTreeMap<String, Adapter>);
 
 /// W + up * down, where a weight `[out, in, k, k]` is read as a matrix `[out k, in k]`, as in the published
-/// code; rank r makes `down` `[r k, in k]` and `up` `[out k, r k]`. Their scaling alpha / r is 1.
+/// code; rank r makes `down` `[r k, in k]` and `up` `[out k, r k]`. Their scaling alpha / r is 1. Of a weight of three axes
+/// `[out, in, d, h, w]`, of which the published code has none, the matrix is `[out d, in h w]`.
 struct Adapter {
     down: Var,
     up: Var,
@@ -31,12 +32,16 @@ impl Adapters {
         let mut adapters = BTreeMap::new();
         let parameters = network.parameters();
         for (name, _) in parameters.names().filter(|(name, _)| network.is_early(name, level)) {
-            let &[out, input, k, _] = parameters.var(name)?.dims() else { continue };
-            let bound = 1.0 / ((input * k) as f32).sqrt();
-            let shape = (rank * k, input * k);
+            let (rows, inner, columns) = match *parameters.var(name)?.dims() {
+                [out, input, k, w] => (out * k, rank * k, input * w),
+                [out, input, d, h, w] => (out * d, rank * d, input * h * w),
+                _ => continue,
+            };
+            let bound = 1.0 / (columns as f32).sqrt();
+            let shape = (inner, columns);
             let down = (0..shape.0 * shape.1).map(|_| random.random_range(-bound..bound));
             let down = Tensor::from_vec(down.collect::<Vec<f32>>(), shape, device)?;
-            let up = Tensor::zeros((out * k, rank * k), down.dtype(), device)?;
+            let up = Tensor::zeros((rows, inner), down.dtype(), device)?;
             let adapter = Adapter { down: Var::from_tensor(&down)?, up: Var::from_tensor(&up)? };
             adapters.insert(name.to_owned(), adapter);
         }

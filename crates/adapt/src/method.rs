@@ -196,7 +196,9 @@ fn head_for(
     let level = options.level;
     let state = model.head.as_ref().ok_or(Error::NoHead { method, level })?;
     let found = EarlyHead::level_of(state, network.spec())?;
-    if found != level {
+    // Deep stages may have the same channels: the head's file says which of them it is for.
+    let channels = |level: usize| network.spec().stages.get(level).map(|stage| stage.channels);
+    if channels(found) != channels(level) {
         return Err(Error::HeadLevel { found, asked: level });
     }
     Ok(EarlyHead::from_state(state, network.spec(), level, &run.device)?)

@@ -14,7 +14,7 @@ pub enum Moves {
     /// Low-rank adapters on the convolutions of stages 0 to the level of the options, and the batch-norm
     /// affine parameters there.
     EarlyAdapters,
-    /// The batch-norm affine parameters of all layers.
+    /// The affine parameters of the norms of all layers: batch norms, or instance norms.
     NormAffine,
     /// The last layers, from which logits come.
     LastLayers,
@@ -58,9 +58,9 @@ impl Moves {
             Self::Nothing => "nothing",
             Self::EarlyStages => "encoder stages 0 to L",
             Self::EarlyAdapters => {
-                "low-rank adapters on the convolutions of encoder stages 0 to L, and the batch norms there"
+                "low-rank adapters on the convolutions of encoder stages 0 to L, and the norms there"
             }
-            Self::NormAffine => "batch-norm scale and shift",
+            Self::NormAffine => "scale and shift of the norms",
             Self::LastLayers => "last layers",
             Self::Everything => "all weights",
         }

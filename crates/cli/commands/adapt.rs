@@ -1,6 +1,6 @@
 //! `udas adapt`: a network to unlabelled volumes of a new scanner.
 use crate::console::Console;
-use crate::{failure, settings};
+use crate::{failure, nnunet, settings};
 use anyhow::Result;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
@@ -43,6 +43,10 @@ pub fn run(args: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     if !dry_run {
         RunFolder::expect_free(&asked.out, start)?;
     }
+    if asked.model.as_deref().is_some_and(nnunet::is_folder) {
+        return nnunet::adapt::run(asked, start, flags, console);
+    }
+    nnunet::batches::refuse(asked.steps)?;
     let job = Job::prepare(asked, console)?;
     let job = if epochs_flag { job.with_epochs_asked_for() } else { job };
     refuse_idle(flags, (job.method(), job.options().norm), console)?;
@@ -68,12 +72,12 @@ pub fn run(args: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()>
 }
 
 /// A result that should not be used is an error.
-fn accept(rejected: Option<String>) -> Result<()> {
+pub fn accept(rejected: Option<String>) -> Result<()> {
     rejected.map_or(Ok(()), |text| Err(failure::rejected(text).into()))
 }
 
 /// Refuses flags that the method does not look at; where no weight moves, those of the schedule get a word.
-fn refuse_idle(
+pub fn refuse_idle(
     flags: &ArgMatches,
     (method, norm): (&dyn Method, NormChoice),
     console: &Console,

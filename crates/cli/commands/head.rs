@@ -3,7 +3,7 @@ use crate::console::Console;
 use crate::held_out::{self, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::schedule::{Preset, ScheduleFlags, Training};
-use crate::{failure, settings};
+use crate::{failure, nnunet, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
@@ -23,60 +23,63 @@ use udas_train::{HeadTraining, Keep, Snapshot};
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HeadArgs {
-    /// The trained network: a run folder, .safetensors or .pth
+    /// The trained network: a run folder, .safetensors, .pth, or a model folder of nnU-Net
     #[arg(short, long, required_unless_present_any = ["config", "resume"])]
     #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<PathBuf>,
+    pub model: Option<PathBuf>,
     /// The data set that it was trained on
     #[arg(long, value_name = "DIR", required_unless_present_any = ["config", "resume"])]
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<PathBuf>,
+    pub data: Option<PathBuf>,
     /// The source domains
     #[arg(long, num_args = 1.., value_name = "NAME", required_unless_present_any = ["config", "resume"])]
-    domain: Vec<String>,
+    pub domain: Vec<String>,
     /// Which subjects: names, or places in name order from 1, as 1-16,20 [default: all]
     #[arg(long, value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    subjects: Option<String>,
+    pub subjects: Option<String>,
     /// Leave out fold K of N, counted from 0: contiguous blocks in name order, as published [default: none]
     #[arg(long, value_name = "K/N", conflicts_with = "subjects")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    fold: Option<String>,
+    pub fold: Option<String>,
     /// Encoder stage whose output the head reads; 0 is at full size
     #[arg(long, default_value_t = 0)]
-    level: usize,
+    pub level: usize,
     /// Folder of the run; `adapt` finds heads in folders within the model's own
     #[arg(short, long, value_name = "RUN")]
-    out: PathBuf,
+    pub out: PathBuf,
     #[command(flatten)]
     #[serde(flatten)]
-    holding_out: HoldOutFlags,
+    pub holding_out: HoldOutFlags,
     /// The published schedule, for options that are not given: paper (50 epochs, batches of 20, nothing held out but a
     /// fold)
     #[arg(long, value_parser = word::<Preset>())]
     #[serde(skip)]
-    preset: Option<Preset>,
+    pub preset: Option<Preset>,
     #[command(flatten)]
     #[serde(flatten)]
-    schedule: ScheduleFlags,
+    pub schedule: ScheduleFlags,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub nnunet: nnunet::batches::PatchFlags,
     /// Memory for decoded volumes in GiB
     #[arg(long, default_value_t = 4.0)]
-    cache_gib: f64,
+    pub cache_gib: f64,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub seed: u64,
     /// Go on with a run that was cut off
     #[arg(long)]
     #[serde(skip)]
-    resume: bool,
+    pub resume: bool,
     /// Show what would be done, and with which settings
     #[arg(long)]
     #[serde(skip)]
-    dry_run: bool,
+    pub dry_run: bool,
     /// Settings from a file; flags override them
     #[arg(long, value_name = "FILE.toml")]
     #[serde(skip)]
-    config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
 }
 
 /// What the settings come to on the data at hand.
@@ -99,6 +102,10 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
     if !dry_run {
         RunFolder::expect_free(&args.out, start)?;
     }
+    if args.model.as_deref().is_some_and(nnunet::is_folder) {
+        return nnunet::head::run(args, start, dry_run, console);
+    }
+    nnunet::batches::refuse(args.nnunet.steps)?;
     let plan = plan(&args, console)?;
     let warnings = selection::warn_of_headers(&plan.split.train, console);
     if dry_run {
@@ -208,7 +215,7 @@ impl HeadArgs {
     }
 
     /// The trained network, which a flag or a file must name.
-    fn model(&self) -> Result<&PathBuf> {
+    pub fn model(&self) -> Result<&PathBuf> {
         Ok(settings::needed(self.model.as_ref(), "--model")?)
     }
 }

@@ -1,7 +1,7 @@
 //! `udas judge`: two models on unlabelled volumes, and whether the second should be kept; or masks of any tool.
 use crate::console::Console;
 use crate::quality::{self, JudgeMasks};
-use crate::{failure, out_file};
+use crate::{failure, nnunet, out_file};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use udas_run::judging::{self, Judged, JudgingAids};
 use udas_run::readiness;
 use udas_run::selection::{self, Images};
 use udas_run::settings::needed;
+use udas_verdict::{Calibration, Judgement};
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
 ///
@@ -24,24 +25,24 @@ use udas_run::settings::needed;
 pub struct JudgeArgs {
     /// The source model: a run folder, .safetensors or .pth
     #[arg(long, required_unless_present = "masks")]
-    before: Option<PathBuf>,
+    pub before: Option<PathBuf>,
     /// The adapted model
     #[arg(long, required_unless_present = "masks")]
-    after: Option<PathBuf>,
+    pub after: Option<PathBuf>,
     #[command(flatten)]
-    images: Images,
+    pub images: Images,
     /// Other trainings of the source model (other seeds): masks that become unlike theirs speak of harm
     #[arg(long, num_args = 1.., value_name = "MODEL")]
-    peers: Vec<PathBuf>,
+    pub peers: Vec<PathBuf>,
     /// Calibration [default: calibration.json beside the source model]
     #[arg(long, value_name = "FILE")]
-    calibration: Option<PathBuf>,
+    pub calibration: Option<PathBuf>,
     /// The judgement as JSON: the verdict, and every signal of every subject
     #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    pub out: Option<PathBuf>,
     /// End with code 4 unless the verdict is keep
     #[arg(long)]
-    exit_code: bool,
+    pub exit_code: bool,
     #[command(flatten)]
     masks: JudgeMasks,
 }
@@ -55,6 +56,10 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     args.images.check()?;
     if let Some(path) = &args.out {
         out_file::prepare(path)?;
+    }
+    if nnunet::is_folder(before_path) || nnunet::is_folder(after_path) {
+        let judgement = nnunet::judge::run(args, (before_path, after_path), console)?;
+        return tell(args, &judgement, None, console);
     }
     let suggestion = selection::in_plane(args.images.preprocessing()?, None);
     let path = judging::adapted_model(after_path);
@@ -89,10 +94,20 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     let aids = JudgingAids::find(named, (before_path, &before), Judged::Model(&after), console)?;
     let case = aids.case(&before, &after);
     let judgement = judging::judged(&case, &subjects, console)?;
+    tell(args, &judgement, case.calibration, console)
+}
+
+/// Writes a judgement where it is wanted, and says it.
+fn tell(
+    args: &JudgeArgs,
+    judgement: &Judgement,
+    calibration: Option<&Calibration>,
+    console: &Console,
+) -> Result<()> {
     if let Some(path) = &args.out {
-        out_file::write(path, &serde_json::to_vec_pretty(&judgement)?)?;
+        out_file::write(path, &serde_json::to_vec_pretty(judgement)?)?;
     }
-    console.result(judging::text(&judgement, case.calibration), &judgement)?;
+    console.result(judging::text(judgement, calibration), judgement)?;
     if args.exit_code && judgement.decision != Decision::Keep {
         let text = format!("the verdict is not keep, but {}", judgement.decision.words());
         return Err(failure::rejected(text).into());

@@ -114,6 +114,13 @@ impl Augmentation {
     /// Alters a slice in place, row by row `width` wide. The slice keeps its range but for gain, bias, offset
     /// and noise; a slice of one value stays as it is.
     pub fn apply(&self, image: &mut [f32], width: usize) {
+        let pixels = image.len();
+        self.apply_to_slices(image, pixels, width);
+    }
+
+    /// Alters a volume in place, slices of `pixels` one after another: all of them alike, blurred and shaded each by
+    /// itself. A slice alone is altered as by [`Self::apply`].
+    pub fn apply_to_slices(&self, image: &mut [f32], pixels: usize, width: usize) {
         let fold = |(min, max): (f32, f32), &value: &f32| (min.min(value), max.max(value));
         let (min, max) = image.iter().fold((f32::INFINITY, f32::NEG_INFINITY), fold);
         let range = max - min;
@@ -123,8 +130,10 @@ impl Augmentation {
         for value in &mut *image {
             *value = self.tone((*value - min) / range);
         }
-        self.shade(image, width);
-        blur(image, width, self.blur_pixels);
+        for slice in image.chunks_exact_mut(pixels) {
+            self.shade(slice, width);
+            blur(slice, width, self.blur_pixels);
+        }
         let mut random = generator(self.noise_seed, 0);
         for value in image {
             let noise = if self.noise > 0.0 { self.noise * normal(&mut random) } else { 0.0 };
@@ -248,6 +257,18 @@ mod tests {
         let mut replayed = ramp();
         serde_json::from_str::<Augmentation>(&record).unwrap().apply(&mut replayed, 8);
         assert_eq!(first, replayed);
+    }
+
+    #[test]
+    fn slices_of_a_volume_are_altered_alike() {
+        let quiet = AugmentationRanges { noise: [0.0; 2], ..AugmentationRanges::SCANNERS };
+        let drawn = Augmentation::draw(&quiet, 1, 2, 3);
+        let mut slice = ramp();
+        drawn.apply(&mut slice, 8);
+        let mut volume = [ramp(), ramp(), ramp()].concat();
+        drawn.apply_to_slices(&mut volume, 64, 8);
+        assert_ne!(slice, ramp());
+        assert_eq!(volume, [slice.clone(), slice.clone(), slice].concat());
     }
 
     #[test]

@@ -140,8 +140,8 @@ fn refuse_nnunet(path: &Path) -> Result<()> {
     const PLANS: &str = "plans.json";
     let is_fold = path.is_dir() && path.join("../").join(PLANS).is_file();
     if path.join(PLANS).is_file() || (is_fold && !path.join(MODEL_FILE).exists()) {
-        let problem = "is a model folder of nnU-Net, with which `udas predict` predicts; nothing else is done with \
-                       it yet";
+        let problem = "is a model folder of nnU-Net, which `udas predict`, `adapt`, `head`, `judge` and `convert` take; \
+                       nothing else is done with it yet";
         return Err(Error::file(path, problem));
     }
     Ok(())

@@ -16,7 +16,8 @@ const FIRST: &str = "conv1.weight";
 /// A segmentation head on the output of encoder stage `level`.
 pub struct EarlyHead {
     level: usize,
-    factor: usize,
+    /// By how much its logits are enlarged: in depth, and alike in height and width.
+    factors: [usize; 2],
     chain: Chain,
     parameters: Parameters,
 }
@@ -36,9 +37,9 @@ impl EarlyHead {
         level: usize,
         device: &Device,
     ) -> Result<Self> {
-        let (chain, factor) = (chain(network, level)?, factor(network, level)?);
+        let (chain, factors) = (chain(network, level)?, factors(network, level)?);
         let parameters = Parameters::new(&chain.entries(), state, device)?;
-        Ok(Self { level, factor, chain, parameters })
+        Ok(Self { level, factors, chain, parameters })
     }
 
     /// A head with random weights.
@@ -89,17 +90,31 @@ impl EarlyHead {
     }
 
     /// Logits `[N, outputs, H, W]` at the input's size, from the features `[N, H / F, W / F, C]` of its stage, F its
-    /// stride.
+    /// stride. In 3-D it looks at each slice of the features by itself, and its logits are repeated in depth.
     ///
     /// # Errors
     /// When the features have another channel count.
     pub fn forward(&self, features: &Tensor) -> Result<Tensor> {
+        let &[images, depth, height, width, channels] = features.dims() else {
+            return Ok(layout::to_channels_first(&self.of_slices(features)?)?);
+        };
+        let slices = features.reshape((images * depth, height, width, channels))?;
+        let map = self.of_slices(&slices)?;
+        let (_, height, width, outputs) = map.dims4()?;
+        let map = map.reshape((images, depth, 1, height, width, outputs))?;
+        let [repeats, _] = self.factors;
+        let map = map.broadcast_as((images, depth, repeats, height, width, outputs))?;
+        let map = map.contiguous()?.reshape((images, depth * repeats, height, width, outputs))?;
+        Ok(map.permute((0, 4, 1, 2, 3))?.contiguous()?)
+    }
+
+    fn of_slices(&self, features: &Tensor) -> Result<Tensor> {
         // The head has no batch norm: the mode is without effect.
-        let mut map = self.chain.forward(&self.parameters, features, NormMode::Running)?;
-        if self.factor > 1 {
-            map = upsample_bilinear(&map, self.factor)?;
+        let map = self.chain.forward(&self.parameters, features, NormMode::Running)?;
+        match self.factors {
+            [_, 1] => Ok(map),
+            [_, factor] => upsample_bilinear(&map, factor),
         }
-        Ok(layout::to_channels_first(&map)?)
     }
 }
 
@@ -110,12 +125,12 @@ impl Module for EarlyHead {
 }
 
 /// By how much a stage's output must be enlarged.
-fn factor(network: &Spec, level: usize) -> Result<usize> {
+fn factors(network: &Spec, level: usize) -> Result<[usize; 2]> {
     match network.stages.get(level).map(|stage| stage.stride) {
-        Some([1, height, width]) if height == width => Ok(height),
+        Some([depth, height, width]) if height == width => Ok([depth, height]),
         Some(stride) => Err(Error::Shape(format!(
-            "a head on stage {level}, whose stride is {stride:?}: heads are for slices that are halved alike in height and \
-             width"
+            "a head on stage {level}, whose stride is {stride:?}: heads are for stages that are smaller by the same factor \
+             in height and width"
         ))),
         None => Err(no_stage(network, level)),
     }
@@ -133,4 +148,40 @@ fn chain(network: &Spec, level: usize) -> Result<Chain> {
 
 fn no_stage(network: &Spec, level: usize) -> Error {
     Error::Shape(format!("there is no stage {level}; the network has 0 to {}", network.deepest()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NormKind, Stage};
+
+    fn spec(axes: usize, stride: [usize; 3]) -> Spec {
+        Spec {
+            family: "any".into(),
+            inputs: 1,
+            axes,
+            outputs: 3,
+            stages: vec![Stage { channels: 4, stride }],
+            norm: NormKind::Instance,
+        }
+    }
+
+    #[test]
+    fn a_volume_s_slices_are_segmented_each_by_itself_and_repeated_in_depth() {
+        let features: Vec<f32> = (0..2 * 3 * 4 * 4 * 4).map(|i| (i % 17) as f32 / 9.0).collect();
+        let head = |axes, stride| EarlyHead::random(&spec(axes, stride), 0, 1, &Device::Cpu);
+        let volume = Tensor::from_vec(features, (2, 3, 4, 4, 4), &Device::Cpu).unwrap();
+        let logits = head(3, [2, 2, 2]).unwrap().forward(&volume).unwrap();
+        assert_eq!(logits.dims(), [2, 3, 6, 8, 8]);
+        let slices = volume.reshape((6, 4, 4, 4)).unwrap();
+        let flat = head(2, [1, 2, 2]).unwrap().forward(&slices).unwrap();
+        let values = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (image, depth) in [(0, 0), (0, 3), (1, 5)] {
+            let found = logits.narrow(0, image, 1).unwrap().narrow(2, depth, 1).unwrap();
+            let expected = flat.narrow(0, image * 3 + depth / 2, 1).unwrap();
+            assert_eq!(values(found), values(expected), "image {image}, depth {depth}");
+        }
+        let uneven = head(3, [1, 2, 4]).err().unwrap().to_string();
+        assert!(uneven.contains("same factor"), "{uneven}");
+    }
 }

@@ -34,8 +34,10 @@ mod model;
 mod network;
 mod norm;
 mod numpy;
+mod patches;
 mod plans;
 mod preprocess;
+mod regions;
 mod resample;
 mod trace;
 mod window;
@@ -47,9 +49,11 @@ pub use error::{Error, Result};
 pub use infer::{Mirroring, Options, Prediction, Probabilities, go_on};
 pub use model::{Model, ModelFolder};
 pub use network::{NnUNet, PlainConvUNet, ResidualEncoderUNet};
+pub use patches::{Case, Extent, Patch, Patches};
 pub use plans::{
     Architecture, Configuration, Encoder, Intensities, Normalization, PLANS_FILE, Plans, Reader,
 };
 pub use preprocess::{Origin, Prepared, prepare};
+pub use regions::RegionsApart;
 pub use resample::{Order, Resampling, SeparateZ};
 pub use window::{OnPatch, Sum};

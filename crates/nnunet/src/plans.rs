@@ -39,6 +39,8 @@ pub struct Configuration {
     pub name: String,
     /// Voxels of a patch; two values where slices are predicted.
     pub patch: Vec<usize>,
+    /// Patches of a training step, where the plans say it.
+    pub batch_size: Option<usize>,
     /// Millimetres from voxel to voxel; as many values as the patch.
     pub spacing: Vec<f64>,
     /// One a channel.
@@ -171,6 +173,7 @@ impl Plans {
         Ok(Configuration {
             name: name.to_owned(),
             patch,
+            batch_size: fields.size("batch_size").ok(),
             spacing,
             normalizations: self.normalizations(&fields)?,
             image_resampling: resampling(&fields, "resampling_fn_data", Order::Cubic)?,

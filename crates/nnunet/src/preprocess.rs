@@ -2,7 +2,7 @@
 use crate::grid::{self, Box3};
 use crate::plans::{Configuration, Intensities, Normalization, Plans, Reader};
 use crate::{Error, Result, numpy};
-use udas_volume::{Grid, Header, Orientation, Volume};
+use udas_volume::{Grid, Header, Labels, Orientation, Volume};
 
 /// A case as the network sees it, with what leads back.
 #[derive(Clone, Debug)]
@@ -122,10 +122,7 @@ pub fn prepare(
     }
     let mut read = read(images, plans.reader, case)?;
     let channels = std::mem::take(&mut read.channels);
-    let mask = nonzero(&channels, read.shape);
-    let part = grid::bounds(&mask, read.shape);
-    let mask = grid::cut(&mask, read.shape, &part);
-    let frame = Frame { whole: read.shape, part, mask, order: plans.transpose_forward };
+    let frame = Frame::around(&channels, read.shape, plans.transpose_forward);
     let origin = frame.origin(read, plans, configuration);
     let target = target_shape(&origin);
     check_size(target, wanted, case)?;
@@ -142,6 +139,56 @@ pub fn prepare(
         data.extend(resampled.into_iter().map(|value| value as f32));
     }
     Ok(Prepared { data, shape: target, origin })
+}
+
+/// Prepares the channels of a case, and its labels on the grid of what comes of them: each voxel has the label nearest to
+/// it. (The original resamples labels linearly, class by class.)
+///
+/// # Errors
+/// As [`prepare`], and when the labels lie on another grid than the images.
+pub fn prepare_with_labels(
+    images: Vec<Volume>,
+    labels: Labels,
+    (plans, configuration): (&Plans, &Configuration),
+    case: &str,
+) -> Result<(Prepared, Prepared)> {
+    if let Some(problem) = images.first().and_then(|image| image.grid().difference(labels.grid())) {
+        let text = format!(
+            "the labels lie on another grid than the image ({problem}); resample them onto it"
+        );
+        return Err(Error::case(case, text));
+    }
+    let image = prepare(images, plans, configuration, case)?;
+    let Origin { kept, shape, .. } = &image.origin;
+    let stored = |[x, y, z]: [usize; 3]| [z, y, x];
+    let (mut sizes, mut values) = (stored(labels.shape()), Vec::new());
+    if plans.reader == Reader::ToRas {
+        let (ras, _) = labels.to_ras();
+        sizes = stored(ras.shape());
+        values.extend(ras.into_data());
+    } else {
+        values.extend(labels.into_data());
+    }
+    let (values, _) = grid::transpose(values, sizes, plans.transpose_forward);
+    let values = grid::cut(&values, *shape, kept);
+    let from = image.origin.kept_shape();
+    let values = nearest(&values, from, image.shape);
+    let labels = Prepared { data: values, shape: image.shape, origin: image.origin.clone() };
+    Ok((image, labels))
+}
+
+/// The nearest value at each place of an array of another shape.
+fn nearest(values: &[u8], from: [usize; 3], to: [usize; 3]) -> Vec<f32> {
+    let place = |at: usize, axis: usize| {
+        let middle = (at as f64 + 0.5) * from[axis] as f64 / to[axis] as f64;
+        (middle as usize).min(from[axis] - 1)
+    };
+    let mut nearest = Vec::with_capacity(to.iter().product());
+    for (z, y) in (0..to[0]).flat_map(|z| (0..to[1]).map(move |y| (z, y))) {
+        let row = (place(z, 0) * from[1] + place(y, 1)) * from[2];
+        nearest.extend((0..to[2]).map(|x| f32::from(values[row + place(x, 2)])));
+    }
+    nearest
 }
 
 /// The shape at the model's spacing.
@@ -162,6 +209,14 @@ struct Frame {
 }
 
 impl Frame {
+    /// The smallest that holds all that is not empty.
+    fn around(channels: &[Vec<f32>], whole: [usize; 3], order: [usize; 3]) -> Self {
+        let mask = nonzero(channels, whole);
+        let part = grid::bounds(&mask, whole);
+        let mask = grid::cut(&mask, whole, &part);
+        Self { whole, part, mask, order }
+    }
+
     fn origin(&self, read: Read, plans: &Plans, configuration: &Configuration) -> Origin {
         let before = self.order.map(|axis| read.spacing[axis]);
         let after = match configuration.spacing[..] {

@@ -138,13 +138,28 @@ impl Window<'_> {
         places
     }
 
+    /// Where patches may start, 0 to these.
+    pub fn room(&self) -> [usize; 3] {
+        let (shape, patch) = (self.padded(), self.patch3());
+        [0, 1, 2].map(|axis| shape[axis] - patch[axis])
+    }
+
+    /// Where a patch starts that has a voxel of the image in its middle, as far as it can.
+    pub fn about(&self, voxel: [usize; 3]) -> [usize; 3] {
+        let (shape, patch, room) = (self.prepared.shape, self.patch3(), self.room());
+        [0, 1, 2].map(|axis| {
+            let place = voxel[axis] + padding(shape[axis], patch[axis])[0];
+            place.saturating_sub(patch[axis] / 2).min(room[axis])
+        })
+    }
+
     /// How many patches there are.
     pub fn count(&self) -> usize {
         self.places().len()
     }
 
     /// A patch of the padded image, `[1, C, D, H, W]` or `[1, C, H, W]`.
-    fn cut(&self, place: [usize; 3]) -> Result<Tensor> {
+    pub fn cut(&self, place: [usize; 3]) -> Result<Tensor> {
         let Prepared { data, shape, .. } = self.prepared;
         let patch = self.patch3();
         let voxels: usize = shape.iter().product();

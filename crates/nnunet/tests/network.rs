@@ -3,7 +3,9 @@ use candle_core::{Device, Tensor};
 use std::path::{Path, PathBuf};
 use udas_network::{Family, Network, NormKind, Part, Shape};
 use udas_nn::{NormMode, RunningUpdate};
-use udas_nnunet::{Arithmetic, Checkpoint, NnUNet, PlainConvUNet, ResidualEncoderUNet};
+use udas_nnunet::{
+    Arithmetic, Checkpoint, NnUNet, PlainConvUNet, RegionsApart, ResidualEncoderUNet,
+};
 
 fn checkpoint(kind: &str) -> Option<PathBuf> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/nnunet");
@@ -103,6 +105,26 @@ fn both_forms_of_arithmetic_agree() {
             assert_eq!(logits.flatten_all().unwrap().to_vec1::<f32>().unwrap(), found);
         }
     }
+}
+
+#[test]
+fn regions_are_asked_about_one_by_one() {
+    let Some(whole) = network("regions") else { return };
+    let images = images(&whole);
+    let logits = whole.forward(&images, NormMode::Running).unwrap();
+    let regions = whole.spec().outputs;
+    assert!(regions > 1);
+    let state = whole.parameters().state().unwrap();
+    let apart = RegionsApart::new(Box::new(network("regions").unwrap()));
+    let apart = apart.with_state(&state, &Device::Cpu).unwrap();
+    let found = apart.forward(&images, NormMode::Running).unwrap();
+    let sizes = [&[2 * regions, 1], &logits.dims()[2..]].concat();
+    assert_eq!((found.dims(), apart.spec().outputs), (sizes.as_slice(), 1));
+    let values = |logits: &Tensor| logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(values(&found), values(&logits));
+    let last = found.narrow(0, 2 * regions - 1, 1).unwrap();
+    let of_image = logits.narrow(0, 1, 1).unwrap().narrow(1, regions - 1, 1).unwrap();
+    assert_eq!(values(&last), values(&of_image));
 }
 
 #[test]

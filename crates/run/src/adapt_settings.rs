@@ -21,7 +21,7 @@ pub const DEFAULT_CACHE_GIB: f64 = 4.0;
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct AdaptSettings {
-    /// The source network: a run folder, .safetensors or .pth
+    /// The source network: a run folder, .safetensors, .pth, or a model folder of nnU-Net (docs/nnunet.md)
     #[cfg_attr(feature = "clap", arg(short, long))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
@@ -85,6 +85,10 @@ pub struct AdaptSettings {
     /// Memory for decoded volumes in GiB
     #[cfg_attr(feature = "clap", arg(long, default_value_t = DEFAULT_CACHE_GIB))]
     pub cache_gib: f64,
+    /// nnU-Net: steps an epoch, each on a batch of patches [default: 25]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
     /// Seed of everything random
     #[cfg_attr(feature = "clap", arg(long, default_value_t = 0))]
     pub seed: u64,
@@ -110,6 +114,7 @@ impl AdaptSettings {
             plane: None,
             intensity: None,
             cache_gib: DEFAULT_CACHE_GIB,
+            steps: None,
             seed: 0,
         }
     }

@@ -40,6 +40,6 @@ pub use judging::JudgingSettings;
 pub use method_settings::{MethodSettings, Preset};
 pub use observer::{JudgeStart, Watch};
 pub use outcome::{Outcome, PATCH_FILE};
-pub use run_folder::{RunFolder, Start};
+pub use run_folder::{RESULT_FOLDER, RunFolder, Start};
 pub use selection::Images;
 pub use settings::Settings;

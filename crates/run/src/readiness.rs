@@ -74,6 +74,13 @@ pub fn refusal(source: &ModelFile, head: &HeadFile) -> Option<String> {
     Some(said.collect::<Vec<_>>().join("; ") + ". --unready warn goes on all the same")
 }
 
+/// The same where no more than the head is known.
+pub fn refusal_by_head(head: &HeadFile) -> Option<String> {
+    let measured =
+        head.info.convergence.filter(|measured| measured.dice < Convergence::HEAD_DICE)?;
+    Some(of_head(&measured)? + ". --unready warn goes on all the same")
+}
+
 /// What is to be said of the agreement of head and network on the target before the first step.
 pub fn of_agreement(agreement: f64) -> Option<String> {
     (agreement < AGREEMENT).then(|| {

@@ -12,6 +12,9 @@ use udas_record::{
 };
 use udas_train::Snapshot;
 
+/// The model folder in a run that adapts one of nnU-Net.
+pub const RESULT_FOLDER: &str = "nnunet";
+
 const CONFIG_FILE: &str = "config.toml";
 const STATE_FILE: &str = "state.safetensors";
 const LOG_FILE: &str = "log.txt";
@@ -264,7 +267,8 @@ impl RunFolder {
         settings: &S,
         start: &StartRecord,
     ) -> Result<Option<StopRecord>> {
-        if self.start != Start::Resume || !self.model().exists() {
+        let is_there = self.model().exists() || self.path.join(RESULT_FOLDER).exists();
+        if self.start != Start::Resume || !is_there {
             return Ok(None);
         }
         let Ok(events) = read_events(&self.path) else { return Ok(None) };

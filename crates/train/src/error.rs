@@ -10,6 +10,9 @@ pub enum Error {
     /// Data could not be read.
     #[error(transparent)]
     Data(#[from] udas_data::Error),
+    /// What a step learns from could not be had; whoever gives batches says why.
+    #[error("{0}")]
+    Batches(String),
     /// Something is no longer a number.
     #[error(
         "{what} became {value} in epoch {epoch}, step {step}, on {batch}; the state before this epoch is \

@@ -33,15 +33,15 @@ struct Bin {
 }
 
 impl Reliability {
-    /// Adds the pixels of a batch: logits `[N, C, H, W]` and a 0/1 target of that shape.
+    /// Adds the pixels of a batch: logits `[N, C, H, W]` or `[N, C, D, H, W]` and a 0/1 target of that shape.
     ///
     /// # Errors
     /// When shapes differ.
     pub fn add(&mut self, task: Task, logits: &Tensor, target: &Tensor) -> Result<()> {
-        let (n, c, h, w) = logits.dims4()?;
+        let c = logits.dim(1)?;
         let (logits, target) = (channels_last(logits)?, channels_last(target)?);
         if logits.len() != target.len() {
-            let (found, needed) = (target.len(), n * c * h * w);
+            let (found, needed) = (target.len(), logits.len());
             return Err(Error::Missing(format!("{needed} values of a target, and has {found}")));
         }
         let pixels = logits.chunks_exact(c).zip(target.chunks_exact(c));
@@ -151,7 +151,8 @@ impl Reliability {
 
 /// The values of `[N, C, H, W]` pixel by pixel.
 fn channels_last(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(tensor.detach().permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?)
+    let pixels = tensor.detach().flatten_from(2)?;
+    Ok(pixels.transpose(1, 2)?.flatten_all()?.to_vec1::<f32>()?)
 }
 
 #[cfg(test)]

@@ -67,9 +67,18 @@ pub fn judge(
         let adapted = if same { observed.clone() } else { observe(&second, after)? };
         let opinions = opinions(&peers, subject, slices)?;
         let pair = SubjectPair { observed: [&observed, &adapted], opinions: &opinions };
-        judged.push(pair.judged(subject, calibration));
+        judged.push(pair.judged(&subject.id, calibration));
         on_subject(&subject.id);
     }
+    Ok(conclude(judged, calibration, peers.len()))
+}
+
+/// The judgement that follows from what was measured, with so many other trainings.
+pub(crate) fn conclude(
+    judged: Vec<SubjectJudgement>,
+    calibration: Option<&Calibration>,
+    peers: usize,
+) -> Judgement {
     let mut ruling = rules::decide(&judged, calibration);
     let basis = match calibration {
         Some(_) => Basis::Calibrated,
@@ -80,15 +89,15 @@ pub fn judge(
                     learns them from labelled source data.";
         ruling.reasons.push(text.into());
     }
-    ruling.reasons.extend(of_peers(&judged, peers.len()));
+    ruling.reasons.extend(of_peers(&judged, peers));
     let check_first = check_first(&judged);
-    Ok(Judgement {
+    Judgement {
         basis,
         decision: ruling.decision,
         reasons: ruling.reasons,
         subjects: judged,
         check_first,
-    })
+    }
 }
 
 /// The hash of each model.
@@ -125,13 +134,13 @@ fn of_peers(subjects: &[SubjectJudgement], peers: usize) -> Option<String> {
 }
 
 /// Two models' observations of a subject, and what other trainings say of it.
-struct SubjectPair<'a> {
-    observed: [&'a Observation; 2],
-    opinions: &'a [Vec<u8>],
+pub(crate) struct SubjectPair<'a> {
+    pub observed: [&'a Observation; 2],
+    pub opinions: &'a [Vec<u8>],
 }
 
 impl SubjectPair<'_> {
-    fn judged(&self, subject: &Subject, calibration: Option<&Calibration>) -> SubjectJudgement {
+    pub fn judged(&self, subject: &str, calibration: Option<&Calibration>) -> SubjectJudgement {
         let reference = calibration.map(|calibration| &calibration.reference);
         let measured = self.observed.map(|observation| Measured {
             signals: observation.signals(reference, self.opinions),
@@ -142,7 +151,7 @@ impl SubjectPair<'_> {
         let signals = (&before.signals, &after.signals);
         let [old, new] = self.observed;
         SubjectJudgement {
-            subject: subject.id.clone(),
+            subject: subject.to_owned(),
             agreement: dice(&old.labels, &new.labels, old.classes).unwrap_or(1.0),
             predicted_before: calibration.map(|mapping| mapping.estimate(signals.0)),
             predicted_change: calibration.map(|mapping| mapping.change(signals.0, signals.1)),

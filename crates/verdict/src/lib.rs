@@ -46,6 +46,7 @@ mod judge;
 mod judgement;
 
 mod measurement;
+mod networks;
 mod observe;
 mod overlap;
 mod prediction;
@@ -63,7 +64,9 @@ pub use error::{Error, Result};
 pub use judge::{Case, SLICES, judge};
 pub use judgement::{Basis, JUDGEMENT_FILE, Judgement, Measured, SubjectJudgement};
 pub use measurement::Measurement;
+pub use networks::Networks;
 pub use observe::Reference;
+pub use sample::Sample;
 pub use shift::{FAMILY, Shift};
 pub use signals::confidence::Threshold;
 pub use signals::plausibility::Spread;

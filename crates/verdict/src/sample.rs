@@ -46,13 +46,8 @@ impl Sample {
         let positions = volume.len() / frames;
         let pairs = (slices / 2 / frames).max(1);
         let mut sample = Self {
-            images: Vec::new(),
             labels: (labels != LabelUse::Ignore).then(Vec::new),
-            count: 0,
-            size: volume.size(),
-            neighbours: Vec::new(),
-            probed: Vec::new(),
-            pixel_ml: 0.0,
+            ..Self::empty(volume.size())
         };
         for frame in 0..frames {
             for position in evenly_spaced(positions, pairs) {
@@ -69,13 +64,61 @@ impl Sample {
         Ok(sample)
     }
 
+    /// About `slices` slices of a case that somebody else has prepared, chosen as by [`Self::read`]: `slice` gives that at a
+    /// place below `positions`, and a voxel has `voxel_ml` millilitres.
+    ///
+    /// # Errors
+    /// When `slice` fails.
+    pub fn of_slices<E>(
+        (positions, slices): (usize, usize),
+        size: [usize; 2],
+        voxel_ml: f64,
+        mut slice: impl FnMut(usize) -> std::result::Result<Vec<f32>, E>,
+    ) -> std::result::Result<Self, E> {
+        let mut sample = Self::empty(size);
+        for position in evenly_spaced(positions, (slices / 2).max(1)) {
+            sample.probed.push(sample.count);
+            sample.add(slice(position)?);
+            if position + 1 < positions {
+                sample.neighbours.push([sample.count - 1, sample.count]);
+                sample.add(slice(position + 1)?);
+            }
+        }
+        sample.pixel_ml = voxel_ml * positions as f64 / sample.count.max(1) as f64;
+        Ok(sample)
+    }
+
+    /// All slices of a patch `[depth, height, width]` of a volume, for a network that sees them together.
+    pub fn of_block(images: Vec<f32>, size: [usize; 2], voxel_ml: f64) -> Self {
+        let count = images.len() / size.iter().product::<usize>().max(1);
+        let neighbours = (1..count).map(|slice| [slice - 1, slice]).collect();
+        let probed = (0..count).collect();
+        Self { images, count, neighbours, probed, pixel_ml: voxel_ml, ..Self::empty(size) }
+    }
+
+    fn empty(size: [usize; 2]) -> Self {
+        Self {
+            images: Vec::new(),
+            labels: None,
+            count: 0,
+            size,
+            neighbours: Vec::new(),
+            probed: Vec::new(),
+            pixel_ml: 0.0,
+        }
+    }
+
+    fn add(&mut self, image: Vec<f32>) {
+        self.images.extend(image);
+        self.count += 1;
+    }
+
     fn push(&mut self, volume: &VolumeSlices, index: usize) -> Result<()> {
         let slice = volume.read(index)?;
-        self.images.extend(slice.image);
+        self.add(slice.image);
         if let (Some(all), Some(labels)) = (&mut self.labels, slice.labels) {
             all.extend(labels);
         }
-        self.count += 1;
         Ok(())
     }
 

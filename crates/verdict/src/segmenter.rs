@@ -13,6 +13,8 @@ pub struct Segmenter {
     network: Arc<dyn Network>,
     predictor: Predictor,
     device: Device,
+    /// Slices that the network sees together; 1 of a network of slices.
+    depth: usize,
 }
 
 /// Mean and variance of each channel of a batch-norm layer.
@@ -30,12 +32,13 @@ impl Segmenter {
     /// # Errors
     /// When the entries are not those of a known network.
     pub fn of(model: &ModelFile, device: &Device) -> Result<Self> {
-        Ok(Self::new(model.network(device)?.into(), device))
+        Ok(Self::new(model.network(device)?.into(), device, 1))
     }
 
-    fn new(network: Arc<dyn Network>, device: &Device) -> Self {
+    /// A network that sees `depth` slices together, 1 of a network of slices.
+    pub fn new(network: Arc<dyn Network>, device: &Device, depth: usize) -> Self {
         let predictor = Predictor::new(network.clone(), device);
-        Self { network, predictor, device: device.clone() }
+        Self { network, predictor, device: device.clone(), depth: depth.max(1) }
     }
 
     /// The same network with other weights.
@@ -43,7 +46,8 @@ impl Segmenter {
     /// # Errors
     /// When the entries are not those of the network.
     pub fn with_state(&self, state: &StateDict) -> Result<Self> {
-        Ok(Self::new(self.network.with_state(state, &self.device)?.into(), &self.device))
+        let network = self.network.with_state(state, &self.device)?;
+        Ok(Self::new(network.into(), &self.device, self.depth))
     }
 
     /// The network itself.
@@ -56,22 +60,33 @@ impl Segmenter {
         self.predictor.task()
     }
 
-    /// Labels and confidences of slices `[n, height, width]`.
+    /// Slices that the network sees together.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Labels and confidences of slices `[n, height, width]`; of a network of volumes, of as many as it sees together, or
+    /// of multiples.
     ///
     /// # Errors
     /// When a tensor operation fails.
     pub fn predict(&self, images: &[f32], size: [usize; 2]) -> Result<Prediction> {
         let mut prediction = Prediction::new(self.task());
-        for images in images.chunks(Predictor::slices_at_once(size) * size[0] * size[1]) {
+        let at_once = Predictor::slices_at_once(size).next_multiple_of(self.depth);
+        for images in images.chunks(at_once * size[0] * size[1]) {
             let probabilities = self.predictor.forward(&self.tensor(images, size)?)?;
             self.push(&probabilities, size, &mut prediction)?;
         }
         Ok(prediction)
     }
 
-    /// Adds probabilities `[N, C, H, W]` to a prediction.
+    /// Adds probabilities `[N, C, H, W]`, or `[N, C, D, H, W]`, to a prediction.
     fn push(&self, probabilities: &Tensor, size: [usize; 2], to: &mut Prediction) -> Result<()> {
-        let values = probabilities.flatten_all()?.to_vec1::<f32>()?;
+        let slices = match probabilities.rank() {
+            5 => probabilities.permute((0, 2, 1, 3, 4))?,
+            _ => probabilities.clone(),
+        };
+        let values = slices.flatten_all()?.to_vec1::<f32>()?;
         values
             .chunks_exact(self.task().outputs() * size[0] * size[1])
             .for_each(|slice| to.push(slice));
@@ -101,8 +116,12 @@ impl Segmenter {
     }
 
     fn tensor(&self, images: &[f32], [height, width]: [usize; 2]) -> Result<Tensor> {
-        let count = images.len() / (height * width).max(1);
-        Ok(Tensor::from_slice(images, (count, 1, height, width), &self.device)?)
+        let count = images.len() / (self.depth * height * width).max(1);
+        let images = match self.network.spec().axes {
+            3 => Tensor::from_slice(images, (count, 1, self.depth, height, width), &self.device),
+            _ => Tensor::from_slice(images, (count, 1, height, width), &self.device),
+        };
+        Ok(images?)
     }
 }
 

@@ -11,7 +11,7 @@ impl Method for Tent {
 
     fn about(&self) -> About {
         About {
-            idea: "Moves only the scale and shift of every batch norm so that predictions become \
+            idea: "Moves only the scale and shift of every norm so that predictions become \
                    confident. Statistics are each batch's own.",
             equation: "mean H(p), p = own prediction",
             source: "Wang et al. 2021, ICLR (arXiv 2006.10726), section 3.1",

@@ -47,8 +47,9 @@ pub fn measure(
     let shift = agreement(&here, &there);
 
     let mut altered = images;
-    for (index, slice) in altered.chunks_exact_mut(pixels).enumerate() {
-        contrast(index as u64).apply(slice, width);
+    let block = pixels * segmenter.depth();
+    for (index, slices) in altered.chunks_exact_mut(block).enumerate() {
+        contrast(index as u64).apply_to_slices(slices, pixels, width);
     }
     let altered = segmenter.predict(&altered, sample.size)?;
     let intensity = agreement(&labels, &altered.labels);
@@ -62,7 +63,8 @@ fn across_gap(
     sample: &Sample,
     prediction: &Prediction,
 ) -> Result<Option<f64>> {
-    if sample.neighbours.is_empty() {
+    // A network of volumes sees both neighbours: there is no gap between them.
+    if sample.neighbours.is_empty() || segmenter.depth() > 1 {
         return Ok(None);
     }
     let pixels = sample.pixels();
