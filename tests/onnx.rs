@@ -75,7 +75,7 @@ fn our_own_network_leaves_with_what_it_expects() {
     ModelFile { state, info }.save(&bench.path("model.safetensors")).unwrap();
     assert!(bench.succeed("convert model.safetensors whole.onnx").contains("opset 17"));
     bench.succeed("convert model.safetensors folded.onnx --fold-norms");
-    let text = std::fs::read_to_string(bench.path("whole.json")).unwrap();
+    let text = std::fs::read_to_string(bench.path("whole.onnx.json")).unwrap();
     let said: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(said["input"]["sizes-are-multiples-of"], serde_json::json!([8, 8]));
     assert_eq!(said["probabilities"], "softmax over axis 1");
@@ -101,6 +101,8 @@ fn networks_of_nnunet_leave_too() {
         let folder = golden("nnunet").join(kind).join("model");
         let model = ModelFolder::open(&folder, &[]).unwrap().load(Arithmetic::Exact).unwrap();
         bench.succeed(&format!("convert {} {kind}.onnx --fold-norms", folder.display()));
+        let patch = format!("convert {} x.onnx --patch p.safetensors", folder.display());
+        bench.fail(&patch, 2, &["--patch"]);
         let network = &*model.networks[0];
         let dims = [&[2, network.spec().inputs], model.configuration.patch.as_slice()].concat();
         if let Some(difference) = difference(&bench, &format!("{kind}.onnx"), network, &dims) {

@@ -113,6 +113,35 @@ fn without_a_reference_the_odd_one_is_found() {
     assert!(lines[3].starts_with("odd") && lines[3].contains("log parts is high"), "{said}");
 }
 
+/// A class that every rater leaves out of a case is no finding; one that some see is.
+#[test]
+fn what_all_agree_is_absent_is_not_expected() {
+    let bench = Bench::new();
+    cases(&bench, "known", 10);
+    bench.succeed(
+        "calibrate --masks known/masks --labels known/labels --others known/other --out reference.json",
+    );
+    cases(&bench, "new", 4);
+    let empty = Labels::new(vec![0; SIDE.pow(3)], [SIDE; 3], Affine::from_spacing([1.0; 3])).unwrap();
+    write(&bench.path("new/masks"), "none", &empty);
+    write(&bench.path("new/other"), "none", &empty);
+    write(&bench.path("new/masks"), "missed", &empty);
+    write(&bench.path("new/other"), "missed", &ball(0.0, 0));
+    let groups = "case,group\nnone,a\nmissed,a\ncase00,b\n";
+    std::fs::write(bench.path("groups.csv"), groups).unwrap();
+    let said = bench.succeed(
+        "judge --masks new/masks --others new/other --reference reference.json --groups groups.csv",
+    );
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[2].starts_with("missed") && lines[2].contains("0.000 (0.000 to 1.000)"), "{said}");
+    let none = lines.iter().find(|line| line.starts_with("none")).unwrap();
+    assert!(none.split_whitespace().any(|word| word == "-"), "{said}");
+    assert!(said.contains("group a: mean expected Dice -, 2 cases, 2 absent classes"), "{said}");
+    // Of the masks, only those that are asked for.
+    let chosen = bench.succeed("judge --masks new/masks --subjects case00,none");
+    assert!(!chosen.contains("missed"), "{chosen}");
+}
+
 #[test]
 fn what_cannot_be_is_refused_with_its_remedy() {
     let bench = Bench::new();
@@ -127,6 +156,16 @@ fn what_cannot_be_is_refused_with_its_remedy() {
     bench.fail("judge --masks few/masks --others known/labels few/none", 3, &["few/none"]);
     bench.fail("judge --masks few/masks --before x --after y", 2, &["--before"]);
     bench.fail("judge", 2, &["--before"]);
+    bench.fail("judge --masks few/masks --out x.csv", 2, &["--out", "judged.json"]);
+    bench.fail("judge --masks few/masks --images few/masks", 2, &["--page"]);
+    bench.fail("calibrate --masks few/masks --labels few/labels --slices 4 --out y.json", 2, &["--slices"]);
+    std::fs::write(bench.path("groups.csv"), "case,group\ncase00.nii.gz,May\n").unwrap();
+    let groups = "judge --masks few/masks --groups groups.csv";
+    bench.fail(groups, 3, &["groups.csv", "case00.nii.gz", "without endings"]);
+    bench.fail(&format!("{groups} --out groups.json"), 2, &["groups.csv", "written over"]);
+    assert!(text(&bench, "groups.csv").starts_with("case,group"));
+    std::fs::write(bench.path("groups.csv"), "case,group\ncase00,May\ncase00,June\n").unwrap();
+    bench.fail(groups, 3, &["groups.csv", "twice"]);
     std::fs::remove_file(bench.path("few/other/case01.nii.gz")).unwrap();
     bench.fail("judge --masks few/masks --others few/other", 3, &["few/other", "case01"]);
     std::fs::write(bench.path("r.json"), "{}").unwrap();

@@ -104,8 +104,9 @@ pub fn write_weights(folder: &Path, output: &Path, console: &Console) -> Result<
 
 /// A folder's only fold, as other programs are given it.
 pub fn exported(folder: &Path) -> Result<Exported> {
-    let folder = ModelFolder::open(folder, &[])?;
-    let hash = predictions::hash(&folder.checkpoint(only_fold(&folder)?))?;
+    let folder = open(folder, &[])?;
+    let state = udas_nnunet::Checkpoint::read(&folder.checkpoint(only_fold(&folder)?))?.state;
+    let hash = udas_nn::Checkpoint { tensors: state, metadata: None }.hash()?;
     Exported::of_nnunet(folder.load(Arithmetic::Exact)?, hash)
 }
 

@@ -3,7 +3,7 @@ use crate::console::Console;
 use crate::{failure, out_file};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use udas_model::{Description, ModelFile};
 use udas_network::Network;
 use udas_nnunet::Model;
@@ -43,7 +43,7 @@ impl Exported {
         Ok(Self { network, hash, expects })
     }
 
-    /// Writes the file, and NAME.json beside NAME.onnx.
+    /// Writes the file, and NAME.onnx.json beside NAME.onnx.
     pub fn write(&self, output: &Path, norms: Norms, console: &Console) -> Result<()> {
         let spec = self.network.spec();
         let Some(graph) = self.network.graph() else {
@@ -55,7 +55,10 @@ impl Exported {
         let notes = [("udas", description.to_string())];
         let state = self.network.parameters().state()?;
         let bytes = udas_onnx::encode(&graph, &state, form, &notes)?;
-        let beside = output.with_extension("json");
+        let mut beside = output.as_os_str().to_owned();
+        beside.push(".json");
+        let beside = PathBuf::from(beside);
+        out_file::prepare(output)?;
         out_file::write(&beside, serde_json::to_string_pretty(&description)?.as_bytes())?;
         out_file::write(output, &bytes)?;
         let text = format!(

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use udas_data::Subject;
 use udas_quality::{Estimate, FORMAT, Graded, Look, Reference, Suspicion, look, suspicion};
 use udas_report::{
-    Choice, Colour, Contour, Crop, MaskPage, MaskRow, Overlay, PAGE_FILE, Panel, Plane, Stroke,
-    masks_page,
+    Choice, Colour, Contour, Crop, MaskGroup, MaskPage, MaskRow, Overlay, PAGE_FILE, Panel, Plane,
+    Stroke, masks_page,
 };
-use udas_run::selection::Images;
+use udas_run::selection::{Images, choose};
 use udas_volume::{Labels, Volume, read_labels};
 
 /// Pictures on a page.
@@ -31,7 +31,7 @@ const ODD: f64 = 3.5;
 #[command(next_help_heading = "Masks of any tool")]
 pub struct CalibrateMasks {
     /// Folder of masks; labels of the same names tell how good they are
-    #[arg(long, value_name = "DIR", requires = "labels", conflicts_with_all = ["model", "data", "domain", "peers"])]
+    #[arg(long, value_name = "DIR", requires = "labels", conflicts_with_all = ["model", "data", "domain", "peers", "slices", "shifted", "plane", "seed"])]
     pub masks: Option<PathBuf>,
     /// Folder of labels
     #[arg(long, value_name = "DIR", requires = "masks")]
@@ -100,8 +100,11 @@ struct Judged<'a> {
 #[derive(Serialize)]
 struct Group {
     name: String,
-    mean: f64,
+    /// Of what masks are ordered by; none where every class is absent.
+    mean: Option<f64>,
     cases: usize,
+    /// Classes that are absent in a case and present in others.
+    absent: usize,
 }
 
 pub fn calibrate(
@@ -200,16 +203,20 @@ pub fn judge(
         return Err(failure::usage("--masks is missing").into());
     };
     let page_file = args.page.as_ref().map(|folder| folder.join(PAGE_FILE));
-    for path in [out, page_file.as_deref()].into_iter().flatten() {
-        out_file::prepare(path)?;
-    }
+    let table = out.map(|path| path.with_extension("csv"));
+    prepare_files([out, table.as_deref(), page_file.as_deref()], args)?;
+    let images = images_by_case(args, images, console)?;
     let masks = predictions::masks(folder)?;
     if masks.is_empty() {
         let text = format!("{}: holds no masks; check the path", folder.display());
         return Err(failure::input(text).into());
     }
+    let masks = choose(masks, images.subjects.as_deref(), console)?;
     let reference = args.reference.as_deref().map(|path| read_reference(path, args)).transpose()?;
-    let groups = args.groups.as_deref().map(read_groups).transpose()?.unwrap_or_default();
+    let groups = match &args.groups {
+        Some(path) => read_groups(path, &masks)?,
+        None => BTreeMap::new(),
+    };
     let others = Others::open(&args.others)?;
     let mut rows = looked(&masks, &others, console)?;
     compare(&mut rows);
@@ -224,12 +231,12 @@ pub fn judge(
     };
     rows.sort_by(|a, b| basis.order(a, b));
     let judged = Judged { basis, masks: &rows, groups: means(&rows, basis) };
-    if let Some(path) = out {
+    if let (Some(path), Some(table)) = (out, &table) {
         out_file::write(path, &serde_json::to_vec_pretty(&judged)?)?;
-        out_file::write(&path.with_extension("csv"), &as_csv(&rows)?)?;
+        out_file::write(table, &as_csv(&rows)?)?;
     }
     if let Some(path) = &page_file {
-        let pictures = pictures(&rows, (&masks, &others), images, console)?;
+        let pictures = pictures(&rows, (&masks, &others), &images, console)?;
         // The page may be shown to others: no paths.
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let title = format!("Masks: {}", name.unwrap_or_default());
@@ -239,14 +246,66 @@ pub fn judge(
     console.result(text(&judged, page_file.as_deref()), &judged)
 }
 
+/// Finds out whether files can be written, and refuses those that are read.
+fn prepare_files(files: [Option<&Path>; 3], args: &JudgeMasks) -> Result<()> {
+    let [out, ..] = files;
+    if out.and_then(Path::extension).is_some_and(|ending| ending == "csv") {
+        let text = "--out names the JSON; the table lies beside it as CSV: give a name such as judged.json";
+        return Err(failure::usage(text).into());
+    }
+    let place = |path: &Path| path.canonicalize().ok();
+    let read: Vec<_> = [&args.reference, &args.groups].into_iter().flatten().collect();
+    for path in files.into_iter().flatten() {
+        if read.iter().any(|input| place(input).is_some() && place(input) == place(path)) {
+            let text = format!(
+                "{}: would be written over, and is read; choose another --out",
+                path.display()
+            );
+            return Err(failure::usage(&text).into());
+        }
+        out_file::prepare(path)?;
+    }
+    Ok(())
+}
+
+/// Images for the page, by case, and which cases are asked for.
+#[derive(Default)]
+struct CaseImages {
+    by_case: BTreeMap<String, PathBuf>,
+    subjects: Option<String>,
+}
+
+fn images_by_case(args: &JudgeMasks, images: &Images, console: &Console) -> Result<CaseImages> {
+    let subjects = images.set.subjects.clone();
+    if images.images.is_empty() && images.set.data.is_none() {
+        return Ok(CaseImages { subjects, ..CaseImages::default() });
+    }
+    if args.page.is_none() {
+        let text = "--images and --data: are for the pictures of a --page; give --page DIR, or leave them out";
+        return Err(failure::usage(text).into());
+    }
+    images.check()?;
+    // The choice is one of masks; images without a mask are simply not drawn.
+    let mut all = images.clone();
+    all.set.subjects = None;
+    let by_case = all.subjects(console)?.into_iter().map(|image| (image.id, image.image));
+    Ok(CaseImages { by_case: by_case.collect(), subjects })
+}
+
 fn read_reference(path: &Path, args: &JudgeMasks) -> Result<Reference> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let shown = path.display();
-    let reference: Reference = serde_json::from_str(&text).map_err(|error| {
+    let none = |error: serde_json::Error| {
         failure::input(format!("{shown}: is no reference of `udas calibrate --masks`: {error}"))
-    })?;
-    if reference.format > FORMAT {
+    };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(none)?;
+    if value["format"].as_u64().is_some_and(|format| format > u64::from(FORMAT)) {
         let text = format!("{shown}: is of a later version; update udas");
+        return Err(failure::input(text).into());
+    }
+    let reference: Reference = serde_json::from_value(value).map_err(none)?;
+    if !reference.is_sound() {
+        let text = format!("{shown}: its figures contradict each other; learn it anew");
         return Err(failure::input(text).into());
     }
     if reference.others != args.others.len() {
@@ -260,8 +319,8 @@ fn read_reference(path: &Path, args: &JudgeMasks) -> Result<Reference> {
     Ok(reference)
 }
 
-/// Groups by case.
-fn read_groups(path: &Path) -> Result<BTreeMap<String, String>> {
+/// Groups by case; every case that is named must be one of `masks`.
+fn read_groups(path: &Path, masks: &[Subject]) -> Result<BTreeMap<String, String>> {
     let mut groups = BTreeMap::new();
     let mut reader = csv::Reader::from_path(path).with_context(|| path.display().to_string())?;
     for record in reader.records() {
@@ -270,7 +329,17 @@ fn read_groups(path: &Path) -> Result<BTreeMap<String, String>> {
             let text = format!("{}: needs two columns, case and group", path.display());
             return Err(failure::input(text).into());
         };
-        groups.insert(case.trim().to_owned(), group.trim().to_owned());
+        let shown = path.display();
+        if !masks.iter().any(|mask| mask.id == case.trim()) {
+            let text = format!(
+                "{shown}: {case:?} is no mask that is judged; give names without endings, as the table has them"
+            );
+            return Err(failure::input(text).into());
+        }
+        if groups.insert(case.trim().to_owned(), group.trim().to_owned()).is_some() {
+            let text = format!("{shown}: {case:?} is there twice; give each case one group");
+            return Err(failure::input(text).into());
+        }
     }
     Ok(groups)
 }
@@ -356,6 +425,15 @@ impl Basis {
             .then_with(|| (&a.case, a.class).cmp(&(&b.case, b.class)))
     }
 
+    /// What is averaged over a group.
+    fn quantity(self) -> &'static str {
+        match self {
+            Self::Reference => "expected Dice",
+            Self::Agreement => "agreement",
+            Self::Cohort => "distance from the median (spreads, below 0)",
+        }
+    }
+
     fn words(self) -> &'static str {
         match self {
             Self::Reference => {
@@ -371,20 +449,25 @@ impl Basis {
     }
 }
 
-/// Means of the groups; a group whose mean falls is one to look at.
+/// Means of the groups over what masks are ordered by; classes that are absent are counted beside them.
 fn means(rows: &[Row], basis: Basis) -> Vec<Group> {
-    let mut groups: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows {
-        let value = basis.value(row);
-        if let Some(name) = row.group.as_deref().filter(|_| value.is_finite()) {
-            let (sum, count) = groups.entry(name).or_default();
-            (*sum, *count) = (*sum + value, *count + 1);
+        if let Some(name) = row.group.as_deref() {
+            groups.entry(name).or_default().push(row);
         }
     }
-    let group = |(name, (sum, count)): (&str, (f64, usize))| Group {
-        name: name.into(),
-        mean: sum / count as f64,
-        cases: count,
+    let group = |(name, rows): (&str, Vec<&Row>)| {
+        let there = rows.iter().filter(|row| !row.look.is_empty());
+        let values: Vec<f64> =
+            there.map(|row| basis.value(row)).filter(|value| value.is_finite()).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        Group {
+            name: name.into(),
+            mean: (!values.is_empty()).then_some(mean),
+            cases: rows.iter().map(|row| &row.case).collect::<BTreeSet<_>>().len(),
+            absent: rows.iter().filter(|row| row.look.is_empty()).count(),
+        }
     };
     groups.into_iter().map(group).collect()
 }
@@ -435,8 +518,11 @@ fn text(judged: &Judged, page: Option<&Path>) -> String {
     if judged.masks.len() > SHOWN {
         text += &format!("... and {} more (--out FILE has all)\n", judged.masks.len() - SHOWN);
     }
-    for Group { name, mean, cases } in &judged.groups {
-        text += &format!("group {name}: mean {mean:.3} of {cases}\n");
+    for Group { name, mean, cases, absent } in &judged.groups {
+        let mean = mean.map_or("-".into(), |mean| format!("{mean:.3}"));
+        let what = judged.basis.quantity();
+        text +=
+            &format!("group {name}: mean {what} {mean}, {cases} cases, {absent} absent classes\n");
     }
     if let Some(page) = page {
         text += &format!("page: {}\n", page.display());
@@ -510,15 +596,9 @@ fn overlay<'a>(image: &'a Volume, mask: &'a Labels, other: Option<&'a Labels>) -
 fn pictures(
     rows: &[Row],
     (masks, others): (&[Subject], &Others),
-    images: &Images,
+    CaseImages { by_case: images, .. }: &CaseImages,
     console: &Console,
 ) -> Result<Vec<(String, udas_report::Picture)>> {
-    if images.images.is_empty() && images.set.data.is_none() {
-        return Ok(Vec::new());
-    }
-    images.check()?;
-    let images: BTreeMap<String, PathBuf> =
-        images.subjects(console)?.into_iter().map(|image| (image.id, image.image)).collect();
     let mut drawn: Vec<(String, udas_report::Picture)> = Vec::new();
     for row in rows {
         if drawn.len() == PICTURES || drawn.iter().any(|(case, _)| *case == row.case) {
@@ -527,13 +607,23 @@ fn pictures(
         let image = images.get(&row.case).or_else(|| images.get(&format!("{}_0000", row.case)));
         let mask = masks.iter().find(|mask| mask.id == row.case);
         let (Some(image), Some(mask)) = (image, mask) else { continue };
-        let (volume, labels) = (udas_volume::read(image)?, read_labels(&mask.image)?);
+        let volume = match udas_volume::read(image) {
+            Ok(volume) => volume,
+            Err(error) => {
+                console.warn(format!("no picture: {error}"));
+                continue;
+            }
+        };
+        let labels = read_labels(&mask.image)?;
         let other = others.of(&row.case)?.into_iter().next();
         let overlay = overlay(&volume, &labels, other.as_ref());
         match overlay.draw() {
             Ok(picture) => drawn.push((row.case.clone(), picture)),
             Err(error) => console.warn(format!("{}: {error}", mask.image.display())),
         }
+    }
+    if drawn.is_empty() && !images.is_empty() {
+        console.warn("no image has the name of a mask: the page has no pictures");
     }
     Ok(drawn)
 }
@@ -547,9 +637,15 @@ fn page(title: String, judged: &Judged, pictures: Vec<(String, udas_report::Pict
         volume_ml: row.look.volume_ml,
         note: note(row),
     };
-    let group = |group: &Group| (group.name.clone(), group.mean, group.cases);
+    let group = |group: &Group| MaskGroup {
+        name: group.name.clone(),
+        mean: group.mean,
+        cases: group.cases,
+        absent: group.absent,
+    };
     MaskPage {
         title,
+        quantity: judged.basis.quantity().into(),
         basis: judged.basis.words().into(),
         groups: judged.groups.iter().map(group).collect(),
         rows: judged.masks.iter().map(row).collect(),

@@ -52,6 +52,10 @@ pub struct ConvertArgs {
 
 pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
     if let Some(like) = &args.like {
+        if args.fold_norms {
+            let text = "--fold-norms: is of ONNX alone, not of a folder like another; leave it out";
+            return Err(failure::usage(text).into());
+        }
         return nnunet::write_folder(&args.input, like, &args.output, console);
     }
     let known = args.output.extension().and_then(|extension| extension.to_str());
@@ -99,6 +103,10 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
 /// What is written as ONNX.
 fn exported(args: &ConvertArgs, console: &Console) -> Result<Exported> {
     if nnunet::is_folder(&args.input) {
+        if args.patch.is_some() || args.plane.is_some() {
+            let text = "--patch and --plane: are not of nnU-Net folders; convert the adapted folder, RUN/nnunet";
+            return Err(failure::usage(text).into());
+        }
         return nnunet::exported(&args.input);
     }
     let model = match &args.patch {

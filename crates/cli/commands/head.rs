@@ -168,10 +168,16 @@ fn train(
     let value = serde_json::json!({ "head": shown, "dice": dice, "convergence": convergence });
     console.result(&shown, &value)?;
     let (model, head) = (args.model()?.display(), args.out.display());
+    let method = method_for(args.level, plan.model.info.network.deepest());
     console.next(format!(
-        "udas adapt --model {model} --head {head} --method early-features --images FILES_OF_THE_NEW_SCANNER --out RUN"
+        "udas adapt --model {model} --head {head} --method {method} --images FILES_OF_THE_NEW_SCANNER --out RUN"
     ));
     Ok(())
+}
+
+/// The method that a head of this stage is for: from the deepest one, the published step is too long.
+pub fn method_for(level: usize, deepest: usize) -> &'static str {
+    if level == deepest { "deep-features" } else { "early-features" }
 }
 
 fn provenance(args: &HeadArgs, plan: &Plan, epochs: usize) -> Provenance {

@@ -20,6 +20,13 @@ pub struct VerifyArgs {
 }
 
 pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
+    if crate::nnunet::is_folder(&args.run) {
+        let text = format!(
+            "{}: adaptations of nnU-Net folders are not verified yet; run the same command with another --out, and compare",
+            args.run.display()
+        );
+        return Err(failure::input(text).into());
+    }
     let (settings, start) = begun_with(&args.run)?;
     let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
     let mut differences = differences(&start, console)?;

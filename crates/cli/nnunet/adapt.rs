@@ -4,7 +4,7 @@ use super::job::{Job, refuse_others_flags};
 use super::judge::{self, REJECTED_FOLDER};
 use crate::commands::adapt::{accept, refuse_idle};
 use crate::console::Console;
-use crate::{interrupt, settings};
+use crate::{failure, interrupt, settings};
 use anyhow::Result;
 use candle_core::Device;
 use clap::ArgMatches;
@@ -37,6 +37,7 @@ pub fn run(
     let by_flag = flags.value_source("epochs") == Some(ValueSource::CommandLine);
     let is_asked = by_flag || job.options.epochs != job.method.options().epochs;
     let limit = if is_asked { EpochLimit::Asked } else { EpochLimit::Bound };
+    job.check_judging(&args, console)?;
     job.describe(console);
     if flags.get_flag("dry_run") {
         return settings::show(&args, console);
@@ -196,6 +197,28 @@ impl Job {
         Ok((Some(judgement), fate))
     }
 
+    /// What the verdict knows nothing of, where that is what the model works on.
+    fn unjudged(&self) -> Option<String> {
+        match (self.source.model.data.channels, self.source.regions()) {
+            (1, 0) => None,
+            (1, _) => Some("regions that may overlap".to_owned()),
+            (channels, _) => Some(format!("images of {channels} channels")),
+        }
+    }
+
+    /// Before the work: peers are there, and nothing is asked of a verdict that there will not be.
+    fn check_judging(&self, args: &AdaptSettings, console: &Console) -> Result<()> {
+        let Some(what) = self.unjudged() else {
+            judge::peers(&args.judging.peers, &self.source, &self.teacher_hashes(), console)?;
+            return Ok(());
+        };
+        if args.judging.peers.is_empty() && args.judging.on_harm.is_none() {
+            return Ok(());
+        }
+        let text = format!("--peers and --on-harm: {what} are not judged; leave them out");
+        Err(failure::usage(&text).into())
+    }
+
     /// The verdict without labels; none on images of several channels and of regions, of which it knows nothing.
     fn judge(
         &self,
@@ -203,12 +226,7 @@ impl Job {
         adapted: &Adapted,
         console: &Console,
     ) -> Result<Option<Judgement>> {
-        let unknown = match (self.source.model.data.channels, self.source.regions()) {
-            (1, 0) => None,
-            (1, _) => Some("regions that may overlap".to_owned()),
-            (channels, _) => Some(format!("images of {channels} channels")),
-        };
-        if let Some(what) = unknown {
+        if let Some(what) = self.unjudged() {
             console.warn(format!("{what} are not judged: look at masks of both models yourself"));
             return Ok(None);
         }

@@ -1,7 +1,7 @@
 //! `udas head` with a model folder of nnU-Net v2: an early head on patches of labelled cases.
 use super::batches::{CHECKED, LabelledPatches, PatchBatches};
 use super::source::Fold;
-use crate::commands::head::HeadArgs;
+use crate::commands::head::{HeadArgs, method_for};
 use crate::console::Console;
 use crate::schedule::TrainingBatches;
 use crate::{failure, settings};
@@ -64,6 +64,7 @@ fn train(
 ) -> Result<()> {
     let network = plan.source.network()?;
     let spec = network.spec().clone();
+    let deepest = spec.deepest();
     let head = EarlyHead::random(&spec, args.level, args.seed, &Device::Cpu)?;
     let mut objective = HeadTraining::new(network, head);
     let is_held_out = !plan.held_out.is_empty();
@@ -81,11 +82,16 @@ fn train(
     let state = objective.head().parameters().state()?;
     HeadFile { state, info }.save(&folder.model())?;
     folder.finish(training::stop_record(Phase::Head, &summary))?;
-    tell(args, &convergence, console)
+    tell(args, &convergence, deepest, console)
 }
 
 /// What has come of it, and what can be done with it.
-fn tell(args: &HeadArgs, convergence: &Convergence, console: &Console) -> Result<()> {
+fn tell(
+    args: &HeadArgs,
+    convergence: &Convergence,
+    deepest: usize,
+    console: &Console,
+) -> Result<()> {
     let shown = model_path(&args.out).display().to_string();
     let value = serde_json::json!({
         "head": shown,
@@ -93,8 +99,9 @@ fn tell(args: &HeadArgs, convergence: &Convergence, console: &Console) -> Result
         "convergence": convergence,
     });
     console.result(&shown, &value)?;
+    let method = method_for(args.level, deepest);
     console.next(format!(
-        "udas adapt --model {} --head {} --method early-features --images FILES_OF_THE_NEW_SCANNER --out RUN",
+        "udas adapt --model {} --head {} --method {method} --images FILES_OF_THE_NEW_SCANNER --out RUN",
         args.model()?.display(),
         args.out.display()
     ));

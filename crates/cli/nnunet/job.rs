@@ -70,7 +70,7 @@ fn method(
         (Some(name), _) => name.clone(),
         (None, Some(preset)) => preset.method().to_owned(),
         (None, None) => {
-            let (name, why) = if !args.teachers.is_empty() || !source.others().is_empty() {
+            let (name, why) = if !args.teachers.is_empty() || !source.others()?.is_empty() {
                 ("ensemble-distillation", "there are other folds to learn from")
             } else if network.spec().norm == NormKind::Batch {
                 ("adabn", "the network has batch norm")
@@ -223,9 +223,11 @@ impl Job {
 /// What the method runs with; written into `args` whole.
 fn options(method: &dyn Method, args: &mut AdaptSettings, source: &Fold) -> Result<Options> {
     let own = args.options.base(method)?;
+    let slices = source.model.configuration.patch.len() == 2;
     let batch_size = match args.options.preset {
-        Some(_) => own.batch_size,
-        None => batch_size(&source.model.configuration),
+        // The published batch is one of slices.
+        Some(_) if slices => own.batch_size,
+        _ => batch_size(&source.model.configuration),
     };
     let options = args.options.resolve(Options { batch_size, ..own });
     options.check(source.network()?.spec())?;
@@ -264,12 +266,12 @@ fn head(
     if !method.about().needs.contains(&Requirement::EarlyHead) {
         return Ok(None);
     }
-    let level = args.options.level;
+    let network = source.network()?;
+    let level = args.options.level.or_else(|| method.level(network.spec()));
     let Some(path) = &args.head else {
         let level = level.unwrap_or(0);
         return Err(udas_adapt::Error::NoHead { method: method.name(), level }.into());
     };
-    let network = source.network()?;
     let head = HeadFile::load(path, network.spec())?;
     if !head.info.base.is_empty() && head.info.base != source.hash {
         console.warn(format!("{}: was trained on another network", path.display()));
@@ -279,7 +281,11 @@ fn head(
     {
         return Err(failure::rejected(text).into());
     }
-    args.options.level.get_or_insert(head.info.level);
+    let found = head.info.level;
+    if let Some(asked) = level.filter(|level| *level != found) {
+        return Err(udas_adapt::Error::HeadLevel { found, asked }.into());
+    }
+    args.options.level.get_or_insert(found);
     Ok(Some(head))
 }
 
@@ -297,7 +303,7 @@ fn teachers(
         return Err(failure::usage(&text).into());
     }
     if args.teachers.is_empty() {
-        args.teachers = source.others();
+        args.teachers = source.others()?;
     }
     if args.teachers.is_empty() {
         let what = "other trainings, and the folder has no other folds: give --teachers FOLDER ...";

@@ -77,7 +77,7 @@ pub fn peers(
     console: &Console,
 ) -> Result<Vec<Arc<dyn Network>>> {
     let is_default = named.is_empty();
-    let others = if is_default { source.others() } else { named.to_vec() };
+    let others = if is_default { source.others()? } else { named.to_vec() };
     let mut peers = Vec::new();
     for (path, other) in source.other_trainings("--peers", &others)? {
         if !teachers.contains(&other.hash) {

@@ -45,12 +45,11 @@ impl Fold {
     }
 
     /// The folder's other folds.
-    pub fn others(&self) -> Vec<PathBuf> {
+    pub fn others(&self) -> Result<Vec<PathBuf>> {
         // A fold that was named stands alone: those beside it are looked for.
-        let folds = ModelFolder::open(self.folder.path(), &[]);
-        let folds = folds.map(|folder| folder.folds().to_vec()).unwrap_or_default();
-        let others = folds.iter().filter(|fold| **fold != self.name);
-        others.map(|fold| fold_path(&self.folder, fold)).collect()
+        let folder = ModelFolder::open(self.folder.path(), &[])?;
+        let others = folder.folds().iter().filter(|fold| **fold != self.name);
+        Ok(others.map(|fold| fold_path(&self.folder, fold)).collect())
     }
 
     /// Its file.

@@ -5,11 +5,12 @@ use candle_core::{DType, Device, Tensor};
 use numpy::{
     IntoPyArray, PyArray3, PyArrayDyn, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArrayDyn,
 };
+use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::PathBuf;
 use udas_data::{LabelUse, Plane, Preprocessing, VolumeSlices, expand};
-use udas_model::{ModelFile, Predictor, probability_volumes};
+use udas_model::{Description, ModelFile, Predictor, Provenance, probability_volumes};
 use udas_nnunet::{Arithmetic, ModelFolder, Options, Probabilities, go_on};
 use udas_volume::{Labels, Volume};
 
@@ -82,11 +83,19 @@ impl Model {
     #[staticmethod]
     #[pyo3(signature = (path, plane=None))]
     fn load(py: Python<'_>, path: PathBuf, plane: Option<&str>) -> PyResult<Self> {
-        if ModelFolder::is_one(&path) {
-            let folder = ModelFolder::open(&path, &[]).map_err(raise)?;
+        let inner = path.join("nnunet");
+        let folder = [&path, &inner].into_iter().find(|path| ModelFolder::is_one(path));
+        if let Some(folder) = folder {
+            if plane.is_some() {
+                return Err(UdasError::new_err(
+                    "plane: the plans of an nnU-Net say it; leave it out",
+                ));
+            }
+            let folder = ModelFolder::open(folder, &[]).map_err(raise)?;
             let model = py.detach(|| folder.load(Arithmetic::Exact)).map_err(raise)?;
             return Ok(Self { kind: Kind::NnUNet(Box::new(model)) });
         }
+        let asked = plane;
         let plane = match plane {
             None | Some("sagittal") => Plane::Sagittal,
             Some("coronal") => Plane::Coronal,
@@ -98,7 +107,15 @@ impl Model {
             }
         };
         let assumed = Preprocessing::upright(plane);
-        Self::ours(py.detach(|| ModelFile::load(&path, Some(assumed))).map_err(raise)?)
+        let file = py.detach(|| ModelFile::load(&path, Some(assumed))).map_err(raise)?;
+        if file.info.description == Description::Own && asked.is_some() {
+            return Err(UdasError::new_err("plane: the model's file says it; leave it out"));
+        }
+        if file.info.description == Description::Assumed && asked.is_none() {
+            let text = c"the file does not say how volumes are prepared: sagittal slices are taken; give plane=";
+            PyErr::warn(py, &py.get_type::<PyUserWarning>(), text, 1)?;
+        }
+        Self::ours(file)
     }
 
     /// Predicts a volume: `array` float32 `[x, y, z]`, with its `affine` or the voxels' `spacing` in mm. Gives the mask,
@@ -148,6 +165,14 @@ impl Model {
     /// The same model with other weights, such as `{k: v.numpy() for k, v in module.state_dict().items()}` of torch.
     fn with_state_dict(&self, state: &Bound<'_, PyDict>) -> PyResult<Self> {
         let mut file = self.file()?.clone();
+        // What was known of the old weights is not known of these.
+        file.info.provenance = Provenance {
+            version: env!("CARGO_PKG_VERSION").into(),
+            command: "with_state_dict".into(),
+            base: Some(file.hash().map_err(raise)?),
+            ..Provenance::default()
+        };
+        file.info.convergence = None;
         file.state.clear();
         for (name, value) in state.iter() {
             file.state.insert(name.extract()?, tensor(&value)?);

@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -117,12 +120,40 @@ class Models(unittest.TestCase):
         same.save(self.at("same.safetensors"))
         again = udas.load_model(self.at("same.safetensors")).state_dict()
         self.assertTrue(all((again[name] == value).all() for name, value in state.items()))
-        self.assertEqual(json.loads(same.info_json())["network"]["outputs"], 1)
+        said = json.loads(same.info_json())
+        self.assertEqual(said["network"]["outputs"], 1)
+        self.assertEqual(said["provenance"]["command"], "with_state_dict")
+        with self.assertRaisesRegex(udas.UdasError, "leave it out"):
+            udas.load_model(self.at("source"), plane="axial")
         state.pop("init_path.0.weight")
         with self.assertRaisesRegex(udas.UdasError, "init_path.0.weight"):
             model.with_state_dict(state)
         with self.assertRaisesRegex(udas.UdasError, "float32"):
             model.with_state_dict({"init_path.0.weight": numpy.zeros((2, 1, 3, 3))})
+
+    def test_a_file_that_says_nothing_is_warned_of(self):
+        udas.run("convert", self.at("source"), self.at("bare.pth"))
+        with self.assertWarnsRegex(UserWarning, "plane="):
+            udas.load_model(self.at("bare.pth"))
+
+    def test_an_interrupt_ends_a_run_in_order(self):
+        script = (
+            "import udas, sys\n"
+            "try:\n"
+            f"    udas.train(data={self.at('brains')!r}, domain='GE_3', out={self.at('cut')!r}, filters=2, epochs=500,"
+            " batch_size=8, hold_out='none', progress=lambda line: print(line, flush=True))\n"
+            "except KeyboardInterrupt:\n"
+            "    print('interrupted', flush=True)\n"
+        )
+        child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        said = []
+        for line in child.stdout:
+            said.append(line)
+            if line.startswith("epoch 2/"):
+                child.send_signal(signal.SIGINT)
+        child.wait()
+        self.assertIn("interrupted\n", said)
+        self.assertTrue(os.path.exists(os.path.join(self.at("cut"), "state.safetensors")), said)
 
     def test_errors_are_exceptions_with_their_remedy(self):
         with self.assertRaises(udas.UsageError):

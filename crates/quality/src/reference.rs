@@ -101,20 +101,53 @@ impl Reference {
         Ok(Self { format: FORMAT, others, classes: classes.collect() })
     }
 
+    /// Whether its figures go together: as many of each kind as there are columns, and no range turned round.
+    pub fn is_sound(&self) -> bool {
+        self.classes.values().all(|own| {
+            let columns = own.weights.len();
+            let figures = own.scale.iter().chain(&own.range).flatten().chain(&own.weights);
+            (own.scale.len(), own.range.len()) == (columns, columns)
+                && own.range.iter().all(|[least, most]| least <= most)
+                && figures.chain([&own.intercept, &own.half_width]).all(|figure| figure.is_finite())
+        })
+    }
+
     /// What is expected of a mask; none of a class that the reference has not, or where `look` has agreements and the
-    /// reference none, or the other way round. A mask without the class is expected to be missed: 0 to 1.
+    /// reference none, or the other way round. A class that is absent, though not all others agree, is expected to be
+    /// missed: 0 to 1. Where all agree there is nothing to expect: Dice is undefined.
     pub fn estimate(&self, class: u8, look: &Look) -> Option<Estimate> {
         let own = self.classes.get(&class)?;
         let Some(row) = look.columns() else {
-            return Some(Estimate { dice: 0.0, low: 0.0, high: 1.0, unseen: own.missed == 0 });
+            let is_agreed = look.agreement.is_some_and(|with| with.least >= 1.0);
+            let missed = Estimate { dice: 0.0, low: 0.0, high: 1.0, unseen: own.missed == 0 };
+            return (!is_agreed).then_some(missed);
         };
         (row.len() == own.weights.len()).then(|| own.estimate(&row))
     }
 }
 
-/// Columns and Dice of masks that have the class.
+/// Columns and Dice of masks that have the class, of those with as many columns as the first.
 fn rows(cases: &[&Graded]) -> (Vec<Vec<f64>>, Vec<f64>) {
-    cases.iter().filter_map(|case| Some((case.look.columns()?, case.dice?))).unzip()
+    let known = cases.iter().filter_map(|case| Some((case.look.columns()?, case.dice?)));
+    let mut rows: Vec<(Vec<f64>, f64)> = known.collect();
+    let width = rows.first().map_or(0, |(row, _)| row.len());
+    rows.retain(|(row, _)| row.len() == width);
+    rows.into_iter().unzip()
+}
+
+/// Least and largest value of each column.
+fn ends(rows: &[Vec<f64>]) -> Vec<[f64; 2]> {
+    let of = |column: usize| {
+        let values = rows.iter().map(|row| row[column]);
+        let none = [f64::INFINITY, f64::NEG_INFINITY];
+        values.fold(none, |[least, most], value| [least.min(value), most.max(value)])
+    };
+    (0..rows.first().map_or(0, Vec::len)).map(of).collect()
+}
+
+/// A row, no further out than what has been seen.
+fn within(row: &[f64], range: &[[f64; 2]]) -> Vec<f64> {
+    row.iter().zip(range).map(|(x, [least, most])| x.clamp(*least, *most)).collect()
 }
 
 impl ClassReference {
@@ -124,13 +157,8 @@ impl ClassReference {
             let some: Vec<_> =
                 (0..rows.len()).filter(keep).map(|index| rows[index].clone()).collect();
             let y: Vec<_> = (0..rows.len()).filter(keep).map(|index| dice[index]).collect();
-            Ridge::fit(&some, &y).predict(&rows[left]).clamp(0.0, 1.0)
-        };
-        let ends = |column: usize| {
-            let values = rows.iter().map(|row| row[column]);
-            values.fold([f64::INFINITY, f64::NEG_INFINITY], |[least, most], x| {
-                [least.min(x), most.max(x)]
-            })
+            let row = within(&rows[left], &ends(&some));
+            Ridge::fit(&some, &y).predict(&row).clamp(0.0, 1.0)
         };
         let predicted: Vec<f64> = (0..rows.len()).map(without).collect();
         let residuals: Vec<f64> = predicted.iter().zip(dice).map(|(p, d)| d - p).collect();
@@ -139,7 +167,7 @@ impl ClassReference {
         Self {
             cases: rows.len(),
             columns: COLUMNS[..weights.len()].iter().map(|&name| name.into()).collect(),
-            range: (0..scale.len()).map(ends).collect(),
+            range: ends(rows),
             scale,
             weights,
             intercept,
@@ -156,8 +184,7 @@ impl ClassReference {
             weights: self.weights.clone(),
             intercept: self.intercept,
         };
-        let within = |(x, [least, most]): (&f64, &[f64; 2])| x.clamp(*least, *most);
-        let inside: Vec<f64> = row.iter().zip(&self.range).map(within).collect();
+        let inside = within(row, &self.range);
         let dice = ridge.predict(&inside).clamp(0.0, 1.0);
         let far =
             |(x, [centre, spread]): (&f64, &[f64; 2])| (x - centre).abs() > FAR * spread.max(1e-6);

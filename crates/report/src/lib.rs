@@ -79,7 +79,7 @@ pub use files::{PAGE_FILE, RESULTS_TABLE_FILE, write_page, write_report, write_r
 pub use overlay::{
     Choice, Colour, Contour, Crop, Overlay, Panel, Picture, Plane, Stroke, after_only, before_after,
 };
-pub use page::{MaskPage, MaskRow, masks_page};
+pub use page::{MaskGroup, MaskPage, MaskRow, masks_page};
 pub use pictures::Pictures;
 pub use scores::record_scores;
 pub use udas_record::Experiment;

@@ -46,6 +46,11 @@ def run(*arguments, progress=None, cwd=None):
     """
     command = [program(), "--json", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+    # In a group of its own the program hears of Ctrl-C once, from here: a second one would end it at once.
+    if os.name == "nt":
+        pipes["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
+    else:
+        pipes["start_new_session"] = True
     said, failures = [], []
     with subprocess.Popen(command, cwd=cwd, **pipes) as child:
 
@@ -64,9 +69,8 @@ def run(*arguments, progress=None, cwd=None):
         try:
             output = child.stdout.read()
         except KeyboardInterrupt:
-            # A terminal's Ctrl-C has reached the program too; a notebook's has not.
-            if child.poll() is None and not os.isatty(0):
-                child.send_signal(signal.SIGINT)
+            if child.poll() is None:
+                child.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)
             child.wait()
             raise
         code = child.wait()

@@ -23,6 +23,19 @@ pub struct MaskRow {
     pub note: String,
 }
 
+/// Masks of a scanner, a month or a site.
+#[derive(Clone, Debug, Default)]
+pub struct MaskGroup {
+    /// Its name.
+    pub name: String,
+    /// Mean of what the order goes by; none where every class is absent.
+    pub mean: Option<f64>,
+    /// Cases.
+    pub cases: usize,
+    /// Classes that are absent in a case and present in others.
+    pub absent: usize,
+}
+
 /// Masks of a tool, worst first.
 #[derive(Debug, Default)]
 pub struct MaskPage {
@@ -30,8 +43,10 @@ pub struct MaskPage {
     pub title: String,
     /// What the order goes by, and how far it is to be trusted.
     pub basis: String,
-    /// A mean for each group, in their order; empty where there are none.
-    pub groups: Vec<(String, f64, usize)>,
+    /// What the order goes by, in a word or two; groups show its mean.
+    pub quantity: String,
+    /// Groups, in the order of their names; empty where there are none.
+    pub groups: Vec<MaskGroup>,
     /// The masks.
     pub rows: Vec<MaskRow>,
     /// Pictures of the first cases.
@@ -72,12 +87,17 @@ fn groups(page: &MaskPage) -> String {
     if page.groups.is_empty() {
         return String::new();
     }
-    let rows = page.groups.iter().map(|(name, mean, cases)| {
-        format!("<tr><th scope=\"row\">{}</th><td>{mean:.3}</td><td>{cases}</td></tr>", Text(name))
+    let rows = page.groups.iter().map(|MaskGroup { name, mean, cases, absent }| {
+        format!(
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{cases}</td><td>{absent}</td></tr>",
+            Text(name),
+            optional(*mean, 3)
+        )
     });
+    let quantity = Text(&page.quantity);
     format!(
-        "<section><h2>Groups</h2><div class=\"scroll\"><table class=\"dense\"><caption>Mean over cases of what the order goes by, \
-         in the order of the groups' names</caption><thead><tr><th>group</th><th>mean</th><th>cases</th></tr></thead>\
+        "<section><h2>Groups</h2><div class=\"scroll\"><table class=\"dense\"><caption>Means over all classes that are \
+         there</caption><thead><tr><th>group</th><th>mean {quantity}</th><th>cases</th><th>absent classes</th></tr></thead>\
          <tbody>{}</tbody></table></div></section>",
         rows.collect::<String>()
     )

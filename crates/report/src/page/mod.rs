@@ -14,7 +14,7 @@ mod volumes;
 
 pub(crate) use curves::course_plots;
 pub(crate) use intensities::intensity_plots;
-pub use masks::{MaskPage, MaskRow, masks_page};
+pub use masks::{MaskGroup, MaskPage, MaskRow, masks_page};
 pub(crate) use methods_table::changes;
 pub(crate) use opening::all_methods;
 pub(crate) use subjects::{focus_plot, slope_plots};
