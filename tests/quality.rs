@@ -122,7 +122,8 @@ fn what_all_agree_is_absent_is_not_expected() {
         "calibrate --masks known/masks --labels known/labels --others known/other --out reference.json",
     );
     cases(&bench, "new", 4);
-    let empty = Labels::new(vec![0; SIDE.pow(3)], [SIDE; 3], Affine::from_spacing([1.0; 3])).unwrap();
+    let empty =
+        Labels::new(vec![0; SIDE.pow(3)], [SIDE; 3], Affine::from_spacing([1.0; 3])).unwrap();
     write(&bench.path("new/masks"), "none", &empty);
     write(&bench.path("new/other"), "none", &empty);
     write(&bench.path("new/masks"), "missed", &empty);
@@ -133,7 +134,10 @@ fn what_all_agree_is_absent_is_not_expected() {
         "judge --masks new/masks --others new/other --reference reference.json --groups groups.csv",
     );
     let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[2].starts_with("missed") && lines[2].contains("0.000 (0.000 to 1.000)"), "{said}");
+    assert!(
+        lines[2].starts_with("missed") && lines[2].contains("0.000 (0.000 to 1.000)"),
+        "{said}"
+    );
     let none = lines.iter().find(|line| line.starts_with("none")).unwrap();
     assert!(none.split_whitespace().any(|word| word == "-"), "{said}");
     assert!(said.contains("group a: mean expected Dice -, 2 cases, 2 absent classes"), "{said}");
@@ -158,7 +162,11 @@ fn what_cannot_be_is_refused_with_its_remedy() {
     bench.fail("judge", 2, &["--before"]);
     bench.fail("judge --masks few/masks --out x.csv", 2, &["--out", "judged.json"]);
     bench.fail("judge --masks few/masks --images few/masks", 2, &["--page"]);
-    bench.fail("calibrate --masks few/masks --labels few/labels --slices 4 --out y.json", 2, &["--slices"]);
+    bench.fail(
+        "calibrate --masks few/masks --labels few/labels --slices 4 --out y.json",
+        2,
+        &["--slices"],
+    );
     std::fs::write(bench.path("groups.csv"), "case,group\ncase00.nii.gz,May\n").unwrap();
     let groups = "judge --masks few/masks --groups groups.csv";
     bench.fail(groups, 3, &["groups.csv", "case00.nii.gz", "without endings"]);
