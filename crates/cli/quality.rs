@@ -1,4 +1,6 @@
 //! `udas judge --masks` and `udas calibrate --masks`: masks of any tool, without a model.
+mod shown;
+
 use crate::console::Console;
 use crate::pairs::{self, Pair};
 use crate::{failure, interrupt, out_file, predictions};
@@ -10,21 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::Subject;
 use udas_quality::{Estimate, FORMAT, Graded, Look, Reference, Suspicion, look, suspicion};
-use udas_report::{
-    Choice, Colour, Contour, Crop, MaskGroup, MaskPage, MaskRow, Overlay, PAGE_FILE, Panel, Plane,
-    Stroke, masks_page,
-};
+use udas_report::{PAGE_FILE, masks_page};
 use udas_run::selection::{Images, choose};
-use udas_volume::{Labels, Volume, read_labels};
-
-/// Pictures on a page.
-const PICTURES: usize = 6;
-
-/// Rows on the screen; the files have all.
-const SHOWN: usize = 15;
-
-/// Beyond so many robust spreads a mask is called odd.
-const ODD: f64 = 3.5;
+use udas_volume::{Labels, read_labels};
 
 /// Masks of any tool, to be learned from.
 #[derive(Args)]
@@ -233,17 +223,17 @@ pub fn judge(
     let judged = Judged { basis, masks: &rows, groups: means(&rows, basis) };
     if let (Some(path), Some(table)) = (out, &table) {
         out_file::write(path, &serde_json::to_vec_pretty(&judged)?)?;
-        out_file::write(table, &as_csv(&rows)?)?;
+        out_file::write(table, &shown::as_csv(&rows)?)?;
     }
     if let Some(path) = &page_file {
-        let pictures = pictures(&rows, (&masks, &others), &images, console)?;
+        let pictures = shown::pictures(&rows, (&masks, &others), &images, console)?;
         // The page may be shown to others: no paths.
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let title = format!("Masks: {}", name.unwrap_or_default());
-        let page = page(title, &judged, pictures);
+        let page = shown::page(title, &judged, pictures);
         out_file::write(path, masks_page(&page)?.as_bytes())?;
     }
-    console.result(text(&judged, page_file.as_deref()), &judged)
+    console.result(shown::text(&judged, page_file.as_deref()), &judged)
 }
 
 /// Finds out whether files can be written, and refuses those that are read.
@@ -470,185 +460,4 @@ fn means(rows: &[Row], basis: Basis) -> Vec<Group> {
         }
     };
     groups.into_iter().map(group).collect()
-}
-
-/// What is odd about a mask.
-fn note(row: &Row) -> String {
-    let mut notes = Vec::new();
-    if row.look.is_empty() {
-        notes.push("the class is absent".to_owned());
-    }
-    if let Some(unlike) = row.unlike.as_ref().filter(|unlike| unlike.distance.abs() > ODD) {
-        let side = if unlike.distance < 0.0 { "low" } else { "high" };
-        notes.push(format!(
-            "{} is {side} beside the others ({:+.1} spreads)",
-            unlike.column, unlike.distance
-        ));
-    }
-    if row.expected.is_some_and(|expected| expected.unseen) {
-        notes.push("unlike the reference".into());
-    }
-    notes.join("; ")
-}
-
-fn text(judged: &Judged, page: Option<&Path>) -> String {
-    let mut text = format!(
-        "{}\n{:<28}{:>6}{:>26}{:>11}{:>12}  {}\n",
-        judged.basis.words(),
-        "case",
-        "class",
-        "expected Dice (90 %)",
-        "agreement",
-        "volume, ml",
-        "odd"
-    );
-    for row in judged.masks.iter().take(SHOWN) {
-        let expected = row.expected.map_or("-".into(), |estimate| {
-            format!("{:.3} ({:.3} to {:.3})", estimate.dice, estimate.low, estimate.high)
-        });
-        let agreement = row.look.agreement.map_or("-".into(), |with| format!("{:.3}", with.mean));
-        text += &format!(
-            "{:<28}{:>6}{expected:>26}{agreement:>11}{:>12.1}  {}\n",
-            row.case,
-            row.class,
-            row.look.volume_ml,
-            note(row)
-        );
-    }
-    if judged.masks.len() > SHOWN {
-        text += &format!("... and {} more (--out FILE has all)\n", judged.masks.len() - SHOWN);
-    }
-    for Group { name, mean, cases, absent } in &judged.groups {
-        let mean = mean.map_or("-".into(), |mean| format!("{mean:.3}"));
-        let what = judged.basis.quantity();
-        text +=
-            &format!("group {name}: mean {what} {mean}, {cases} cases, {absent} absent classes\n");
-    }
-    if let Some(page) = page {
-        text += &format!("page: {}\n", page.display());
-    }
-    text
-}
-
-fn as_csv(rows: &[Row]) -> Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record([
-        "case",
-        "class",
-        "group",
-        "expected_dice",
-        "low",
-        "high",
-        "unlike_reference",
-        "mean_agreement",
-        "least_agreement",
-        "volume_ml",
-        "parts",
-        "largest_part",
-        "smoothness",
-        "compactness",
-        "at_border",
-        "most_unlike",
-        "spreads",
-    ])?;
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    for row in rows {
-        let (expected, agreement, look) = (row.expected, row.look.agreement, row.look);
-        let unlike = row.unlike.as_ref();
-        writer.write_record([
-            row.case.clone(),
-            row.class.to_string(),
-            row.group.clone().unwrap_or_default(),
-            number(expected.map(|estimate| estimate.dice)),
-            number(expected.map(|estimate| estimate.low)),
-            number(expected.map(|estimate| estimate.high)),
-            expected.map_or_else(String::new, |estimate| estimate.unseen.to_string()),
-            number(agreement.map(|with| with.mean)),
-            number(agreement.map(|with| with.least)),
-            look.volume_ml.to_string(),
-            look.parts.to_string(),
-            look.largest_part.to_string(),
-            look.smoothness.to_string(),
-            look.compactness.to_string(),
-            look.at_border.to_string(),
-            unlike.map_or_else(String::new, |unlike| unlike.column.clone()),
-            number(unlike.map(|unlike| unlike.distance)),
-        ])?;
-    }
-    Ok(writer.into_inner()?)
-}
-
-/// A slice without and with its mask, and with the first of the others' masks: where they differ most.
-fn overlay<'a>(image: &'a Volume, mask: &'a Labels, other: Option<&'a Labels>) -> Overlay<'a> {
-    let contour = |name, labels, colour, stroke| Contour { name, labels, colour, stroke };
-    let other = other.map(|labels| contour("other", labels, Colour::TRUTH, Stroke::Wide));
-    let slice = Choice::MostDifferent(other.map_or(mask, |other| other.labels), mask);
-    let own = contour("mask", mask, Colour::AFTER, Stroke::Thin);
-    let panels = vec![
-        Panel { title: "slice", contours: Vec::new() },
-        Panel { title: "mask", contours: other.into_iter().chain([own]).collect() },
-    ];
-    let crop = Crop::AroundMasks { margin_mm: 25.0 };
-    Overlay { image, plane: Plane::Axial, slice, crop, panel_pixels: 300, panels }
-}
-
-/// Pictures of the worst cases whose images are there.
-fn pictures(
-    rows: &[Row],
-    (masks, others): (&[Subject], &Others),
-    CaseImages { by_case: images, .. }: &CaseImages,
-    console: &Console,
-) -> Result<Vec<(String, udas_report::Picture)>> {
-    let mut drawn: Vec<(String, udas_report::Picture)> = Vec::new();
-    for row in rows {
-        if drawn.len() == PICTURES || drawn.iter().any(|(case, _)| *case == row.case) {
-            continue;
-        }
-        let image = images.get(&row.case).or_else(|| images.get(&format!("{}_0000", row.case)));
-        let mask = masks.iter().find(|mask| mask.id == row.case);
-        let (Some(image), Some(mask)) = (image, mask) else { continue };
-        let volume = match udas_volume::read(image) {
-            Ok(volume) => volume,
-            Err(error) => {
-                console.warn(format!("no picture: {error}"));
-                continue;
-            }
-        };
-        let labels = read_labels(&mask.image)?;
-        let other = others.of(&row.case)?.into_iter().next();
-        let overlay = overlay(&volume, &labels, other.as_ref());
-        match overlay.draw() {
-            Ok(picture) => drawn.push((row.case.clone(), picture)),
-            Err(error) => console.warn(format!("{}: {error}", mask.image.display())),
-        }
-    }
-    if drawn.is_empty() && !images.is_empty() {
-        console.warn("no image has the name of a mask: the page has no pictures");
-    }
-    Ok(drawn)
-}
-
-fn page(title: String, judged: &Judged, pictures: Vec<(String, udas_report::Picture)>) -> MaskPage {
-    let row = |row: &Row| MaskRow {
-        case: row.case.clone(),
-        class: row.class,
-        expected: row.expected.map(|estimate| [estimate.dice, estimate.low, estimate.high]),
-        agreement: row.look.agreement.map(|with| with.mean),
-        volume_ml: row.look.volume_ml,
-        note: note(row),
-    };
-    let group = |group: &Group| MaskGroup {
-        name: group.name.clone(),
-        mean: group.mean,
-        cases: group.cases,
-        absent: group.absent,
-    };
-    MaskPage {
-        title,
-        quantity: judged.basis.quantity().into(),
-        basis: judged.basis.words().into(),
-        groups: judged.groups.iter().map(group).collect(),
-        rows: judged.masks.iter().map(row).collect(),
-        pictures,
-    }
 }
