@@ -8,13 +8,14 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use udas_data::Augment;
 use udas_nn::AdamConfig;
 use udas_record::{Convergence, Event, Phase, StopReason};
-use udas_run::RunFolder;
 use udas_run::Watch;
 use udas_run::training::{self, OrderName};
+use udas_run::{Begun, RunFolder};
 use udas_train::{
     Batches, Fit, FitConfig, FitSummary, Keep, LabelledBatch, Plateau, Snapshot, StopRule,
     Supervised, fit, measure,
@@ -172,6 +173,22 @@ pub struct TrainingBatches<'a> {
     pub check: &'a dyn Batches<LabelledBatch>,
     /// Whether what is measured on has not been seen in training.
     pub is_held_out: bool,
+}
+
+/// Trains what has begun; of a run that was done before, that is said.
+pub fn unless_done(
+    begun: Begun,
+    out: &Path,
+    console: &Console,
+    train: impl FnOnce((RunFolder, Option<Snapshot>)) -> Result<()>,
+) -> Result<()> {
+    match begun {
+        Begun::Before(_) => {
+            console.say(format!("{} is done already", out.display()));
+            Ok(())
+        }
+        Begun::Now { folder, resume } => train((folder, resume)),
+    }
 }
 
 impl ScheduleFlags {

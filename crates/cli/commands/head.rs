@@ -2,7 +2,7 @@
 use crate::console::Console;
 use crate::held_out::{self, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
-use crate::schedule::{Preset, ScheduleFlags, Training};
+use crate::schedule::{Preset, ScheduleFlags, Training, unless_done};
 use crate::{failure, nnunet, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
@@ -13,7 +13,7 @@ use udas_model::{HeadFile, HeadInfo, ModelFile, Provenance};
 use udas_network::{EarlyHead, Task};
 use udas_record::Phase;
 use udas_run::training::{self, Purpose};
-use udas_run::{Beginning, Begun, RunFolder, Settings, Start};
+use udas_run::{Beginning, RunFolder, Settings, Start};
 use udas_run::{readiness, selection};
 use udas_train::{HeadTraining, Keep, Snapshot};
 
@@ -124,13 +124,8 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
         subjects: &plan.split.uses(),
         warnings: &[warnings, readiness::of_source(&plan.model)].concat(),
     };
-    match beginning.begin(console)? {
-        Begun::Before(_) => {
-            console.say(format!("{} is done already", args.out.display()));
-            Ok(())
-        }
-        Begun::Now { folder, resume } => train(&args, &plan, (folder, resume), console),
-    }
+    let begun = beginning.begin(console)?;
+    unless_done(begun, &args.out, console, |run| train(&args, &plan, run, console))
 }
 
 /// Trains the head, and writes it.

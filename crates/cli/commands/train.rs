@@ -2,7 +2,7 @@
 use crate::console::Console;
 use crate::held_out::{self, HoldOut, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
-use crate::schedule::{self, Preset, ScheduleFlags, Training};
+use crate::schedule::{self, Preset, ScheduleFlags, Training, unless_done};
 use crate::{failure, settings};
 use anyhow::Result;
 use clap::{ArgMatches, Args};
@@ -16,7 +16,7 @@ use udas_model::{ModelFile, ModelInfo, Provenance, families, family};
 use udas_network::{Family, Shape, Spec, Task};
 use udas_record::Phase;
 use udas_run::training::{self, Purpose};
-use udas_run::{Beginning, Begun, RunFolder, Settings, Start};
+use udas_run::{Beginning, RunFolder, Settings, Start};
 use udas_run::{intensity, selection};
 use udas_train::{Keep, Snapshot, SourceTraining};
 
@@ -156,13 +156,8 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
         subjects: &plan.split.uses(),
         warnings: &plan.warnings,
     };
-    match beginning.begin(console)? {
-        Begun::Before(_) => {
-            console.say(format!("{} is done already", args.out.display()));
-            Ok(())
-        }
-        Begun::Now { folder, resume } => train(&args, &plan, (folder, resume), console),
-    }
+    let begun = beginning.begin(console)?;
+    unless_done(begun, &args.out, console, |run| train(&args, &plan, run, console))
 }
 
 /// Trains the network, and writes it with all that is known of its source.

@@ -3,7 +3,7 @@ use super::batches::{CHECKED, LabelledPatches, PatchBatches};
 use super::source::Fold;
 use crate::commands::head::{HeadArgs, method_for};
 use crate::console::Console;
-use crate::schedule::TrainingBatches;
+use crate::schedule::{TrainingBatches, unless_done};
 use crate::{failure, settings};
 use anyhow::Result;
 use candle_core::Device;
@@ -14,7 +14,7 @@ use udas_network::{EarlyHead, Task};
 use udas_nnunet::Patches;
 use udas_record::{Convergence, Phase};
 use udas_run::training::{self, OrderName, Purpose, Use, model_path};
-use udas_run::{Beginning, Begun, RunFolder, Start, readiness, selection};
+use udas_run::{Beginning, RunFolder, Start, readiness, selection};
 use udas_train::{HeadTraining, Keep, Snapshot};
 
 /// A training with all it needs at hand.
@@ -46,13 +46,8 @@ pub fn run(mut args: HeadArgs, start: Start, dry_run: bool, console: &Console) -
         subjects: &[(Use::Learned, &plan.learned), (Use::HeldOut, &plan.held_out)],
         warnings: &warnings,
     };
-    match beginning.begin(console)? {
-        Begun::Before(_) => {
-            console.say(format!("{} is done already", args.out.display()));
-            Ok(())
-        }
-        Begun::Now { folder, resume } => train(&args, &plan, (folder, resume), console),
-    }
+    let begun = beginning.begin(console)?;
+    unless_done(begun, &args.out, console, |run| train(&args, &plan, run, console))
 }
 
 /// Trains the head, and writes it.

@@ -1,8 +1,7 @@
 //! The layers of the workspace: no arrow points up.
 
-use crate::workspace::{Kind, Package};
-
 use super::Findings;
+use crate::workspace::{Kind, Package};
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
 const LEVELS: [(&str, u32); 23] = [

@@ -1,5 +1,6 @@
 //! Early features from the deepest stage, with small steps: a variant of the paper's method.
-use crate::{About, Method, Moves, Options, Output, Recipe, Requirement, Supervision, View};
+use super::EarlyFeatures;
+use crate::{About, Method, Options, Recipe, Requirement};
 use udas_network::Spec;
 
 /// The whole encoder moves so that a small head on its deepest stage predicts what the whole network predicts.
@@ -25,12 +26,7 @@ impl Method for DeepFeatures {
     }
 
     fn recipe(&self) -> Recipe {
-        Recipe {
-            moves: Moves::EarlyStages,
-            supervision: Supervision::OwnPrediction,
-            output: Output::EarlyHead,
-            view: View::Plain,
-        }
+        EarlyFeatures.recipe()
     }
 
     fn options(&self) -> Options {
