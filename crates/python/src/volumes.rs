@@ -27,12 +27,10 @@ pub fn affine(
 }
 
 fn to_python<T: numpy::Element + Copy>(py: Python<'_>, image: Image<T>) -> Read<'_, T> {
-    let rows = image.grid().affine.rows().map(|row| row.to_vec());
-    let mut rows = rows.to_vec();
-    rows.push(vec![0.0, 0.0, 0.0, 1.0]);
-    // Rows of one length make a matrix.
-    let affine =
-        PyArray2::from_vec2(py, &rows).unwrap_or_else(|_| PyArray2::zeros(py, [4, 4], false));
+    let rows = *image.grid().affine.rows();
+    let last = [0.0, 0.0, 0.0, 1.0];
+    let at = |(row, column): (usize, usize)| rows.get(row).unwrap_or(&last)[column];
+    let affine = PyArray2::from_owned_array(py, numpy::ndarray::Array2::from_shape_fn((4, 4), at));
     (PyArray3::from_owned_array(py, image.into_array()), affine)
 }
 
