@@ -222,7 +222,7 @@ impl Definition {
     }
 
     /// Makes a preset compare these methods alone, beside the source model as it is. If the method in question is not
-    /// among them, the first is.
+    /// among them, the first adaptation that is named takes its place, else the first method.
     ///
     /// # Errors
     /// [`Error::Request`] for a method or a preset that there is not.
@@ -240,10 +240,13 @@ impl Definition {
         let wanted = baselines.map(|method| method.name.clone()).chain(names.iter().cloned());
         let wanted: Vec<String> = wanted.collect();
         if !wanted.contains(&self.focus) {
-            self.focus.clone_from(first);
-            let focus = self.methods.iter().find(|method| method.name == self.focus);
-            self.question =
-                focus.map(|focus| format!("Does this help: {}?", focus.title)).unwrap_or_default();
+            let of = |name: &String| self.methods.iter().find(|method| method.name == *name);
+            let adapts =
+                |name: &&String| of(name).is_some_and(|m| m.kind == MethodKind::Adaptation);
+            let focus = names.iter().find(adapts).unwrap_or(first).clone();
+            let title = of(&focus).map(|method| format!("Does this help: {}?", method.title));
+            self.question = title.unwrap_or_default();
+            self.focus = focus;
         }
         self.presets.entry(preset.into()).and_modify(|preset| preset.methods = wanted);
         self.check_teachers(preset, self.preset(preset)?).map_err(Error::Request)

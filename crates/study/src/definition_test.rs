@@ -43,6 +43,11 @@ fn methods_are_chosen_by_name() {
     let chosen: Vec<&str> = chosen.iter().map(|method| method.name.as_str()).collect();
     assert_eq!(chosen, ["source-only", "tent", "fine-tune-all"]);
     assert_eq!(definition.focus, "tent");
+    // The source model as it is asks no question.
+    let mut other = load("cc359");
+    other.restrict("quick", &["source-only", "tent"].map(String::from)).unwrap();
+    assert_eq!(other.focus, "tent");
+    assert!(other.question.contains("TENT"), "{}", other.question);
     let error = definition.restrict("quick", &["tnet".into()]).unwrap_err().to_string();
     assert!(error.contains("no method `tnet`") && error.contains("tent"), "{error}");
     let lone = definition.restrict("quick", &["ensemble-distillation".into()]);
