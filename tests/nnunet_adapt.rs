@@ -77,6 +77,7 @@ fn folds_teach_each_other_and_the_result_predicts() {
     bench.succeed(&format!("predict --model run/nnunet/fold_0 {images} --out by_fold"));
     let bytes = |folder: &str| std::fs::read(bench.path(&format!("{folder}/case.nii.gz"))).unwrap();
     assert!(bytes("by_run") == bytes("by_fold"));
+    assert!(bench.succeed("verify run").contains("the same, to the bit"));
     // A fold that is named is the one that is adapted, by the others.
     let model = golden("folds3").join("model/fold_1");
     bench.succeed(&format!(
@@ -191,6 +192,44 @@ fn heads_learn_from_labelled_cases_and_early_features_follow() {
 }
 
 #[test]
+fn a_calibration_predicts_scores_of_folders_and_is_found_beside_them() {
+    for (kind, cases) in [("plain2d", &["casea", "caseb"][..]), ("plain3d", &["case"])] {
+        let bench = Bench::new();
+        raw_data(&bench, kind, cases);
+        // A copy, since the calibration lies in it.
+        let model = bench.path("model/fold_0");
+        std::fs::create_dir_all(&model).unwrap();
+        for file in ["plans.json", "dataset.json", "fold_0/checkpoint_final.pth"] {
+            let from = golden(kind).join("model").join(file);
+            std::fs::copy(from, bench.path("model").join(file)).unwrap();
+        }
+        let line = "calibrate --model model --data raw --domain raw --slices 2";
+        bench.succeed(&format!("{line} --out model/fold_0/calibration.json"));
+        let images = format!("--images {}/input", golden(kind).display());
+        let adapt = format!("adapt --model model {images} --steps 2 --method self-training");
+        let told = bench.succeed(&format!("{adapt} --epochs 1 --out run --json"));
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert!(told["verdict"]["calibrated"] != false, "{told}");
+        let judge = format!("judge --before model --after run {images}");
+        assert!(bench.succeed(&judge).contains("predicted Dice"), "{kind}");
+        // By itself it is of this model alone.
+        let other = golden(if kind == "plain2d" { "plain3d" } else { "plain2d" });
+        let other = format!(
+            "adapt --model {}/model --images {}/input --steps 1 --epochs 1 --out other",
+            other.display(),
+            other.display()
+        );
+        let named = format!("{other} --calibration model/fold_0/calibration.json");
+        bench.fail(&named, 3, &["was made for another model"]);
+        // The same weights under other plans see something else.
+        let plans = std::fs::read_to_string(bench.path("model/plans.json")).unwrap();
+        std::fs::write(bench.path("model/plans.json"), format!("{plans}\n")).unwrap();
+        let named = format!("{judge} --calibration model/fold_0/calibration.json");
+        bench.fail(&named, 3, &["other plans"]);
+    }
+}
+
+#[test]
 fn harm_is_rolled_back_to_the_source_where_that_is_asked_for() {
     let bench = Bench::new();
     let line = adapt("plain3d").replace("--steps 2", "--steps 5 --epochs 3 --lr 0.3 --seed 2");
@@ -208,6 +247,7 @@ fn harm_is_rolled_back_to_the_source_where_that_is_asked_for() {
     assert!(bench.succeed(&format!("{judge} --after run")).contains("verdict: roll back"));
     bench.fail(&format!("{judge} --after run --exit-code"), 4, &["the verdict is not keep"]);
     bench.fail(&format!("{judge} --after run/nnunet"), 2, &["to the bit"]);
+    assert!(bench.succeed("verify run").contains("the same, to the bit"));
     // Else it is a warning.
     bench.succeed(&format!("{line} --out kept"));
     let kept = weights(&bench.path("kept/nnunet/fold_0"));

@@ -20,6 +20,7 @@ use udas_volume::{write_labels, write_volume};
 
 pub mod adapt;
 pub mod batches;
+pub mod calibrate;
 pub mod head;
 mod job;
 pub mod judge;

@@ -3,7 +3,7 @@ use crate::console::Console;
 use crate::options::word;
 use crate::out_file;
 use crate::quality::{self, CalibrateMasks};
-use crate::{failure, interrupt};
+use crate::{failure, interrupt, nnunet};
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -31,37 +31,37 @@ use udas_verdict::{CalibrateConfig, Calibrating, Calibration, FAMILY, Measuremen
 /// same command goes on.
 #[derive(Args)]
 pub struct CalibrateArgs {
-    /// The source model: a run folder, .safetensors or .pth
+    /// The source model: a run folder, .safetensors or .pth; or an nnU-Net folder
     #[arg(short, long, required_unless_present = "masks")]
     model: Option<PathBuf>,
-    /// Labelled source data: domain folders, a CC-359 or an M&Ms tree
+    /// Labelled source data: domain folders, a CC-359 or an M&Ms tree, or a data set of nnU-Net
     #[arg(long, value_name = "DIR", required_unless_present = "masks")]
     data: Option<PathBuf>,
     /// Its domains
     #[arg(long, num_args = 1.., value_name = "NAME", required_unless_present = "masks")]
-    domain: Vec<String>,
+    pub domain: Vec<String>,
     /// Which subjects: names, or places in name order from 1, as 1-16,20 [default: all]
     #[arg(long, value_name = "LIST")]
-    subjects: Option<String>,
+    pub subjects: Option<String>,
     /// The calibration, JSON
     #[arg(short, long, value_name = "FILE")]
-    out: PathBuf,
+    pub out: PathBuf,
     /// Other trainings of the source model (other seeds): their agreement becomes part of the prediction, for
     /// judgements that are given the same ones
     #[arg(long, num_args = 1.., value_name = "MODEL")]
-    peers: Vec<PathBuf>,
+    pub peers: Vec<PathBuf>,
     /// Slices of each subject that are measured
     #[arg(long, default_value_t = SLICES)]
-    slices: usize,
+    pub slices: usize,
     /// Subjects that the shifts are applied to; the labels of all give plausible volumes
     #[arg(long, value_name = "N", default_value_t = 4)]
     shifted: usize,
     /// Plane of slices, for models that do not say: sagittal, coronal, axial or stored
     #[arg(long, value_parser = word::<Plane>())]
-    plane: Option<Plane>,
+    pub plane: Option<Plane>,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub seed: u64,
     #[command(flatten)]
     masks: CalibrateMasks,
 }
@@ -73,6 +73,13 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     }
     let model_path = needed(args.model.as_ref(), "--model")?;
     let data = needed(args.data.as_ref(), "--data")?;
+    if args.slices < 2 || args.shifted == 0 {
+        let text = "--slices: give at least 2, a pair of neighbours; --shifted: at least 1";
+        return Err(failure::usage(text).into());
+    }
+    if nnunet::is_folder(model_path) {
+        return nnunet::calibrate::run(args, (model_path, data), console);
+    }
     let layout = selection::preprocessing_of(DataSet::open(data)?.layout());
     let model = selection::load_model(
         model_path,
@@ -84,27 +91,40 @@ pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
     let peers = judging::peers(&args.peers, &model, Judged::Nothing)?;
     let subjects = selection::domains(data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref(), console)?;
-    if args.slices < 2 || args.shifted == 0 {
-        let text = "--slices: give at least 2, a pair of neighbours; --shifted: at least 1";
-        return Err(failure::usage(text).into());
-    }
     let files = hashes(&subjects)?;
     for model in std::iter::once(model_path).chain(&args.peers) {
         warn_of_training(model, &files, console);
     }
-    let config = CalibrateConfig {
-        slices: args.slices,
-        subjects: args.shifted,
-        seed: args.seed,
-        shifts: FAMILY.to_vec(),
-    };
-    let mut work = Calibrating::new(&model, &peers, &subjects, console.device(), &config)?;
-    measure(&mut work, files, &args.out, console)?;
+    let config = args.config();
+    let work = Calibrating::new(&model, &peers, &subjects, console.device(), &config)?;
+    finish(work, files, &args.out, console)
+}
+
+impl CalibrateArgs {
+    /// How the calibration is made.
+    pub fn config(&self) -> CalibrateConfig {
+        CalibrateConfig {
+            slices: self.slices,
+            subjects: self.shifted,
+            seed: self.seed,
+            shifts: FAMILY.to_vec(),
+        }
+    }
+}
+
+/// Measures what is left to measure, and writes what follows.
+pub fn finish(
+    mut work: Calibrating,
+    files: Vec<FileHashes>,
+    out: &Path,
+    console: &Console,
+) -> Result<()> {
+    measure(&mut work, files, out, console)?;
     let calibration = work.finish()?;
-    calibration.save(&args.out)?;
+    calibration.save(out)?;
     // It has served.
-    let _ = std::fs::remove_file(unfinished(&args.out));
-    tell(&calibration, &args.out, console)
+    let _ = std::fs::remove_file(unfinished(out));
+    tell(&calibration, out, console)
 }
 
 /// Says how good a calibration is.
@@ -144,13 +164,13 @@ struct Unfinished {
 
 /// SHA-256 of what is read of a subject.
 #[derive(PartialEq, Serialize, Deserialize)]
-struct FileHashes {
+pub struct FileHashes {
     subject: String,
     image: String,
     labels: Option<String>,
 }
 
-fn hashes(subjects: &[Subject]) -> Result<Vec<FileHashes>> {
+pub fn hashes(subjects: &[Subject]) -> Result<Vec<FileHashes>> {
     let hash = |role, path: &Path| training::hashed(role, path).map(|input| input.sha256);
     let of = |subject: &Subject| {
         Ok(FileHashes {

@@ -58,8 +58,9 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
         out_file::prepare(path)?;
     }
     if nnunet::is_folder(before_path) || nnunet::is_folder(after_path) {
-        let judgement = nnunet::judge::run(args, (before_path, after_path), console)?;
-        return tell(args, &judgement, None, console);
+        let (judgement, calibration) =
+            nnunet::judge::run(args, (before_path, after_path), console)?;
+        return tell(args, &judgement, calibration.as_ref(), console);
     }
     let suggestion = selection::in_plane(args.images.preprocessing()?, None);
     let path = judging::adapted_model(after_path);

@@ -1,10 +1,11 @@
 //! `udas verify`: an adaptation made again from its record, and compared to the bit.
 use crate::console::Console;
-use crate::{failure, interrupt};
+use crate::{failure, interrupt, nnunet};
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use udas_model::ModelFile;
+use udas_nn::StateDict;
 use udas_record::{Phase, StartRecord, read_start};
 use udas_run::judging;
 use udas_run::training;
@@ -20,28 +21,20 @@ pub struct VerifyArgs {
 }
 
 pub fn run(args: &VerifyArgs, console: &Console) -> Result<()> {
-    if crate::nnunet::is_folder(&args.run) {
-        let text = format!(
-            "{}: adaptations of nnU-Net folders are not verified yet; run the same command with another --out, and compare",
-            args.run.display()
-        );
-        return Err(failure::input(text).into());
-    }
     let (settings, start) = begun_with(&args.run)?;
-    let recorded = ModelFile::load(&judging::adapted_model(&args.run), None)?;
     let mut differences = differences(&start, console)?;
     let inputs_changed = differences.iter().any(|difference| difference.contains("has changed"));
     let mut result = Vec::new();
     if inputs_changed {
         console.warn("inputs have changed: the adaptation is not repeated");
     } else {
-        let again = again(settings, start, console)?;
+        let found = repeat(&args.run, settings, start, console)?;
         anyhow::ensure!(
             !interrupt::asked(),
             "interrupted; nothing is said of {}",
             args.run.display()
         );
-        result = compare(&recorded, &again)?;
+        result = found;
     }
     let same = !inputs_changed && result.is_empty();
     differences.extend(result);
@@ -72,8 +65,14 @@ fn begun_with(run: &Path) -> Result<(AdaptSettings, StartRecord)> {
     Ok((settings, start))
 }
 
-/// What comes of the same adaptation, made again in a folder that is thrown away.
-fn again(settings: AdaptSettings, start: StartRecord, console: &Console) -> Result<ModelFile> {
+/// Makes the same adaptation again, in a folder that is thrown away, and says how its result differs from the one that was
+/// kept.
+fn repeat(
+    kept: &Path,
+    settings: AdaptSettings,
+    start: StartRecord,
+    console: &Console,
+) -> Result<Vec<String>> {
     let folder = tempfile::tempdir().map_err(|error| {
         let place = std::env::temp_dir();
         let text = format!(
@@ -83,10 +82,16 @@ fn again(settings: AdaptSettings, start: StartRecord, console: &Console) -> Resu
         failure::input(text)
     })?;
     let mut run = RunFolder::open(folder.path(), Start::Fresh, console)?;
+    if nnunet::is_folder(kept) {
+        let recorded = nnunet::adapt::adapted_weights(kept)?;
+        let again = nnunet::adapt::again(settings, start, &mut run, console)?;
+        return entries_that_differ(&recorded, &again);
+    }
+    let recorded = ModelFile::load(&judging::adapted_model(kept), None)?;
     let job = Job::prepare(settings, console)?;
     let resume = run.begin(job.settings(), start, Phase::Adapt)?;
     let adapted = job.adapt(&mut run, resume, console)?;
-    Ok(job.model_file(adapted.state, 0)?)
+    compare(&recorded, &job.model_file(adapted.state, 0)?)
 }
 
 /// How another result differs from the one that was kept.
@@ -96,12 +101,7 @@ fn compare(recorded: &ModelFile, again: &ModelFile) -> Result<Vec<String>> {
     if of(recorded) != of(again) {
         differences.push("what is done to volumes before the network sees them differs".into());
     }
-    let changed = entries_that_differ(recorded, &again.state)?;
-    if !changed.is_empty() {
-        let some = changed.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-        let (count, all) = (changed.len(), recorded.state.len());
-        differences.push(format!("{count} of {all} entries differ, such as {some}"));
-    }
+    differences.extend(entries_that_differ(&recorded.state, &again.state)?);
     Ok(differences)
 }
 
@@ -128,9 +128,10 @@ fn differences(start: &StartRecord, console: &Console) -> Result<Vec<String>> {
     Ok(differences)
 }
 
-fn entries_that_differ(recorded: &ModelFile, again: &udas_nn::StateDict) -> Result<Vec<String>> {
+/// A sentence on the weights that differ, if there are some.
+fn entries_that_differ(recorded: &StateDict, again: &StateDict) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for (name, tensor) in &recorded.state {
+    for (name, tensor) in recorded {
         let of = |tensor: &candle_core::Tensor| -> candle_core::Result<Vec<u64>> {
             let values =
                 tensor.to_dtype(candle_core::DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
@@ -144,5 +145,10 @@ fn entries_that_differ(recorded: &ModelFile, again: &udas_nn::StateDict) -> Resu
             names.push(name.clone());
         }
     }
-    Ok(names)
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (count, all) = (names.len(), recorded.len());
+    names.truncate(5);
+    Ok(vec![format!("{count} of {all} entries differ, such as {}", names.join(", "))])
 }

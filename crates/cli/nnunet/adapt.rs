@@ -1,7 +1,8 @@
 //! `udas adapt` with a model folder of nnU-Net v2: patches of the new scanner's cases, and a folder that it reads.
 use super::batches::{CHECKED, LabelledPatches, PatchBatches};
 use super::job::{Job, refuse_others_flags};
-use super::judge::{self, REJECTED_FOLDER};
+use super::judge::{JudgingAids, REJECTED_FOLDER};
+use super::source::Fold;
 use crate::commands::adapt::{accept, refuse_idle};
 use crate::console::Console;
 use crate::{failure, interrupt, settings};
@@ -14,9 +15,10 @@ use std::sync::Arc;
 use udas_adapt::{Adaptation, Adapted, Aids, Model, NormChoice, Patch, Run};
 use udas_model::Provenance;
 use udas_network::{Network, Task};
+use udas_nn::StateDict;
 use udas_nnunet::Patches;
-use udas_record::Phase;
-use udas_run::judging::{self, Settlement};
+use udas_record::{Phase, StartRecord};
+use udas_run::judging::{self, JudgingSettings, Settlement};
 use udas_run::outcome::{self, EpochLimit, Outcome, PATCH_FILE, REJECTED_PATCH};
 use udas_run::{AdaptSettings, Begun, RESULT_FOLDER, RunFolder, Start, Watch, readiness};
 use udas_train::{Batches, LabelledBatch, Snapshot};
@@ -37,7 +39,7 @@ pub fn run(
     let by_flag = flags.value_source("epochs") == Some(ValueSource::CommandLine);
     let is_asked = by_flag || job.options.epochs != job.method.options().epochs;
     let limit = if is_asked { EpochLimit::Asked } else { EpochLimit::Bound };
-    job.check_judging(&args, console)?;
+    let aids = job.judging_aids(&args, console)?;
     job.describe(console);
     if flags.get_flag("dry_run") {
         return settings::show(&args, console);
@@ -50,12 +52,30 @@ pub fn run(
         Begun::Now { folder, resume } => (folder, resume),
     };
     match job.adapt(&mut folder, resume, console) {
-        Ok(adapted) => job.finish(&args, &adapted, limit, &mut folder, console),
+        Ok(adapted) => job.finish(&args, &adapted, (limit, aids), &mut folder, console),
         Err(error) => {
             job.keep_last_good(&folder, console);
             Err(error)
         }
     }
+}
+
+/// The weights that an adaptation has come to, wherever its run has them.
+pub fn adapted_weights(run: &Path) -> Result<StateDict> {
+    let rejected = run.join(REJECTED_FOLDER);
+    Ok(Fold::open(if super::is_folder(&rejected) { &rejected } else { run })?.state)
+}
+
+/// The weights that the same adaptation comes to, made again in a fresh folder.
+pub fn again(
+    mut settings: AdaptSettings,
+    start: StartRecord,
+    folder: &mut RunFolder,
+    console: &Console,
+) -> Result<StateDict> {
+    let job = Job::prepare(&mut settings, console)?;
+    let resume = folder.begin(&settings, start, Phase::Adapt)?;
+    Ok(job.adapt(folder, resume, console)?.state)
 }
 
 impl Job {
@@ -118,12 +138,12 @@ impl Job {
         &self,
         args: &AdaptSettings,
         adapted: &Adapted,
-        limit: EpochLimit,
+        (limit, aids): (EpochLimit, Option<JudgingAids>),
         folder: &mut RunFolder,
         console: &Console,
     ) -> Result<()> {
         outcome::report_stop(adapted, folder, console)?;
-        let (judgement, fate) = self.settle(args, adapted, folder, console)?;
+        let (judgement, fate) = self.settle(args, adapted, aids, folder, console)?;
         let is_kept = fate == Settlement::Kept;
         let patch = folder.path().join(if is_kept { PATCH_FILE } else { REJECTED_PATCH });
         outcome::say_moved(self.method, self.options.norm, adapted, console);
@@ -172,7 +192,7 @@ impl Job {
     }
 
     /// Writes a folder with other weights.
-    fn write(&self, state: &udas_nn::StateDict, to: &Path) -> Result<()> {
+    fn write(&self, state: &StateDict, to: &Path) -> Result<()> {
         Ok(self.source.folder.write_with(&self.source.name, state, to)?)
     }
 
@@ -187,13 +207,19 @@ impl Job {
         &self,
         args: &AdaptSettings,
         adapted: &Adapted,
+        aids: Option<JudgingAids>,
         folder: &mut RunFolder,
         console: &Console,
     ) -> Result<(Option<Judgement>, Settlement)> {
-        let Some(judgement) = self.judge(args, adapted, console)? else {
+        let Some(aids) = aids else {
             return Ok((None, Settlement::Kept));
         };
-        let fate = judging::fate(args.judging.on_harm, None, &judgement, folder, console)?;
+        let pair = [self.source.network()?.into(), self.source.with(&adapted.state)?.into()];
+        let volumes = self.source.model.configuration.patch.len() == 3;
+        let most = if volumes { MOST_JUDGED } else { usize::MAX };
+        let judgement = aids.judged(pair, (&self.patches, most), console)?;
+        let calibration = aids.calibration.as_ref();
+        let fate = judging::fate(args.judging.on_harm, calibration, &judgement, folder, console)?;
         Ok((Some(judgement), fate))
     }
 
@@ -206,36 +232,22 @@ impl Job {
         }
     }
 
-    /// Before the work: peers are there, and nothing is asked of a verdict that there will not be.
-    fn check_judging(&self, args: &AdaptSettings, console: &Console) -> Result<()> {
+    /// What helps to judge; none on images of several channels and of regions, of which the verdict knows nothing.
+    fn judging_aids(&self, args: &AdaptSettings, console: &Console) -> Result<Option<JudgingAids>> {
+        let JudgingSettings { on_harm, calibration, peers } = &args.judging;
         let Some(what) = self.unjudged() else {
-            judge::peers(&args.judging.peers, &self.source, &self.teacher_hashes(), console)?;
-            return Ok(());
+            let named = (calibration.as_deref(), peers.as_slice());
+            return JudgingAids::find(named, &self.source, &self.teacher_hashes(), console)
+                .map(Some);
         };
-        if args.judging.peers.is_empty() && args.judging.on_harm.is_none() {
-            return Ok(());
+        if !peers.is_empty() || on_harm.is_some() || calibration.is_some() {
+            let text = format!(
+                "--peers, --calibration and --on-harm: {what} are not judged; leave them out"
+            );
+            return Err(failure::usage(&text).into());
         }
-        let text = format!("--peers and --on-harm: {what} are not judged; leave them out");
-        Err(failure::usage(&text).into())
-    }
-
-    /// The verdict without labels; none on images of several channels and of regions, of which it knows nothing.
-    fn judge(
-        &self,
-        args: &AdaptSettings,
-        adapted: &Adapted,
-        console: &Console,
-    ) -> Result<Option<Judgement>> {
-        if let Some(what) = self.unjudged() {
-            console.warn(format!("{what} are not judged: look at masks of both models yourself"));
-            return Ok(None);
-        }
-        let taught = self.teacher_hashes();
-        let peers = judge::peers(&args.judging.peers, &self.source, &taught, console)?;
-        let pair = [self.source.network()?.into(), self.source.with(&adapted.state)?.into()];
-        let volumes = self.source.model.configuration.patch.len() == 3;
-        let most = if volumes { MOST_JUDGED } else { usize::MAX };
-        judge::judged(pair, peers, (&self.patches, most), console).map(Some)
+        console.warn(format!("{what} are not judged: look at masks of both models yourself"));
+        Ok(None)
     }
 
     fn teacher_hashes(&self) -> Vec<String> {
@@ -267,7 +279,7 @@ impl Job {
         }
     }
 
-    fn result_of(&self, state: &Snapshot) -> Result<udas_nn::StateDict> {
+    fn result_of(&self, state: &Snapshot) -> Result<StateDict> {
         let (recipe, options) = (self.method.recipe(), self.options.clone());
         let mut adaptation =
             Adaptation::new(self.source.network()?, Aids::default(), recipe, options)?;

@@ -47,11 +47,6 @@ pub fn refuse_others_flags(args: &AdaptSettings) -> Result<()> {
         (args.plane.is_some(), "--plane", of_plans),
         (args.intensity.is_some(), "--intensity", of_plans),
         (args.order != OrderName::Shuffled, "--order", "patches are drawn; leave it out"),
-        (
-            args.judging.calibration.is_some(),
-            "--calibration",
-            "adaptations of nnU-Net folders are judged without one; leave it out",
-        ),
     ];
     match given.into_iter().find(|(given, ..)| *given) {
         Some((_, flag, why)) => Err(failure::usage(&format!("{flag}: {why}")).into()),

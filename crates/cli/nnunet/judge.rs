@@ -11,51 +11,98 @@ use udas_data::Subject;
 use udas_model::Provenance;
 use udas_network::Network;
 use udas_nnunet::{Extent, Patches};
+use udas_run::judging;
 use udas_run::outcome::{PATCH_FILE, REJECTED_PATCH};
-use udas_verdict::{Judgement, Networks, SLICES, Sample};
+use udas_verdict::{Calibration, Judgement, Networks, Sample};
 
 /// Memory for prepared cases: each is looked at once.
-const CACHE_BYTES: usize = 1 << 30;
+pub const CACHE_BYTES: usize = 1 << 30;
 
 /// The adapted folder in a run that was rolled back.
 pub const REJECTED_FOLDER: &str = "rejected";
 
-/// Judges a pair of networks on the middle of each case; of more than `most`, on evenly spaced ones.
-pub fn judged(
-    pair: [Arc<dyn Network>; 2],
-    peers: Vec<Arc<dyn Network>>,
-    (patches, most): (&Patches, usize),
-    console: &Console,
-) -> Result<Judgement> {
-    let volumes = pair[0].spec().axes == 3;
-    let depth = if volumes { patches.patch()[0] } else { 1 };
-    let mut networks = Networks::new(pair, peers, depth)?;
-    let count = patches.cases().len();
-    let step = count.div_ceil(most).max(1);
-    let mut progress = console.progress(count.div_ceil(step), "judging");
-    for (number, case) in patches.cases().iter().enumerate().step_by(step) {
-        networks.observe(&case.name, &middle(patches, number)?)?;
-        progress.advance(&case.name);
-    }
-    progress.finish();
-    Ok(networks.judgement()?)
+/// What helps to judge adaptations of a fold, found and checked before the work.
+pub struct JudgingAids {
+    pub calibration: Option<Calibration>,
+    peers: Vec<Fold>,
 }
 
-/// The patch in the middle of a case, or slices through it.
-fn middle(patches: &Patches, case: usize) -> Result<Sample> {
+impl JudgingAids {
+    /// The calibration that is named, or the fold's own, and the peers: those that are named, else the other folds.
+    pub fn find(
+        (calibration, named): (Option<&Path>, &[PathBuf]),
+        source: &Fold,
+        teachers: &[String],
+        console: &Console,
+    ) -> Result<Self> {
+        let peers = peers(named, source, teachers, console)?;
+        let plans = source.plans()?;
+        let check = |calibration: &Calibration| calibration.check_planned(&source.hash, &plans);
+        let beside = source.calibration();
+        let found = judging::find_calibration(calibration, Some(&beside), check, console)?;
+        let Some(found) = found else { return Ok(Self { calibration: None, peers }) };
+        let hashes: Vec<_> = peers.iter().map(|peer| peer.hash.clone()).collect();
+        // Folds that nobody has named need not be those of the calibration.
+        let is_fit = !named.is_empty() || found.with_peers(&hashes).is_ok();
+        let asked = if is_fit { hashes.as_slice() } else { &[] };
+        let calibration = Some(judging::with_peers(&found, asked, console)?);
+        Ok(Self { calibration, peers })
+    }
+
+    /// Judges a fold and its adaptation on the middle of each case; of more than `most`, on evenly spaced ones.
+    pub fn judged(
+        &self,
+        pair: [Arc<dyn Network>; 2],
+        (patches, most): (&Patches, usize),
+        console: &Console,
+    ) -> Result<Judgement> {
+        let peers = networks(&self.peers)?;
+        let depth = depth(patches);
+        let mut networks = Networks::new(pair, peers, depth)?.calibrated(self.calibration.as_ref());
+        let count = patches.cases().len();
+        let step = count.div_ceil(most).max(1);
+        let mut progress = console.progress(count.div_ceil(step), "judging");
+        for (number, case) in patches.cases().iter().enumerate().step_by(step) {
+            networks.observe(&case.name, &middle(patches, number, networks.slices())?)?;
+            progress.advance(&case.name);
+        }
+        progress.finish();
+        Ok(networks.judgement()?)
+    }
+}
+
+/// The networks of folds.
+pub fn networks(folds: &[Fold]) -> Result<Vec<Arc<dyn Network>>> {
+    folds.iter().map(|fold| Ok(fold.network()?.into())).collect()
+}
+
+/// Slices that a network sees together.
+pub fn depth(patches: &Patches) -> usize {
+    match *patches.patch() {
+        [depth, _, _] => depth,
+        _ => 1,
+    }
+}
+
+/// The patch in the middle of a case, or so many slices through it; with labels where the case has some.
+pub fn middle(patches: &Patches, case: usize, slices: usize) -> Result<Sample> {
     let Extent { shape, room, voxel_ml } = patches.extent(case)?;
     let middle = room.map(|room| room / 2);
-    let values = |place| -> Result<Vec<f32>> {
+    let mut labels = Vec::new();
+    let mut values = |place| -> Result<Vec<f32>> {
+        labels.extend(patches.cut_labels(case, place)?.into_iter().flatten());
         Ok(patches.cut(case, place)?.flatten_all()?.to_vec1::<f32>()?)
     };
-    match *patches.patch() {
-        [_, height, width] => Ok(Sample::of_block(values(middle)?, [height, width], voxel_ml)),
+    let sample = match *patches.patch() {
+        [_, height, width] => Sample::of_block(values(middle)?, [height, width], voxel_ml),
         [height, width] => {
             let slice = |z| values([z, middle[1], middle[2]]);
-            Sample::of_slices((shape[0], SLICES), [height, width], voxel_ml, slice)
+            Sample::of_slices((shape[0], slices), [height, width], voxel_ml, slice)?
         }
         _ => anyhow::bail!("a patch of neither two nor three axes"),
-    }
+    };
+    let is_labelled = patches.cases()[case].labels.is_some();
+    Ok(if is_labelled { sample.with_labels(labels) } else { sample })
 }
 
 /// Hashes of what taught an adapted folder, where it is a run's: its patch says it.
@@ -75,13 +122,13 @@ pub fn peers(
     source: &Fold,
     teachers: &[String],
     console: &Console,
-) -> Result<Vec<Arc<dyn Network>>> {
+) -> Result<Vec<Fold>> {
     let is_default = named.is_empty();
     let others = if is_default { source.others()? } else { named.to_vec() };
     let mut peers = Vec::new();
     for (path, other) in source.other_trainings("--peers", &others)? {
         if !teachers.contains(&other.hash) {
-            peers.push(other.network()?.into());
+            peers.push(other);
             continue;
         }
         if !is_default {
@@ -103,12 +150,7 @@ pub fn run(
     args: &JudgeArgs,
     (before_path, after_path): (&Path, &Path),
     console: &Console,
-) -> Result<Judgement> {
-    if args.calibration.is_some() {
-        let text =
-            "--calibration: adaptations of nnU-Net folders are judged without one; leave it out";
-        return Err(failure::usage(text).into());
-    }
+) -> Result<(Judgement, Option<Calibration>)> {
     let rejected = after_path.join(REJECTED_FOLDER);
     let after = Fold::open(if super::is_folder(&rejected) { &rejected } else { after_path })?;
     let before = before(before_path, &after)?;
@@ -123,18 +165,16 @@ pub fn run(
     if let Some(what) = before.difference(&after) {
         return Err(failure::input(format!("--after {}: {what}", after_path.display())).into());
     }
-    let peers = peers(&args.peers, &before, &teachers(after_path), console)?;
+    let named = (args.calibration.as_deref(), args.peers.as_slice());
+    let aids = JudgingAids::find(named, &before, &teachers(after_path), console)?;
     let found = args.images.subjects(console)?;
     let found = found.iter().map(Subject::without_labels).collect();
     let subjects = super::channels(found, &before.folder, args.images.set.data.is_some());
     let cases = super::cases(&subjects, &before.folder)?;
     let patches = Patches::new(cases, &before.model, CACHE_BYTES)?;
-    judged(
-        [before.network()?.into(), after.network()?.into()],
-        peers,
-        (&patches, usize::MAX),
-        console,
-    )
+    let pair = [before.network()?.into(), after.network()?.into()];
+    let judgement = aids.judged(pair, (&patches, usize::MAX), console)?;
+    Ok((judgement, aids.calibration))
 }
 
 /// The source model; of a folder the fold that was adapted.

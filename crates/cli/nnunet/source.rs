@@ -5,7 +5,8 @@ use candle_core::Device;
 use std::path::{Path, PathBuf};
 use udas_network::Network;
 use udas_nn::{Checkpoint, StateDict};
-use udas_nnunet::{Arithmetic, LabelRule, Model, ModelFolder, RegionsApart};
+use udas_nnunet::{Arithmetic, LabelRule, Model, ModelFolder, PLANS_FILE, RegionsApart};
+use udas_verdict::CALIBRATION_FILE;
 
 /// A fold, opened.
 pub struct Fold {
@@ -50,6 +51,17 @@ impl Fold {
         let folder = ModelFolder::open(self.folder.path(), &[])?;
         let others = folder.folds().iter().filter(|fold| **fold != self.name);
         Ok(others.map(|fold| fold_path(&self.folder, fold)).collect())
+    }
+
+    /// Where its calibration is looked for: in its own folder, then in the model's.
+    pub fn calibration(&self) -> PathBuf {
+        let own = fold_path(&self.folder, &self.name).join(CALIBRATION_FILE);
+        if own.is_file() { own } else { self.folder.path().join(CALIBRATION_FILE) }
+    }
+
+    /// SHA-256 of the plans, which say what it sees.
+    pub fn plans(&self) -> Result<String> {
+        crate::predictions::hash(&self.folder.path().join(PLANS_FILE))
     }
 
     /// Its file.

@@ -169,11 +169,9 @@ impl Patches {
             let voxel = ready.foreground[below(&mut random, ready.foreground.len())];
             place = window.about(voxel);
         }
-        let labels = ready.labels.as_ref().map(|labels| {
-            let values = self.window(labels).cut(place)?.flatten_all()?.to_vec1::<f32>()?;
-            Ok::<_, Error>(values.into_iter().map(|label| label as u8).collect())
-        });
-        Ok(Patch { case, place, image: window.cut(place)?, labels: labels.transpose()? })
+        let labels =
+            ready.labels.as_ref().map(|labels| self.labels_in(labels, place)).transpose()?;
+        Ok(Patch { case, place, image: window.cut(place)?, labels })
     }
 
     /// How large a case is, as the network sees it.
@@ -194,6 +192,20 @@ impl Patches {
     pub fn cut(&self, case: usize, place: [usize; 3]) -> Result<Tensor> {
         let ready = self.ready(case)?;
         self.window(&ready.image).cut(place)
+    }
+
+    /// A class for each voxel of that patch; none of a case without labels.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
+    pub fn cut_labels(&self, case: usize, place: [usize; 3]) -> Result<Option<Vec<u8>>> {
+        let ready = self.ready(case)?;
+        ready.labels.as_ref().map(|labels| self.labels_in(labels, place)).transpose()
+    }
+
+    fn labels_in(&self, labels: &Prepared, place: [usize; 3]) -> Result<Vec<u8>> {
+        let values = self.window(labels).cut(place)?.flatten_all()?.to_vec1::<f32>()?;
+        Ok(values.into_iter().map(|label| label as u8).collect())
     }
 
     fn window<'a>(&'a self, prepared: &'a Prepared) -> Window<'a> {

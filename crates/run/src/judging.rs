@@ -115,19 +115,13 @@ impl JudgingAids {
     ) -> Result<Self> {
         let peers = self::peers(peers, model, judged)?;
         let hashes = peers.iter().map(ModelFile::hash).collect::<Result<Vec<_>, _>>()?;
-        let Some(found) = find_calibration(calibration, path, model, host)? else {
+        let beside = if path.is_dir() { Some(path) } else { path.parent() };
+        let beside = beside.map(|folder| folder.join(CALIBRATION_FILE));
+        let check = |calibration: &Calibration| calibration.check(model);
+        let Some(found) = find_calibration(calibration, beside.as_deref(), check, host)? else {
             return Ok(Self { calibration: None, peers });
         };
-        match (found.origin.peers.len(), peers.len()) {
-            (0, 1..) => host.say(
-                "the calibration was made without --peers: their agreement is told, and has no part in the prediction",
-            ),
-            (1.., 0) => host.say(
-                "the calibration was made with --peers, which are not given: the prediction goes without them",
-            ),
-            _ => {}
-        }
-        let calibration = Some(found.with_peers(&hashes)?.into_owned());
+        let calibration = Some(with_peers(&found, &hashes, host)?);
         Ok(Self { calibration, peers })
     }
 
@@ -137,30 +131,47 @@ impl JudgingAids {
     }
 }
 
-/// The calibration that a flag names, which must be of this model, or the one beside the model if it is.
-fn find_calibration(
+/// A calibration for judgements with these other trainings, by their hashes; what follows from those that it was made with
+/// is said.
+///
+/// # Errors
+/// [`Error::Verdict`] where it was made with others.
+pub fn with_peers(found: &Calibration, peers: &[String], host: &dyn Host) -> Result<Calibration> {
+    match (found.origin.peers.len(), peers.len()) {
+        (0, 1..) => host.say(
+            "the calibration was made without --peers: their agreement is told, and has no part in the prediction",
+        ),
+        (1.., 0) => host.say(
+            "the calibration was made with --peers, which are not given: the prediction goes without them",
+        ),
+        _ => {}
+    }
+    Ok(found.with_peers(peers)?.into_owned())
+}
+
+/// The calibration that a flag names, which must be of the model, or the one beside the model if it is: `check` says.
+///
+/// # Errors
+/// [`Error::Input`] for one that is named and of another model, [`Error::Verdict`] for what is none.
+pub fn find_calibration(
     named: Option<&Path>,
-    model_path: &Path,
-    model: &ModelFile,
+    beside: Option<&Path>,
+    check: impl Fn(&Calibration) -> udas_verdict::Result<()>,
     host: &dyn Host,
 ) -> Result<Option<Calibration>> {
     let other = |path: &Path, error: udas_verdict::Error| format!("{}: {error}", path.display());
     if let Some(path) = named {
         let calibration = Calibration::load(path)?;
-        calibration.check(model).map_err(|error| Error::input(other(path, error)))?;
+        check(&calibration).map_err(|error| Error::input(other(path, error)))?;
         return Ok(Some(calibration));
     }
-    let folder = if model_path.is_dir() { Some(model_path) } else { model_path.parent() };
-    let Some(path) = folder.map(|folder| folder.join(CALIBRATION_FILE)) else { return Ok(None) };
-    if !path.is_file() {
-        return Ok(None);
-    }
+    let Some(path) = beside.filter(|path| path.is_file()) else { return Ok(None) };
     // Nobody has asked for this one: a warning is enough.
-    let calibration = match Calibration::load(&path) {
-        Ok(calibration) => match calibration.check(model) {
+    let calibration = match Calibration::load(path) {
+        Ok(calibration) => match check(&calibration) {
             Ok(()) => calibration,
             Err(error) => {
-                host.warn(&format!("{}; it is not used", other(&path, error)));
+                host.warn(&format!("{}; it is not used", other(path, error)));
                 return Ok(None);
             }
         },

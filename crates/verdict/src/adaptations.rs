@@ -1,13 +1,12 @@
 //! Short adaptations to a simulated shift, by methods that need nothing but images, so that a calibration has seen
 //! what adapting does to signals and scores.
 use crate::sample::Sample;
+use crate::segmenter::Segmenter;
 use crate::{Error, Result};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use std::sync::atomic::AtomicBool;
 use udas_adapt::methods::{AugmentedConsistency, EntropyPrior, SelfTraining, Tent};
 use udas_adapt::{Method, Model, Options, Requirement, Run, TargetBatch};
-use udas_model::ModelFile;
-use udas_network::Network;
 use udas_nn::StateDict;
 use udas_train::{Batches, Silent, StopRule};
 
@@ -18,14 +17,14 @@ const BATCH: usize = 8;
 /// Steps, about: an epoch on a few real heads.
 const STEPS: usize = 24;
 
-/// The method whose turn it is, of those that the model can be adapted by. Self-training moves all weights and asks for
-/// nothing, so that there is one always.
-pub fn method(turn: usize, model: &ModelFile, network: &dyn Network) -> &'static dyn Method {
-    let known = !model.info.class_ratio.is_empty();
+/// The method whose turn it is, of those that the model can be adapted by; `class_ratio` is empty where it is not known.
+/// Self-training moves all weights and asks for nothing, so that there is one always.
+pub fn method(turn: usize, plain: &Segmenter, class_ratio: &[f64]) -> &'static dyn Method {
+    let known = !class_ratio.is_empty();
     let possible = METHODS
         .into_iter()
         .filter(|method| known || !method.about().needs.contains(&Requirement::ClassRatio))
-        .filter(|method| method.check(network).is_ok())
+        .filter(|method| method.check(plain.network()).is_ok())
         .collect::<Vec<_>>();
     possible[turn % possible.len()]
 }
@@ -36,24 +35,24 @@ pub fn method(turn: usize, model: &ModelFile, network: &dyn Network) -> &'static
 /// When a tensor operation fails.
 pub fn adapted(
     method: &dyn Method,
-    model: &ModelFile,
+    (plain, class_ratio): (&Segmenter, &[f64]),
     samples: &[Sample],
-    device: &Device,
     seed: u64,
 ) -> Result<Option<StateDict>> {
-    let slices = Slices { batches: batches(samples, device)? };
+    let slices = Slices { batches: batches(samples, plain)? };
     // Agreement is not looked at.
     let check = Slices { batches: slices.batches.iter().take(1).cloned().collect() };
     let epochs = STEPS.div_ceil(slices.batches.len().max(1));
     let options = Options { batch_size: BATCH, epochs, stop: StopRule::Never, ..method.options() };
-    let source = Model { network: model.network(device)?.into(), head: None };
+    let network = plain.with_state(&plain.network().parameters().state()?)?.into_network();
+    let source = Model { network, head: None };
     let run = Run {
         target: &slices,
         check: &check,
         source: None,
-        class_ratio: Some(model.info.class_ratio.clone()),
+        class_ratio: Some(class_ratio.to_vec()),
         teachers: &[],
-        device: device.clone(),
+        device: plain.device().clone(),
         seed,
         observer: &mut Silent,
         interrupt: &AtomicBool::new(false),
@@ -66,12 +65,13 @@ pub fn adapted(
     }
 }
 
-fn batches(samples: &[Sample], device: &Device) -> Result<Vec<Tensor>> {
+/// Slices in batches; of a network of volumes, as many slices as it sees together.
+fn batches(samples: &[Sample], plain: &Segmenter) -> Result<Vec<Tensor>> {
+    let slices = BATCH.next_multiple_of(plain.depth());
     let mut batches = Vec::new();
-    for Sample { images, size: [height, width], .. } in samples {
-        for images in images.chunks(BATCH * height * width) {
-            let shape = (images.len() / (height * width), 1, *height, *width);
-            batches.push(Tensor::from_slice(images, shape, device)?);
+    for sample in samples {
+        for images in sample.images.chunks(slices * sample.pixels()) {
+            batches.push(plain.tensor(images, sample.size)?);
         }
     }
     Ok(batches)

@@ -5,6 +5,7 @@ use crate::change::AS_IT_IS;
 use crate::damage::{DAMAGES, Damage};
 use crate::judge::hashes;
 use crate::measurement::Measurement;
+use crate::networks::check_alike;
 use crate::observe::{Observation, Reference};
 use crate::overlap::dice;
 use crate::sample::Sample;
@@ -16,8 +17,10 @@ use crate::signals::reverse::Pixels;
 use crate::{Error, Result};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use udas_data::{LabelUse, Subject};
 use udas_model::ModelFile;
+use udas_network::{Network, Task};
 
 /// How a calibration is made.
 #[derive(Clone, Debug)]
@@ -81,12 +84,25 @@ impl Measurements {
     }
 }
 
+/// A network that a calibration is made for, whoever prepares what it sees.
+pub struct Calibrated {
+    /// What the calibration is of.
+    pub origin: Origin,
+    /// The network.
+    pub network: Arc<dyn Network>,
+    /// Other trainings of it, whose agreement is among the signals.
+    pub peers: Vec<Arc<dyn Network>>,
+    /// Slices that it sees together; 1 of a network of slices.
+    pub depth: usize,
+    /// Share of each class in the source's labels; empty where it is not known.
+    pub class_ratio: Vec<f64>,
+}
+
 /// A calibration in the making, a shift at a time, so that it can be left and gone on with: [`calibrate`] in steps.
 pub struct Calibrating<'a> {
-    model: &'a ModelFile,
-    device: &'a Device,
     config: &'a CalibrateConfig,
     models: Models,
+    class_ratio: Vec<f64>,
     source: Source,
     measured: Measurements,
 }
@@ -100,24 +116,59 @@ impl<'a> Calibrating<'a> {
         model: &'a ModelFile,
         peers: &[ModelFile],
         subjects: &[Subject],
-        device: &'a Device,
+        device: &Device,
         config: &'a CalibrateConfig,
     ) -> Result<Self> {
-        let models = Models::new(model, peers, config.seed, device)?;
-        let source = Source::read(&models.plain, model, subjects, config)?;
-        let origin = Origin {
-            model: model.hash()?,
-            preprocessing: model.info.preprocessing.clone(),
-            peers: hashes(peers)?,
-            version: env!("CARGO_PKG_VERSION").into(),
-            domain: domains(subjects),
-            subjects: subjects.iter().map(|subject| subject.id.clone()).collect(),
-            slices: config.slices,
-            seed: config.seed,
+        let peer = |(index, peer): (usize, &ModelFile)| {
+            check_peer(model, peer, index + 1)?;
+            Ok(peer.network(device)?.into())
         };
+        let calibrated = Calibrated {
+            origin: Origin {
+                model: model.hash()?,
+                preprocessing: Some(model.info.preprocessing.clone()),
+                plans: None,
+                peers: hashes(peers)?,
+                version: env!("CARGO_PKG_VERSION").into(),
+                domain: domains(subjects),
+                subjects: subjects.iter().map(|subject| subject.id.clone()).collect(),
+                slices: config.slices,
+                seed: config.seed,
+            },
+            network: model.network(device)?.into(),
+            peers: peers.iter().enumerate().map(peer).collect::<Result<_>>()?,
+            depth: 1,
+            class_ratio: model.info.class_ratio.clone(),
+        };
+        let classes = Task::of(model.info.network.outputs).outputs().max(2) as u8;
+        let labels = LabelUse::Require { classes };
+        let sample = |subject: &Subject| {
+            Sample::read(subject, &model.info.preprocessing, labels, config.slices)
+        };
+        Self::of_samples(calibrated, subjects.iter().map(sample), device, config)
+    }
+
+    /// A calibration on samples that somebody else has prepared: one with labels for each subject of the origin.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] for networks of several channels or of different outputs, without subjects, or where labels are
+    /// missing or empty; and those of the samples.
+    pub fn of_samples(
+        calibrated: Calibrated,
+        samples: impl IntoIterator<Item = Result<Sample>>,
+        device: &Device,
+        config: &'a CalibrateConfig,
+    ) -> Result<Self> {
+        let Calibrated { origin, network, peers, depth, class_ratio } = calibrated;
+        check_alike(std::iter::once(&network).chain(&peers))?;
+        let plain = Segmenter::new(network, device, depth);
+        let peers = peers.into_iter().map(|peer| Segmenter::new(peer, device, depth)).collect();
+        let models = Models::new(plain, peers, config.seed)?;
+        let samples = origin.subjects.iter().cloned().zip(samples);
+        let source = Source::read(&models.plain, samples, origin.subjects.len(), config)?;
         let shifted = source.samples.iter().map(|(subject, _)| subject.clone()).collect();
         let measured = Measurements { origin, shifted, shifts: Vec::new(), rows: Vec::new() };
-        Ok(Self { model, device, config, models, source, measured })
+        Ok(Self { config, models, class_ratio, source, measured })
     }
 
     /// How many subjects and shifts there are.
@@ -149,23 +200,25 @@ impl<'a> Calibrating<'a> {
     pub fn measure_next(&mut self, on_step: &mut dyn FnMut()) -> Result<bool> {
         let turn = self.measured.shifts.len();
         let Some(&shift) = self.config.shifts.get(turn) else { return Ok(false) };
-        let Self { model, device, config, models, source, .. } = &*self;
+        let Self { config, models, class_ratio, source, .. } = &*self;
+        let plain = &models.plain;
         let apply = |(index, (_, sample)): (usize, &(String, Sample))| {
-            shift.apply(sample, config.seed.wrapping_add(index as u64))
+            shift.apply(sample, plain.depth(), config.seed.wrapping_add(index as u64))
         };
         let samples: Vec<Sample> = source.samples.iter().enumerate().map(apply).collect();
-        let method = adaptations::method(turn, model, models.plain.network());
-        let adapted = adaptations::adapted(method, model, &samples, device, config.seed)?;
-        let adapted = adapted.map(|state| models.plain.with_state(&state)).transpose()?;
+        let method = adaptations::method(turn, plain, class_ratio);
+        let known = (plain, class_ratio.as_slice());
+        let adapted = adaptations::adapted(method, known, &samples, config.seed)?;
+        let adapted = adapted.map(|state| plain.with_state(&state)).transpose()?;
         let mut rows = Vec::new();
         for ((subject, _), sample) in source.samples.iter().zip(&samples) {
             let shifted =
                 ShiftedSubject { shift, subject, sample, opinions: models.opinions(sample)? };
-            let plain = Observation::new(&models.plain, sample)?;
-            let norms = plain.norms.as_ref();
+            let before = Observation::new(plain, sample)?;
+            let norms = before.norms.as_ref();
             let re_estimated =
-                norms.map(|norms| models.plain.with_state(&norms.re_estimated)).transpose()?;
-            rows.extend(shifted.row(AS_IT_IS, &plain, &plain, &source.reference));
+                norms.map(|norms| plain.with_state(&norms.re_estimated)).transpose()?;
+            rows.extend(shifted.row(AS_IT_IS, &before, &before, &source.reference));
             let changed = re_estimated
                 .iter()
                 .map(|segmenter| ("batch norm re-estimated", segmenter))
@@ -173,7 +226,7 @@ impl<'a> Calibrating<'a> {
                 .chain(models.damaged(turn, shift));
             for (name, segmenter) in changed {
                 let observation = Observation::new(segmenter, sample)?;
-                rows.extend(shifted.row(name, &observation, &plain, &source.reference));
+                rows.extend(shifted.row(name, &observation, &before, &source.reference));
             }
             on_step();
         }
@@ -200,19 +253,14 @@ struct Models {
 }
 
 impl Models {
-    fn new(model: &ModelFile, peers: &[ModelFile], seed: u64, device: &Device) -> Result<Self> {
-        let plain = Segmenter::of(model, device)?;
+    fn new(plain: Segmenter, peers: Vec<Segmenter>, seed: u64) -> Result<Self> {
         let damaged = |(index, damage): (usize, &Damage)| {
             let state = damage.apply(plain.network(), seed.wrapping_add(index as u64))?;
             let damaged = state.map(|state| plain.with_state(&state)).transpose()?;
             Ok(damaged.map(|segmenter| (damage.name(), segmenter)))
         };
-        let peer = |(index, peer): (usize, &ModelFile)| {
-            check_peer(model, peer, index + 1)?;
-            Segmenter::of(peer, device)
-        };
         Ok(Self {
-            peers: peers.iter().enumerate().map(peer).collect::<Result<_>>()?,
+            peers,
             damaged: DAMAGES
                 .iter()
                 .enumerate()
@@ -297,30 +345,30 @@ struct Source {
 impl Source {
     fn read(
         segmenter: &Segmenter,
-        model: &ModelFile,
-        subjects: &[Subject],
+        given: impl Iterator<Item = (String, Result<Sample>)>,
+        subjects: usize,
         config: &CalibrateConfig,
     ) -> Result<Self> {
-        if subjects.is_empty() {
+        if subjects == 0 {
             return Err(Error::Unfit("a calibration needs labelled subjects; give some".into()));
         }
-        let classes = segmenter.task().outputs().max(2) as u8;
-        let labels = LabelUse::Require { classes };
-        let measured = config.subjects.clamp(1, subjects.len());
-        let is_measured = |index: usize| {
-            (index * measured) / subjects.len() != ((index + 1) * measured) / subjects.len()
-        };
+        let measured = config.subjects.clamp(1, subjects);
+        let is_measured =
+            |index: usize| (index * measured) / subjects != ((index + 1) * measured) / subjects;
         let [mut volumes, mut components, mut roundness] = [(); 3].map(|()| Vec::new());
         let (mut pixels, mut samples) = (Pixels::default(), Vec::new());
-        for (index, subject) in subjects.iter().enumerate() {
-            let sample = Sample::read(subject, &model.info.preprocessing, labels, config.slices)?;
-            let truth = sample.labels.as_deref().unwrap_or_default();
+        for (index, (subject, sample)) in given.enumerate() {
+            let sample = sample?;
+            let Some(truth) = sample.labels.as_deref() else {
+                let text = format!("{subject}: has no labels; leave the subject out");
+                return Err(Error::Unfit(text));
+            };
             volumes.push(plausibility::volume_ml(truth, &sample));
             components.push(plausibility::components(truth, sample.size)?);
             roundness.push(plausibility::roundness(truth, sample.size));
             if is_measured(index) {
                 pixels.add(&sample, truth);
-                samples.push((subject.id.clone(), sample));
+                samples.push((subject, sample));
             }
         }
         let empty = |(_, sample): &&(String, Sample)| {

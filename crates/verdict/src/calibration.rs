@@ -28,8 +28,12 @@ const MARGIN: f64 = 0.1;
 pub struct Origin {
     /// Hash of the model's tensors.
     pub model: String,
-    /// What the model sees of a volume.
-    pub preprocessing: Preprocessing,
+    /// What the model sees of a volume; none where plans of another program say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
+    /// SHA-256 of the plans that say what the model sees, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plans: Option<String>,
     /// Hashes of other trainings whose agreement is among the signals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
@@ -192,15 +196,35 @@ impl Calibration {
     /// # Errors
     /// [`Error::Unfit`] when it is another, or cannot be hashed.
     pub fn check(&self, model: &ModelFile) -> Result<()> {
-        let text = if self.origin.model != model.hash()? {
-            "was made for another model; run `udas calibrate` for this one"
-        } else if self.origin.preprocessing != model.info.preprocessing {
-            "was made for the model with other slices or intensities; run `udas calibrate` for it as it is now, after \
-             `udas convert` with --plane and --intensity if its file does not describe itself"
-        } else {
+        self.check_weights(&model.hash()?)?;
+        if self.origin.preprocessing.as_ref() == Some(&model.info.preprocessing) {
             return Ok(());
-        };
+        }
+        let text = "was made for the model with other slices or intensities; run `udas calibrate` for it as it is now, after \
+                    `udas convert` with --plane and --intensity if its file does not describe itself";
         Err(Error::Unfit(format!("the calibration {text}")))
+    }
+
+    /// Refuses another network than the calibration was made for, by the hash of its weights and that of the plans that
+    /// say what it sees.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] when it is another.
+    pub fn check_planned(&self, weights: &str, plans: &str) -> Result<()> {
+        self.check_weights(weights)?;
+        if self.origin.plans.as_deref() == Some(plans) {
+            return Ok(());
+        }
+        let text = "the calibration was made for the model with other plans; run `udas calibrate` for it as it is now";
+        Err(Error::Unfit(text.into()))
+    }
+
+    fn check_weights(&self, hash: &str) -> Result<()> {
+        if self.origin.model == hash {
+            return Ok(());
+        }
+        let text = "the calibration was made for another model; run `udas calibrate` for this one";
+        Err(Error::Unfit(text.into()))
     }
 
     /// The mapping for a judgement that asks these other trainings, by their hashes: without any it is learned

@@ -7,7 +7,8 @@ use crate::signals::reverse::Pixels;
 fn origin() -> Origin {
     Origin {
         model: "hash".into(),
-        preprocessing: Preprocessing::upright(udas_data::Plane::Axial),
+        preprocessing: Some(Preprocessing::upright(udas_data::Plane::Axial)),
+        plans: None,
         peers: Vec::new(),
         version: "0".into(),
         domain: "d".into(),

@@ -57,7 +57,7 @@ mod segmenter;
 mod shift;
 mod signals;
 
-pub use calibrate::{CalibrateConfig, Calibrating, Measurements, calibrate};
+pub use calibrate::{CalibrateConfig, Calibrated, Calibrating, Measurements, calibrate};
 pub use calibration::{CALIBRATION_FILE, Calibration, Column, Estimate, Origin, Quality};
 pub use damage::Damage;
 pub use error::{Error, Result};

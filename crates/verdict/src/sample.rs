@@ -96,6 +96,11 @@ impl Sample {
         Self { images, count, neighbours, probed, pixel_ml: voxel_ml, ..Self::empty(size) }
     }
 
+    /// The sample with a class for each of its pixels.
+    pub fn with_labels(self, labels: Vec<u8>) -> Self {
+        Self { labels: Some(labels), ..self }
+    }
+
     fn empty(size: [usize; 2]) -> Self {
         Self {
             images: Vec::new(),

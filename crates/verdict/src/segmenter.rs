@@ -55,6 +55,16 @@ impl Segmenter {
         &*self.network
     }
 
+    /// The network, for others to train.
+    pub fn into_network(self) -> Arc<dyn Network> {
+        self.network
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// What the output channels mean.
     pub fn task(&self) -> Task {
         self.predictor.task()
@@ -115,7 +125,11 @@ impl Segmenter {
         Ok(Some((network.parameters().state()?, prediction)))
     }
 
-    fn tensor(&self, images: &[f32], [height, width]: [usize; 2]) -> Result<Tensor> {
+    /// Slices as the network takes them.
+    ///
+    /// # Errors
+    /// When they are not those of whole images.
+    pub fn tensor(&self, images: &[f32], [height, width]: [usize; 2]) -> Result<Tensor> {
         let count = images.len() / (self.depth * height * width).max(1);
         let images = match self.network.spec().axes {
             3 => Tensor::from_slice(images, (count, 1, self.depth, height, width), &self.device),

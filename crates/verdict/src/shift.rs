@@ -74,18 +74,17 @@ impl Shift {
         }
     }
 
-    /// A subject's sample as the other scanner would show it: a function of the arguments alone.
-    pub fn apply(self, sample: &Sample, seed: u64) -> Sample {
+    /// A subject's sample as the other scanner would show it: a function of the arguments alone. Intensities of `depth`
+    /// slices are altered together, as a network of volumes sees them.
+    pub fn apply(self, sample: &Sample, depth: usize, seed: u64) -> Sample {
         let mut shifted = sample.clone();
         let (pixels, width) = (sample.pixels(), sample.size[1]);
-        for (index, slice) in shifted.images.chunks_exact_mut(pixels).enumerate() {
-            match self {
-                Self::Coarse(side) => coarse(slice, width, side.max(1)),
-                _ => {
-                    if let Some(alteration) = self.alteration(seed, index) {
-                        alteration.apply(slice, width);
-                    }
-                }
+        for (index, block) in shifted.images.chunks_exact_mut(pixels * depth.max(1)).enumerate() {
+            if let Self::Coarse(side) = self {
+                let slices = block.chunks_exact_mut(pixels);
+                slices.for_each(|slice| coarse(slice, width, side.max(1)));
+            } else if let Some(alteration) = self.alteration(seed, index) {
+                alteration.apply_to_slices(block, pixels, width);
             }
         }
         let from = |shifted: &mut Sample, source: &dyn Fn([usize; 2]) -> [usize; 2]| {
@@ -109,8 +108,8 @@ impl Shift {
         shifted
     }
 
-    /// What is done to intensities: the same for all slices of a subject but for the noise.
-    fn alteration(self, seed: u64, slice: usize) -> Option<Augmentation> {
+    /// What is done to intensities: the same for all blocks of a subject but for the noise.
+    fn alteration(self, seed: u64, block: usize) -> Option<Augmentation> {
         let nothing = Augmentation {
             knots: IDENTITY,
             gamma: 1.0,
@@ -119,7 +118,7 @@ impl Shift {
             gain: 1.0,
             offset: 0.0,
             noise: 0.0,
-            noise_seed: seed ^ (slice as u64).rotate_left(32),
+            noise_seed: seed ^ (block as u64).rotate_left(32),
         };
         let drawn = |number: usize, monotone: f32, bias: f32| {
             let ranges = AugmentationRanges {
@@ -206,26 +205,38 @@ mod tests {
     fn every_shift_but_none_changes_images_and_only_geometry_moves_labels() {
         let plain = sample();
         for shift in FAMILY {
-            let shifted = shift.apply(&plain, 7);
+            let shifted = shift.apply(&plain, 1, 7);
             assert_eq!(shifted.images == plain.images, shift == Shift::Source, "{shift:?}");
             let geometry = matches!(shift, Shift::Zoom(_) | Shift::UpsideDown | Shift::HalfTurn);
             assert_eq!(shifted.labels != plain.labels, geometry, "{shift:?}");
-            assert_eq!(shifted.images, shift.apply(&plain, 7).images, "{shift:?}");
+            assert_eq!(shifted.images, shift.apply(&plain, 1, 7).images, "{shift:?}");
         }
         let names: std::collections::BTreeSet<_> = FAMILY.map(Shift::name).into_iter().collect();
         assert_eq!(names.len(), FAMILY.len());
     }
 
     #[test]
+    fn slices_that_are_seen_together_are_altered_alike() {
+        let mut plain = sample();
+        // The second slice is brighter: by itself it would be stretched to its own range.
+        plain.images[256..].iter_mut().for_each(|value| *value = 0.5 + *value / 2.0);
+        let [apart, together] =
+            [1, 2].map(|depth| Shift::Gamma(2.0).apply(&plain, depth, 7).images);
+        let squared = |(a, b): (&f32, &f32)| (a - b * b).abs() < 1e-5;
+        assert!(together.iter().zip(&plain.images).all(squared));
+        assert!(!apart.iter().zip(&plain.images).all(squared));
+    }
+
+    #[test]
     fn geometry_is_what_it_says() {
         let plain = sample();
-        let turned = Shift::HalfTurn.apply(&plain, 0);
+        let turned = Shift::HalfTurn.apply(&plain, 1, 0);
         assert!(turned.images[..256].iter().rev().eq(&plain.images[..256]));
         let mut slice = [1.0, 2.0, 5.0, 3.0, 4.0, 6.0];
         coarse(&mut slice, 3, 2);
         assert_eq!(slice, [2.5, 2.5, 5.5, 2.5, 2.5, 5.5]);
         assert_eq!(zoomed([0, 3], [4, 4], 0.5), [0, 3]);
         assert_eq!(zoomed([0, 3], [4, 4], 3.0), [1, 2]);
-        assert_eq!(Shift::Zoom(0.5).apply(&plain, 0).pixel_ml, 8.0);
+        assert_eq!(Shift::Zoom(0.5).apply(&plain, 1, 0).pixel_ml, 8.0);
     }
 }
