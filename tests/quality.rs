@@ -49,6 +49,45 @@ fn cases(bench: &Bench, at: &str, count: usize) {
     }
 }
 
+/// Images of cases: the ball is bright on noise.
+fn images(bench: &Bench, at: &str, count: usize) {
+    let folder = bench.path(at);
+    std::fs::create_dir_all(&folder).unwrap();
+    for case in 0..count {
+        let noise = |voxel: usize| (voxel * (7919 + case) % 97) as f32 / 300.0;
+        let ball = ball(0.0, 0);
+        let values = ball.data().iter().enumerate();
+        let values = values.map(|(voxel, &label)| f32::from(label) + noise(voxel)).collect();
+        let image = Volume::new(values, [SIDE; 3], Affine::from_spacing([1.0; 3])).unwrap();
+        write_volume(&folder.join(format!("case{case:02}_0000.nii.gz")), &image).unwrap();
+    }
+}
+
+#[test]
+fn what_masks_teach_is_tried_on_labelled_images() {
+    let bench = Bench::new();
+    cases(&bench, "known", 12);
+    cases(&bench, "new", 7);
+    images(&bench, "known/images", 12);
+    images(&bench, "new/images", 7);
+    // Half of the ball is missing: what it teaches is wrong of the other half.
+    write(&bench.path("new/masks"), "case06", &ball(30.0, 0));
+    let calibrate = "calibrate --masks known/masks --labels known/labels --out reference.json";
+    bench.fail(&format!("{calibrate} --images new/images"), 3, &["none of case07"]);
+    bench.succeed(&format!("{calibrate} --images known/images"));
+    let judge = "judge --masks new/masks --reference reference.json --out judged.json";
+    bench.fail(judge, 2, &["was learned with images", "--images"]);
+    bench.succeed(&format!("{judge} --images new/images"));
+    let judged: serde_json::Value = serde_json::from_str(&text(&bench, "judged.json")).unwrap();
+    let reverse = |case: &str| {
+        let rows = judged["masks"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["case"] == case).unwrap();
+        row["look"]["reverse"].as_f64().unwrap()
+    };
+    assert!(reverse("case00") > reverse("case06") + 0.05, "{judged}");
+    assert!(text(&bench, "judged.csv").contains("reverse"));
+}
+
 #[test]
 fn dice_is_learned_and_the_worst_come_first() {
     let bench = Bench::new();

@@ -11,10 +11,10 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use udas_data::Subject;
-use udas_quality::{Estimate, FORMAT, Graded, Look, Reference, Suspicion, look, suspicion};
+use udas_quality::{Estimate, FORMAT, Graded, Look, Pixels, Reference, Suspicion, look, suspicion};
 use udas_report::{PAGE_FILE, masks_page};
 use udas_run::selection::{Images, choose};
-use udas_volume::{Labels, read_labels};
+use udas_volume::{Labels, Volume, read, read_labels};
 
 /// Masks of any tool, to be learned from.
 #[derive(Args)]
@@ -29,6 +29,10 @@ pub struct CalibrateMasks {
     /// Folders of other masks of the same images: other raters, folds, seeds or tools
     #[arg(long, num_args = 1.., value_name = "DIR", requires = "masks")]
     others: Vec<PathBuf>,
+    /// Images of the cases, or their folder: a small classifier learns from each mask and is tried on the labels of other
+    /// cases (reverse classification)
+    #[arg(short, long, num_args = 1.., value_name = "PATH", requires = "masks")]
+    images: Vec<PathBuf>,
 }
 
 /// Masks of any tool, to be judged.
@@ -108,12 +112,20 @@ pub fn calibrate(
     };
     let pairs = pairs::by_name(masks, labels, subjects, console)?;
     let others = Others::open(&args.others)?;
+    let images: BTreeMap<String, PathBuf> = match args.images.as_slice() {
+        [] => BTreeMap::new(),
+        paths => by_case(udas_data::expand(paths, "")?),
+    };
     let mut cases = Vec::new();
     interrupt::flag();
     let mut progress = console.progress(pairs.len(), "cases");
     for pair in &pairs {
         anyhow::ensure!(!interrupt::asked(), "interrupted; nothing is written");
-        cases.extend(graded(pair, &others)?);
+        let image = match images.is_empty() {
+            true => None,
+            false => Some(image_of(&images, &pair.subject)?),
+        };
+        cases.extend(graded(pair, &others, image)?);
         progress.advance(&pair.subject);
     }
     progress.finish();
@@ -134,8 +146,30 @@ pub fn calibrate(
     console.result(text, &reference)
 }
 
+/// Images by the names of their masks: nnU-Net's have their channel behind it.
+fn by_case(images: Vec<Subject>) -> BTreeMap<String, PathBuf> {
+    let name = |id: &str| id.strip_suffix("_0000").unwrap_or(id).to_owned();
+    images.into_iter().map(|image| (name(&image.id), image.image)).collect()
+}
+
+fn image_of<'a>(images: &'a BTreeMap<String, PathBuf>, case: &str) -> Result<&'a Path> {
+    images.get(case).map(PathBuf::as_path).ok_or_else(|| {
+        let text = format!(
+            "--images: there is none of {case}; add it: an image has the name of its mask, with or without _0000"
+        );
+        failure::input(text).into()
+    })
+}
+
+/// The image around a class of a mask.
+fn around(path: &Path, image: &Volume, mask: &Labels, class: u8) -> Result<Option<Pixels>> {
+    let pixels = Pixels::around(image, mask, class);
+    pixels.with_context(|| path.display().to_string())
+}
+
 /// The classes of a mask or its label, with their Dice.
-fn graded(pair: &Pair, others: &Others) -> Result<Vec<Graded>> {
+fn graded(pair: &Pair, others: &Others, image: Option<&Path>) -> Result<Vec<Graded>> {
+    let image = image.map(|path| Ok::<_, anyhow::Error>((path, read(path)?))).transpose()?;
     let (mask, truth) = (read_labels(&pair.prediction)?, read_labels(&pair.truth)?);
     mask.grid().check_same(&pair.prediction, truth.grid(), &pair.truth)?;
     let others = others.of(&pair.subject)?;
@@ -150,7 +184,13 @@ fn graded(pair: &Pair, others: &Others) -> Result<Vec<Graded>> {
         let index = usize::from(class);
         let look =
             look(&mask, &others, class).with_context(|| pair.prediction.display().to_string())?;
-        Ok(Graded { class, look, dice: Some(both[index] as f64 / all[index] as f64) })
+        let by = |labels: &Labels| match &image {
+            Some((path, image)) => around(path, image, labels, class),
+            None => Ok(None),
+        };
+        let (by_mask, by_label) = (by(&mask)?, by(&truth)?);
+        let dice = Some(both[index] as f64 / all[index] as f64);
+        Ok(Graded { class, look, dice, by_mask, by_label })
     });
     graded.collect()
 }
@@ -195,20 +235,22 @@ pub fn judge(
     let page_file = args.page.as_ref().map(|folder| folder.join(PAGE_FILE));
     let table = out.map(|path| path.with_extension("csv"));
     prepare_files([out, table.as_deref(), page_file.as_deref()], args)?;
-    let images = images_by_case(args, images, console)?;
+    let reference = args.reference.as_deref().map(|path| read_reference(path, args)).transpose()?;
+    let images = images_by_case(args, reference.as_ref(), images, console)?;
     let masks = predictions::masks(folder)?;
     if masks.is_empty() {
         let text = format!("{}: holds no masks; check the path", folder.display());
         return Err(failure::input(text).into());
     }
     let masks = choose(masks, images.subjects.as_deref(), console)?;
-    let reference = args.reference.as_deref().map(|path| read_reference(path, args)).transpose()?;
     let groups = match &args.groups {
         Some(path) => read_groups(path, &masks)?,
         None => BTreeMap::new(),
     };
     let others = Others::open(&args.others)?;
-    let mut rows = looked(&masks, &others, console)?;
+    let by_images = reference.as_ref().filter(|reference| reference.needs_images());
+    let by_images = by_images.map(|reference| (reference, &images.by_case));
+    let mut rows = looked(&masks, &others, by_images, console)?;
     compare(&mut rows);
     for row in &mut rows {
         row.expected = reference.as_ref().and_then(|known| known.estimate(row.class, &row.look));
@@ -265,21 +307,32 @@ struct CaseImages {
     subjects: Option<String>,
 }
 
-fn images_by_case(args: &JudgeMasks, images: &Images, console: &Console) -> Result<CaseImages> {
+fn images_by_case(
+    args: &JudgeMasks,
+    reference: Option<&Reference>,
+    images: &Images,
+    console: &Console,
+) -> Result<CaseImages> {
     let subjects = images.set.subjects.clone();
+    let are_needed = reference.is_some_and(Reference::needs_images);
     if images.images.is_empty() && images.set.data.is_none() {
+        if are_needed {
+            let text =
+                "--reference: was learned with images; give those of these masks by --images";
+            return Err(failure::usage(text).into());
+        }
         return Ok(CaseImages { subjects, ..CaseImages::default() });
     }
-    if args.page.is_none() {
-        let text = "--images and --data: are for the pictures of a --page; give --page DIR, or leave them out";
+    if args.page.is_none() && !are_needed {
+        let text = "--images and --data: are for the pictures of a --page, and for a reference that was learned with images; \
+                    give --page DIR, or leave them out";
         return Err(failure::usage(text).into());
     }
     images.check()?;
     // The choice is one of masks; images without a mask are simply not drawn.
     let mut all = images.clone();
     all.set.subjects = None;
-    let by_case = all.subjects(console)?.into_iter().map(|image| (image.id, image.image));
-    Ok(CaseImages { by_case: by_case.collect(), subjects })
+    Ok(CaseImages { by_case: by_case(all.subjects(console)?), subjects })
 }
 
 fn read_reference(path: &Path, args: &JudgeMasks) -> Result<Reference> {
@@ -334,8 +387,13 @@ fn read_groups(path: &Path, masks: &[Subject]) -> Result<BTreeMap<String, String
     Ok(groups)
 }
 
-/// Every class that any mask has, in every mask.
-fn looked(masks: &[Subject], others: &Others, console: &Console) -> Result<Vec<Row>> {
+/// Every class that any mask has, in every mask; with a reference that needs images, reverse classification too.
+fn looked(
+    masks: &[Subject],
+    others: &Others,
+    by_images: Option<(&Reference, &BTreeMap<String, PathBuf>)>,
+    console: &Console,
+) -> Result<Vec<Row>> {
     interrupt::flag();
     let mut rows = Vec::new();
     let mut seen = BTreeSet::new();
@@ -344,12 +402,23 @@ fn looked(masks: &[Subject], others: &Others, console: &Console) -> Result<Vec<R
         anyhow::ensure!(!interrupt::asked(), "interrupted; nothing is written");
         let labels = read_labels(&mask.image)?;
         let others = others.of(&mask.id)?;
+        let by_image = match by_images {
+            Some((reference, images)) => {
+                let path = image_of(images, &mask.id)?;
+                Some((reference, path, read(path)?))
+            }
+            None => None,
+        };
         let mut present = [false; 256];
         let all = std::iter::once(&labels).chain(&others).flat_map(|labels| labels.data());
         all.for_each(|&label| present[usize::from(label)] = true);
         for class in (1..=u8::MAX).filter(|&class| present[usize::from(class)]) {
-            let look =
+            let mut look =
                 look(&labels, &others, class).with_context(|| mask.image.display().to_string())?;
+            if let Some((reference, path, image)) = &by_image {
+                let pixels = around(path, image, &labels, class)?;
+                look.reverse = pixels.and_then(|pixels| reference.reverse(class, &pixels));
+            }
             seen.insert(class);
             let (expected, unlike, group) = (None, None, None);
             rows.push(Row { case: mask.id.clone(), class, look, expected, unlike, group });
@@ -377,6 +446,7 @@ fn add_absent(rows: &mut Vec<Row>, masks: &[Subject], seen: &BTreeSet<u8>, other
                 compactness: 0.0,
                 at_border: 0.0,
                 agreement,
+                reverse: None,
             };
             let (expected, unlike, group) = (None, None, None);
             rows.push(Row { case: mask.id.clone(), class, look, expected, unlike, group });

@@ -27,10 +27,12 @@
 
 mod look;
 mod reference;
+mod reverse;
 mod suspicion;
 
-pub use look::{Agreement, COLUMNS, Look, look};
+pub use look::{Agreement, Column, Look, look};
 pub use reference::{ClassReference, Estimate, FORMAT, Graded, LEAST_CASES, Reference};
+pub use reverse::{Pixels, Reverse};
 pub use suspicion::{Suspicion, suspicion};
 
 /// The result of this crate's functions.

@@ -33,19 +33,19 @@ pub struct Look {
     pub at_border: f64,
     /// With masks of others; none where there are none.
     pub agreement: Option<Agreement>,
+    /// Dice on labelled images of a classifier that learned from the mask (reverse classification); none without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverse: Option<f64>,
 }
 
-/// Names of [`Look::columns`].
-pub const COLUMNS: [&str; 8] = [
-    "log volume",
-    "log parts",
-    "largest part",
-    "smoothness",
-    "log compactness",
-    "at border",
-    "mean agreement",
-    "least agreement",
-];
+/// What a regression or a comparison goes by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Column {
+    /// What it is.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+}
 
 impl Look {
     /// Whether the class is absent.
@@ -53,21 +53,27 @@ impl Look {
         self.parts == 0
     }
 
-    /// What a regression or a comparison goes by; agreements only where there are some. None of an absent class.
-    pub fn columns(&self) -> Option<Vec<f64>> {
+    /// What a regression or a comparison goes by; agreements and reverse classification only where there are some. None of
+    /// an absent class.
+    pub fn columns(&self) -> Option<Vec<Column>> {
         if self.is_empty() {
             return None;
         }
         let mut columns = vec![
-            self.volume_ml.ln(),
-            (self.parts as f64).ln(),
-            self.largest_part,
-            self.smoothness,
-            self.compactness.ln(),
-            self.at_border,
+            ("log volume", self.volume_ml.ln()),
+            ("log parts", (self.parts as f64).ln()),
+            ("largest part", self.largest_part),
+            ("smoothness", self.smoothness),
+            ("log compactness", self.compactness.ln()),
+            ("at border", self.at_border),
         ];
-        columns.extend(self.agreement.iter().flat_map(|with| [with.mean, with.least]));
-        Some(columns)
+        columns.extend(
+            self.agreement
+                .iter()
+                .flat_map(|with| [("mean agreement", with.mean), ("least agreement", with.least)]),
+        );
+        columns.extend(self.reverse.map(|dice| ("reverse Dice", dice)));
+        Some(columns.into_iter().map(|(name, value)| Column { name, value }).collect())
     }
 }
 
@@ -93,6 +99,7 @@ pub fn look(mask: &Labels, others: &[Labels], class: u8) -> Result<Look> {
         compactness: compactness(&set, shape, spacing, voxels),
         at_border: share(at_border(&set, shape)),
         agreement: agreement(&set, others, class),
+        reverse: None,
     })
 }
 
@@ -210,7 +217,7 @@ mod tests {
         // Slices along z are thickest: empty, 6 x 4, empty, empty: pairs 0+6, 6+6 three times, 6+0.
         assert!((look.smoothness - 36.0 / 48.0).abs() < 1e-12);
         assert_eq!(look.agreement, None);
-        assert_eq!(look.columns().unwrap().len(), COLUMNS.len() - 2);
+        assert_eq!(look.columns().unwrap().len(), 6);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What looks say of the true Dice, learned from cases with labels.
-use crate::{COLUMNS, Error, Look, Result};
+use crate::{Column, Error, Look, Pixels, Result, Reverse};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use udas_metrics::statistics::{Ridge, correlation, half_width};
 
 /// Version of the file.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Fewer cases of a class teach nothing.
 pub const LEAST_CASES: usize = 8;
@@ -16,8 +17,11 @@ const LEVEL: f64 = 0.9;
 /// A column further from the reference than so many of its spreads has not been seen there.
 const FAR: f64 = 4.0;
 
+/// Cases whose labelled pixels are kept for reverse classification, at most.
+const KEPT: usize = 16;
+
 /// A mask whose true Dice is known.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Graded {
     /// The class.
     pub class: u8,
@@ -25,6 +29,10 @@ pub struct Graded {
     pub look: Look,
     /// Dice with the label; none where both are empty.
     pub dice: Option<f64>,
+    /// The image around the class, where it is known and the mask has the class.
+    pub by_mask: Option<Pixels>,
+    /// The same by the label.
+    pub by_label: Option<Pixels>,
 }
 
 /// What is expected of a mask.
@@ -65,6 +73,9 @@ pub struct ClassReference {
     pub correlation: Option<f64>,
     /// Dice of masks that are empty where the label is not, 0 by definition: how many there were.
     pub missed: usize,
+    /// Labelled pixels that classifiers are tried on which learned from a mask; none without images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<Pixels>,
 }
 
 /// What is known of masks of a tool.
@@ -85,20 +96,38 @@ impl Reference {
     /// # Errors
     /// [`Error::TooFew`] where no class has enough cases.
     pub fn learn(cases: &[Graded], others: usize) -> Result<Self> {
-        let mut by_class: BTreeMap<u8, Vec<&Graded>> = BTreeMap::new();
-        cases.iter().for_each(|case| by_class.entry(case.class).or_default().push(case));
-        let most = by_class.values().map(|cases| rows(cases).0.len()).max().unwrap_or(0);
-        if most < LEAST_CASES {
-            return Err(Error::TooFew { found: most });
-        }
-        let classes = by_class.into_iter().filter_map(|(class, cases)| {
+        let mut by_class: BTreeMap<u8, Vec<Graded>> = BTreeMap::new();
+        cases.iter().for_each(|case| by_class.entry(case.class).or_default().push(case.clone()));
+        let mut classes = BTreeMap::new();
+        let mut most = 0;
+        for (class, mut cases) in by_class {
+            let pixels = reversed(&mut cases);
             let (rows, dice) = rows(&cases);
+            most = most.max(rows.len());
+            if rows.len() < LEAST_CASES {
+                continue;
+            }
             let missed =
                 cases.iter().filter(|case| case.look.is_empty() && case.dice == Some(0.0)).count();
-            (rows.len() >= LEAST_CASES)
-                .then(|| (class, ClassReference::learn(&rows, &dice, missed)))
-        });
-        Ok(Self { format: FORMAT, others, classes: classes.collect() })
+            let learned = ClassReference::learn(&rows, &dice);
+            classes.insert(class, ClassReference { missed, pixels, ..learned });
+        }
+        if classes.is_empty() {
+            return Err(Error::TooFew { found: most });
+        }
+        Ok(Self { format: FORMAT, others, classes })
+    }
+
+    /// Whether images are needed beside masks.
+    pub fn needs_images(&self) -> bool {
+        self.classes.values().any(|own| own.pixels.is_some())
+    }
+
+    /// Dice on the labelled pixels of a classifier that learned from a mask: [`Look::reverse`]. None of a class that was
+    /// learned without images.
+    pub fn reverse(&self, class: u8, by_mask: &Pixels) -> Option<f64> {
+        let labelled = self.classes.get(&class)?.pixels.as_ref()?;
+        Some(Reverse::learn(by_mask).dice(labelled))
     }
 
     /// Whether its figures go together: as many of each kind as there are columns, and no range turned round.
@@ -117,21 +146,54 @@ impl Reference {
     /// missed: 0 to 1. Where all agree there is nothing to expect: Dice is undefined.
     pub fn estimate(&self, class: u8, look: &Look) -> Option<Estimate> {
         let own = self.classes.get(&class)?;
-        let Some(row) = look.columns() else {
+        let Some(columns) = look.columns() else {
             let is_agreed = look.agreement.is_some_and(|with| with.least >= 1.0);
             let missed = Estimate { dice: 0.0, low: 0.0, high: 1.0, unseen: own.missed == 0 };
             return (!is_agreed).then_some(missed);
         };
-        (row.len() == own.weights.len()).then(|| own.estimate(&row))
+        let is_known = own.columns.iter().eq(columns.iter().map(|column| column.name));
+        is_known.then(|| own.estimate(&values(&columns)))
     }
 }
 
-/// Columns and Dice of masks that have the class, of those with as many columns as the first.
-fn rows(cases: &[&Graded]) -> (Vec<Vec<f64>>, Vec<f64>) {
+/// Fills in what reverse classification says of each mask, on the labelled pixels of other cases, and returns those that
+/// are kept; none where there are too few images.
+fn reversed(cases: &mut [Graded]) -> Option<Pixels> {
+    let labelled: Vec<usize> =
+        (0..cases.len()).filter(|&case| cases[case].by_label.is_some()).collect();
+    if labelled.len() < LEAST_CASES {
+        return None;
+    }
+    let step = labelled.len().div_ceil(KEPT);
+    let kept: Vec<(usize, Pixels)> = labelled
+        .into_iter()
+        .step_by(step)
+        .filter_map(|case| Some((case, cases[case].by_label.clone()?)))
+        .collect();
+    let without = |left_out: Option<usize>| {
+        let mut all = Pixels::default();
+        let others = kept.iter().filter(|(case, _)| Some(*case) != left_out);
+        others.for_each(|(_, pixels)| all.extend(pixels));
+        all
+    };
+    cases.par_iter_mut().enumerate().for_each(|(number, case)| {
+        let learned = case.by_mask.as_ref().map(Reverse::learn);
+        case.look.reverse = learned.map(|learned| learned.dice(&without(Some(number))));
+    });
+    Some(without(None))
+}
+
+fn values(columns: &[Column]) -> Vec<f64> {
+    columns.iter().map(|column| column.value).collect()
+}
+
+/// Columns and Dice of masks that have the class, of those with the columns that the first one has.
+fn rows(cases: &[Graded]) -> (Vec<Vec<Column>>, Vec<f64>) {
+    let names = |row: &[Column]| row.iter().map(|column| column.name).collect::<Vec<_>>();
     let known = cases.iter().filter_map(|case| Some((case.look.columns()?, case.dice?)));
-    let mut rows: Vec<(Vec<f64>, f64)> = known.collect();
-    let width = rows.first().map_or(0, |(row, _)| row.len());
-    rows.retain(|(row, _)| row.len() == width);
+    let mut rows: Vec<(Vec<Column>, f64)> = known.collect();
+    let first = rows.first().map(|(row, _)| names(row)).unwrap_or_default();
+    rows.retain(|(row, _)| names(row) == first);
     rows.into_iter().unzip()
 }
 
@@ -151,7 +213,9 @@ fn within(row: &[f64], range: &[[f64; 2]]) -> Vec<f64> {
 }
 
 impl ClassReference {
-    fn learn(rows: &[Vec<f64>], dice: &[f64], missed: usize) -> Self {
+    fn learn(columns: &[Vec<Column>], dice: &[f64]) -> Self {
+        let rows: &[Vec<f64>] = &columns.iter().map(|row| values(row)).collect::<Vec<_>>();
+        let names = columns.first().into_iter().flatten().map(|column| column.name.to_owned());
         let without = |left: usize| -> f64 {
             let keep = |index: &usize| *index != left;
             let some: Vec<_> =
@@ -166,7 +230,7 @@ impl ClassReference {
         let Ridge { scale, weights, intercept } = Ridge::fit(rows, dice);
         Self {
             cases: rows.len(),
-            columns: COLUMNS[..weights.len()].iter().map(|&name| name.into()).collect(),
+            columns: names.collect(),
             range: ends(rows),
             scale,
             weights,
@@ -174,7 +238,8 @@ impl ClassReference {
             half_width: half_width(&residuals, LEVEL),
             error: residuals.iter().map(|residual| residual.abs()).sum::<f64>() / rows.len() as f64,
             correlation: correlation(&pairs),
-            missed,
+            missed: 0,
+            pixels: None,
         }
     }
 
@@ -214,8 +279,9 @@ mod tests {
             compactness: 0.2 + 0.01 * noise(11.9),
             at_border: 0.0,
             agreement: Some(Agreement { mean: dice + 0.01 * noise(13.1), least: dice - 0.05 }),
+            reverse: None,
         };
-        Graded { class: 1, look, dice: Some(dice) }
+        Graded { class: 1, look, dice: Some(dice), by_mask: None, by_label: None }
     }
 
     #[test]
@@ -244,6 +310,38 @@ mod tests {
         assert_eq!(reference.estimate(1, &look), None);
         let empty = Look { parts: 0, volume_ml: 0.0, ..look };
         assert_eq!(reference.estimate(1, &empty).unwrap().dice, 0.0);
+    }
+
+    #[test]
+    fn reverse_classification_is_tried_on_the_labels_of_other_cases() {
+        // Bright squares on dark ground; masks of every other case are their left halves.
+        let image = |case: usize| -> Vec<f32> {
+            (0..400).map(|at| if (5..15).contains(&(at % 20)) { 1.0 } else { 0.0 } + (at * (7 + case) % 13) as f32 / 50.0).collect()
+        };
+        let pixels = |case: usize, end: usize| {
+            Pixels::of(&image(case), [20; 2], |at| (5..end).contains(&(at % 20)))
+        };
+        let is_half = |case: usize| case % 2 == 1;
+        let mut cases: Vec<Graded> = (0..20)
+            .map(|case| Graded {
+                dice: Some(if is_half(case) { 2.0 / 3.0 } else { 1.0 }),
+                by_mask: Some(pixels(case, if is_half(case) { 10 } else { 15 })),
+                by_label: Some(pixels(case, 15)),
+                ..graded(case)
+            })
+            .collect();
+        let reference = Reference::learn(&cases, 2).unwrap();
+        assert!(reference.needs_images());
+        let own = &reference.classes[&1];
+        assert_eq!(own.columns.last().unwrap(), "reverse Dice");
+        assert!(own.correlation.unwrap() > 0.8, "{own:?}");
+        let reverse =
+            |case: usize| reference.reverse(1, cases[case].by_mask.as_ref().unwrap()).unwrap();
+        assert!(reverse(0) > 0.9 && reverse(1) < 0.8, "{} {}", reverse(0), reverse(1));
+        // What was learned with images speaks of masks with images.
+        assert_eq!(reference.estimate(1, &cases[0].look), None);
+        cases.iter_mut().for_each(|case| case.by_label = None);
+        assert!(!Reference::learn(&cases, 2).unwrap().needs_images());
     }
 
     #[test]

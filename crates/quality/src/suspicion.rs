@@ -1,18 +1,26 @@
 //! How unlike the others a mask is, where no reference is at hand.
-use crate::{COLUMNS, Look};
+use crate::{Column, Look};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Spread of a normal distribution over its median absolute deviation.
 const NORMAL: f64 = 1.4826;
 
-/// Columns spread at least so far: what hardly differs anywhere is not suspicious where it does.
-const LEAST_SPREAD: [f64; COLUMNS.len()] = [0.1, 0.5, 0.01, 0.01, 0.1, 0.005, 0.01, 0.01];
+/// A column spreads at least so far: what hardly differs anywhere is not suspicious where it does.
+fn least_spread(column: &str) -> f64 {
+    match column {
+        "log volume" | "log compactness" => 0.1,
+        "log parts" => 0.5,
+        "at border" => 0.005,
+        _ => 0.01,
+    }
+}
 
 /// The column in which a mask is most unlike the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Suspicion {
-    /// Its name, one of [`COLUMNS`].
+    /// Its name, of [`Look::columns`].
     pub column: String,
     /// Distance from the median in robust spreads; below 0 where the value is lower.
     pub distance: f64,
@@ -21,30 +29,34 @@ pub struct Suspicion {
 /// For each look, the column in which it is furthest from the median of all (Iglewicz and Hoaglin 1993); none of an absent
 /// class, or where fewer than three have it.
 pub fn suspicion(looks: &[Look]) -> Vec<Option<Suspicion>> {
-    let rows: Vec<Option<Vec<f64>>> = looks.iter().map(Look::columns).collect();
-    let width = rows.iter().flatten().map(Vec::len).min().unwrap_or(0);
-    let scales: Vec<Option<[f64; 2]>> = (0..width)
-        .map(|column| robust(rows.iter().flatten().map(|row| row[column]).collect(), column))
+    let rows: Vec<Option<Vec<Column>>> = looks.iter().map(Look::columns).collect();
+    let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for Column { name, value } in rows.iter().flatten().flatten() {
+        values.entry(name).or_default().push(*value);
+    }
+    let scales: BTreeMap<&str, [f64; 2]> = values
+        .into_iter()
+        .filter_map(|(name, values)| Some((name, robust(values, least_spread(name))?)))
         .collect();
-    let furthest = |row: &Vec<f64>| {
-        let distances = scales.iter().enumerate().filter_map(|(column, scale)| {
-            let [centre, spread] = (*scale)?;
-            Some((column, (row[column] - centre) / spread))
+    let furthest = |row: &Vec<Column>| {
+        let distances = row.iter().filter_map(|Column { name, value }| {
+            let [centre, spread] = scales.get(name)?;
+            Some((name, (value - centre) / spread))
         });
-        let (column, distance) = distances.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
-        Some(Suspicion { column: COLUMNS[column].into(), distance })
+        let (name, distance) = distances.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
+        Some(Suspicion { column: (*name).into(), distance })
     };
     rows.iter().map(|row| row.as_ref().and_then(furthest)).collect()
 }
 
-/// Median and robust spread.
-fn robust(mut values: Vec<f64>, column: usize) -> Option<[f64; 2]> {
+/// Median and robust spread, at least `least`.
+fn robust(mut values: Vec<f64>, least: f64) -> Option<[f64; 2]> {
     if values.len() < 3 {
         return None;
     }
     let centre = median(&mut values);
     let mut far: Vec<f64> = values.iter().map(|value| (value - centre).abs()).collect();
-    Some([centre, (NORMAL * median(&mut far)).max(LEAST_SPREAD[column])])
+    Some([centre, (NORMAL * median(&mut far)).max(least)])
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -67,6 +79,7 @@ mod tests {
                 compactness: 0.2,
                 at_border: 0.0,
                 agreement: None,
+                reverse: None,
             })
             .collect()
     }

@@ -13,7 +13,6 @@ use crate::segmenter::Segmenter;
 use crate::shift::Shift;
 use crate::signals::confidence::Histogram;
 use crate::signals::plausibility::{self, Spread};
-use crate::signals::reverse::Pixels;
 use crate::{Error, Result};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
@@ -21,6 +20,7 @@ use std::sync::Arc;
 use udas_data::{LabelUse, Subject};
 use udas_model::ModelFile;
 use udas_network::{Network, Task};
+use udas_quality::Pixels;
 
 /// How a calibration is made.
 #[derive(Clone, Debug)]
@@ -367,7 +367,7 @@ impl Source {
             components.push(plausibility::components(truth, sample.size)?);
             roundness.push(plausibility::roundness(truth, sample.size));
             if is_measured(index) {
-                pixels.add(&sample, truth);
+                pixels.add(&sample.images, sample.size, |place| truth[place] > 0);
                 samples.push((subject, sample));
             }
         }

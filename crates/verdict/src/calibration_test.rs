@@ -2,7 +2,7 @@
 use super::*;
 use crate::signals::confidence::Histogram;
 use crate::signals::plausibility::Spread;
-use crate::signals::reverse::Pixels;
+use udas_quality::Pixels;
 
 fn origin() -> Origin {
     Origin {

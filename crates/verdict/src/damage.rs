@@ -1,9 +1,9 @@
 //! Models that have gone wrong in known ways, so that a calibration has seen harm.
 use crate::Result;
-use crate::random::normal;
 use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use udas_metrics::statistics::standard_normal;
 use udas_network::{LastLayer, Network};
 use udas_nn::StateDict;
 
@@ -54,7 +54,7 @@ impl Damage {
             let tensor = match self {
                 Self::Noise(deviation) if tensor.rank() >= 4 => {
                     let noise = (0..tensor.elem_count())
-                        .map(|_| 1.0 + deviation * normal(&mut random))
+                        .map(|_| 1.0 + deviation * standard_normal(|| random.next_u32()))
                         .collect::<Vec<f32>>();
                     (tensor * Tensor::from_vec(noise, tensor.shape(), tensor.device())?)?
                 }

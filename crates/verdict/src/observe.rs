@@ -7,10 +7,10 @@ use crate::segmenter::{Segmenter, layer_statistics};
 use crate::signals::confidence::{self, Histogram, Threshold};
 use crate::signals::consistency::{self, Consistency};
 use crate::signals::plausibility::{self, Spread};
-use crate::signals::reverse::{Pixels, Reverse};
 use crate::signals::{Signal, Signals, neighbours, norm_distance};
 use serde::{Deserialize, Serialize};
 use udas_nn::StateDict;
+use udas_quality::{Pixels, Reverse};
 
 /// What a model makes of a subject, without labels.
 #[derive(Clone, Debug)]
@@ -108,7 +108,9 @@ impl Observation {
             volume_ml: plausibility::volume_ml(labels, sample),
             components: plausibility::components(labels, sample.size)?,
             roundness: plausibility::roundness(labels, sample.size),
-            reverse: Reverse::learn(&Pixels::of(sample, labels)),
+            reverse: Reverse::learn(&Pixels::of(&sample.images, sample.size, |place| {
+                labels[place] > 0
+            })),
             probed,
             classes,
             labels: prediction.labels,

@@ -18,6 +18,7 @@ pub use association::{auroc, correlation};
 pub use bootstrap::{Bootstrap, Interval, IntervalKind, bootstrap_mean};
 pub use describe::Description;
 pub use holm::holm;
+pub use normal::standard_normal;
 pub use pairs::Pairs;
 pub use regression::{Ridge, half_width};
 pub use wilcoxon::{Alternative, NullDistribution, Wilcoxon, wilcoxon_signed_rank};

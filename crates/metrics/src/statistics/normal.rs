@@ -1,6 +1,13 @@
 //! The standard normal distribution, to double precision.
 use std::f64::consts::{PI, SQRT_2};
 
+/// A standard normal number from two draws of 32 random bits, of which 24 count (Box and Muller 1958).
+pub fn standard_normal(mut bits: impl FnMut() -> u32) -> f32 {
+    let mut uniform = || (bits() >> 8) as f32 / (1 << 24) as f32;
+    let radius = (-2.0 * (1.0 - uniform()).ln()).sqrt();
+    radius * (std::f32::consts::TAU * uniform()).cos()
+}
+
 /// Probability of a value above `z`.
 pub(super) fn upper_tail(z: f64) -> f64 {
     0.5 * erfc(z / SQRT_2)

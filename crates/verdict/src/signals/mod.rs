@@ -4,7 +4,6 @@ pub mod consistency;
 pub mod neighbours;
 pub mod norm_distance;
 pub mod plausibility;
-pub mod reverse;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,15 +1,16 @@
-//! Reverse classification accuracy: a small classifier learns from a prediction and is tried on the source.
+//! Reverse classification accuracy: a small classifier learns from a mask and is tried on images with labels.
 //!
-//! Where the prediction is right, what it teaches holds on labelled images too (Valindria et al. 2017, arXiv
+//! Where the mask is right, what it teaches holds on labelled images too (Valindria et al. 2017, arXiv
 //! 1702.03407). The classifier sees ranks of intensities and places, so that it carries over to another
 //! contrast, and is linear in random features, so that it costs one small system of equations.
-use crate::random::normal;
-use crate::sample::Sample;
+use crate::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::LazyLock;
-use udas_metrics::statistics::Ridge;
+use udas_metrics::statistics::{Ridge, standard_normal};
+use udas_volume::{Labels, Volume};
 
 /// Numbers that describe a pixel: ranks of its intensity at three scales, row and column.
 const DESCRIPTION: usize = 5;
@@ -21,6 +22,10 @@ const FEATURES: usize = 64;
 const FREQUENCY: f64 = 2.0;
 /// Pixels of each sample.
 const PIXELS: usize = 1500;
+/// Slices of a volume that stand for it.
+const SLICES: usize = 16;
+/// Voxels that are looked at around a structure, at least.
+const AROUND: usize = 8;
 
 /// Pixels with labels: what a classifier learns from, or is tried on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,35 +44,78 @@ pub struct Reverse {
 }
 
 impl Pixels {
-    /// Evenly spaced pixels of a sample, with these labels of its slices.
-    pub fn of(sample: &Sample, labels: &[u8]) -> Self {
+    /// Evenly spaced pixels of slices `[n, height, width]`; `is_foreground` says of each place what it is.
+    pub fn of(images: &[f32], size: [usize; 2], is_foreground: impl Fn(usize) -> bool) -> Self {
         let mut pixels = Self::default();
-        pixels.add(sample, labels);
+        pixels.add(images, size, is_foreground);
         pixels
     }
 
-    /// Adds those of another sample.
-    pub fn add(&mut self, sample: &Sample, labels: &[u8]) {
-        let [height, width] = sample.size;
+    /// Adds those of other slices.
+    pub fn add(&mut self, images: &[f32], size: [usize; 2], is_foreground: impl Fn(usize) -> bool) {
+        self.add_at(images, size, 0..images.len(), is_foreground);
+    }
+
+    /// Pixels in and around a class of a mask: in its box, grown by half its size on each side. None of a class that is
+    /// absent.
+    ///
+    /// # Errors
+    /// [`Error::Grids`] where the mask is not on the image's grid.
+    pub fn around(image: &Volume, mask: &Labels, class: u8) -> Result<Option<Self>> {
+        if let Some(difference) = mask.grid().difference(image.grid()) {
+            return Err(Error::Grids(difference));
+        }
+        let [width, height, _] = mask.shape();
+        let Some(near) = grown_box(mask, class) else { return Ok(None) };
+        let [columns, rows, slices] = near;
+        let pixels = width * height;
+        let step = slices.len().div_ceil(SLICES);
+        let chosen: Vec<usize> = slices.step_by(step).collect();
+        let from = |slice: &usize| &image.data()[slice * pixels..][..pixels];
+        let images = chosen.iter().flat_map(from).copied().collect::<Vec<f32>>();
+        let inside = |place: &usize| {
+            rows.contains(&(place / width % height)) && columns.contains(&(place % width))
+        };
+        let places: Vec<usize> = (0..images.len()).filter(inside).collect();
+        let mut found = Self::default();
+        found.add_at(&images, [height, width], places.into_iter(), |place| {
+            mask.data()[chosen[place / pixels] * pixels + place % pixels] == class
+        });
+        Ok(Some(found))
+    }
+
+    /// Adds all pixels of others.
+    pub fn extend(&mut self, others: &Self) {
+        self.descriptions.extend_from_slice(&others.descriptions);
+        self.foreground.extend_from_slice(&others.foreground);
+    }
+
+    /// Adds evenly chosen ones of `places`.
+    fn add_at(
+        &mut self,
+        images: &[f32],
+        [height, width]: [usize; 2],
+        places: impl ExactSizeIterator<Item = usize>,
+        is_foreground: impl Fn(usize) -> bool,
+    ) {
         let scales = SCALES.map(|half| {
-            let smooth: Vec<f32> = sample
-                .images
+            let smooth: Vec<f32> = images
                 .chunks_exact((height * width).max(1))
                 .flat_map(|slice| averaged(slice, width, half))
                 .collect();
             Ranks::of(smooth)
         });
-        let step = (labels.len() / PIXELS).max(1);
+        let step = (places.len() / PIXELS).max(1);
         // Odd, so that not every pixel lies in the same columns.
         let step = step + usize::from(step > 1 && step.is_multiple_of(2));
-        for place in (0..labels.len()).step_by(step) {
+        for place in places.step_by(step) {
             let [row, column] = [place / width % height, place % width];
             let part = |at: usize, of: usize| 2.0 * at as f32 / of.max(2) as f32 - 1.0;
             let ranks = scales.each_ref().map(|ranks| 2.0 * ranks.rank(place) - 1.0);
             let [fine, middle, coarse] = ranks;
             let description = [fine, middle, coarse, part(row, height), part(column, width)];
             self.descriptions.push(description.map(|number| (number * 1000.0).round() as i16));
-            self.foreground.push(labels[place] > 0);
+            self.foreground.push(is_foreground(place));
         }
     }
 }
@@ -93,6 +141,25 @@ impl Reverse {
     }
 }
 
+/// The columns, rows and slices about a class; none where it is absent.
+fn grown_box(mask: &Labels, class: u8) -> Option<[Range<usize>; 3]> {
+    let shape = mask.shape();
+    let mut ends = [[usize::MAX, 0]; 3];
+    for (index, _) in mask.data().iter().enumerate().filter(|(_, label)| **label == class) {
+        let place = [index % shape[0], index / shape[0] % shape[1], index / shape[0] / shape[1]];
+        for (end, at) in ends.iter_mut().zip(place) {
+            *end = [end[0].min(at), end[1].max(at)];
+        }
+    }
+    (ends[0][0] != usize::MAX).then(|| {
+        std::array::from_fn(|axis| {
+            let [first, last] = ends[axis];
+            let margin = ((last + 1 - first) / 2).max(AROUND);
+            first.saturating_sub(margin)..(last + 1 + margin).min(shape[axis])
+        })
+    })
+}
+
 /// cos(w x + b) for fixed random w and b: a Gaussian kernel's features.
 fn features(description: &[i16; DESCRIPTION]) -> Vec<f64> {
     let value = |(frequencies, phase): &([f64; DESCRIPTION], f64)| {
@@ -107,7 +174,8 @@ fn features(description: &[i16; DESCRIPTION]) -> Vec<f64> {
 static FREQUENCIES: LazyLock<Vec<([f64; DESCRIPTION], f64)>> = LazyLock::new(|| {
     let mut random = ChaCha8Rng::seed_from_u64(0);
     let mut draw = || {
-        let frequencies = std::array::from_fn(|_| FREQUENCY * f64::from(normal(&mut random)));
+        let frequencies =
+            std::array::from_fn(|_| FREQUENCY * f64::from(standard_normal(|| random.next_u32())));
         (frequencies, std::f64::consts::TAU * f64::from(random.next_u32()) / f64::from(u32::MAX))
     };
     (0..FEATURES).map(|_| draw()).collect()
@@ -155,9 +223,10 @@ impl Ranks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use udas_volume::Affine;
 
     /// A bright disc on a dark ground with a bright frame, in this contrast.
-    fn sample(contrast: fn(f32) -> f32) -> (Sample, Vec<u8>) {
+    fn slice(contrast: fn(f32) -> f32) -> (Vec<f32>, Vec<u8>) {
         let size = 40usize;
         let radius = |place: usize| {
             let [row, column] = [place / size, place % size].map(|at| at as f32 - 20.0);
@@ -169,30 +238,45 @@ mod tests {
             r if r > 17.0 => 0.8 + noise(place),
             _ => 0.1 + noise(place),
         };
-        let sample = Sample {
-            images: (0..size * size).map(|place| contrast(value(place))).collect(),
-            labels: None,
-            count: 1,
-            size: [size, size],
-            neighbours: Vec::new(),
-            probed: vec![0],
-            pixel_ml: 1.0,
-        };
-        (sample, (0..size * size).map(|place| u8::from(radius(place) < 10.0)).collect())
+        let image = (0..size * size).map(|place| contrast(value(place))).collect();
+        (image, (0..size * size).map(|place| u8::from(radius(place) < 10.0)).collect())
+    }
+
+    fn pixels(image: &[f32], labels: &[u8]) -> Pixels {
+        Pixels::of(image, [40; 2], |place| labels[place] > 0)
     }
 
     #[test]
     fn a_right_prediction_teaches_what_holds_in_another_contrast() {
-        let (source, truth) = sample(|value| value);
-        let reference = Pixels::of(&source, &truth);
-        let (target, truth) = sample(|value| 3.0 * value.powf(0.4));
-        let of = |labels: &[u8]| Reverse::learn(&Pixels::of(&target, labels)).dice(&reference);
+        let (source, truth) = slice(|value| value);
+        let reference = pixels(&source, &truth);
+        let (target, truth) = slice(|value| 3.0 * value.powf(0.4));
+        let of = |labels: &[u8]| Reverse::learn(&pixels(&target, labels)).dice(&reference);
         let right = of(&truth);
         let upper_half: Vec<u8> = (0..1600).map(|place| u8::from(place < 800)).collect();
         let everything = of(&[1; 1600]);
         assert!(right > 0.9, "{right}");
         assert!(of(&upper_half) < 0.5 && everything < 0.5, "{} {everything}", of(&upper_half));
         assert_eq!(of(&[0; 1600]), 0.0);
+    }
+
+    #[test]
+    fn a_volume_is_looked_at_around_its_structure() {
+        let (image, truth) = slice(|value| value);
+        let affine = Affine::from_spacing([1.0; 3]);
+        let volume = |values: Vec<f32>| Volume::new(values, [40, 40, 1], affine).unwrap();
+        let mask = |labels: Vec<u8>| Labels::new(labels, [40, 40, 1], affine).unwrap();
+        let labels = truth.iter().map(|label| 3 * label).collect();
+        let around = Pixels::around(&volume(image.clone()), &mask(labels), 3).unwrap().unwrap();
+        // The disc's box is 19 wide and grows by 9 on each side.
+        assert_eq!(around.foreground.len(), 37 * 37);
+        let inside = around.foreground.iter().filter(|&&inside| inside).count();
+        assert_eq!(inside, truth.iter().filter(|&&label| label > 0).count());
+        let none = Pixels::around(&volume(image.clone()), &mask(truth), 2).unwrap();
+        assert!(none.is_none());
+        let other =
+            Labels::new(vec![1; 1600], [40, 40, 1], Affine::from_spacing([2.0; 3])).unwrap();
+        assert!(Pixels::around(&volume(image), &other, 1).is_err());
     }
 
     #[test]
@@ -207,8 +291,8 @@ mod tests {
 
     #[test]
     fn pixels_come_back_from_their_file() {
-        let (source, truth) = sample(|value| value);
-        let pixels = Pixels::of(&source, &truth);
+        let (source, truth) = slice(|value| value);
+        let pixels = pixels(&source, &truth);
         let text = serde_json::to_string(&pixels).unwrap();
         assert_eq!(serde_json::from_str::<Pixels>(&text).unwrap(), pixels);
     }
