@@ -17,7 +17,7 @@ use udas_network::{Family, Shape, Spec, Task};
 use udas_record::Phase;
 use udas_run::training::{self, Purpose};
 use udas_run::{Beginning, RunFolder, Settings, Start};
-use udas_run::{intensity, selection};
+use udas_run::{intensity, selection, spacing};
 use udas_train::{Keep, Snapshot, SourceTraining};
 
 /// Trains a segmentation network on labelled volumes of the source scanner
@@ -69,6 +69,12 @@ pub struct TrainArgs {
     #[arg(long, value_parser = word::<Plane>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     plane: Option<Plane>,
+    /// Voxels: native, as the files have them; median, the pixels of the median subject; MM, pixels of so many millimetres;
+    /// or MM,MM, pixels and slices so far apart. Volumes of other scanners are brought to it too, and masks come back on
+    /// their own grid
+    #[arg(long, value_name = "SIZE", default_value = NATIVE)]
+    #[serde(default = "native")]
+    spacing: String,
     /// Intensities: min-max, percentile, percentile:LOW,HIGH, z-score or nyul
     #[arg(long, default_value = "min-max")]
     intensity: String,
@@ -108,6 +114,13 @@ enum AugmentName {
     Intensity,
     /// Random convolutions for each labelled region, coarser pixels, bias field, noise, blur
     Randomised,
+}
+
+/// Voxels as they are.
+const NATIVE: &str = "native";
+
+fn native() -> String {
+    NATIVE.into()
 }
 
 /// More channels than any machine has memory for in the deepest stage.
@@ -318,6 +331,7 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
         args.holding_out.split(all, (args.subjects.as_deref(), args.fold.as_deref()), console)?;
     let suggestion = selection::preprocessing_of(layout);
     let mut preprocessing = selection::in_plane(suggestion, args.plane);
+    preprocessing.spacing = spacing::for_training(&args.spacing, &split.train, &preprocessing)?;
     preprocessing.intensity =
         intensity::for_training(&args.intensity, &split.train, &preprocessing)?;
     let classes = args.classes.unwrap_or(if layout == Layout::Mnms { 4 } else { 2 });
@@ -331,6 +345,9 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     preprocessing.padding = preprocessing.padding.in_multiples_of(family.spec(shape).multiple());
     let slices = split.open(&preprocessing, task, training::cache_bytes(args.cache_gib)?)?;
     describe(args, task, (&split, &slices), console);
+    if let Some(voxels) = spacing::words(preprocessing.spacing) {
+        console.say(format!("resampled: {voxels}"));
+    }
     let mut warnings = selection::warn_of_headers(&split.train, console);
     let orientations = stored_orientations(&preprocessing, &split.train);
     warnings.extend(warn_of_mixture(&orientations, console));

@@ -29,6 +29,7 @@ pub mod readiness;
 mod run_folder;
 pub mod selection;
 pub mod settings;
+pub mod spacing;
 pub mod training;
 
 pub use adapt_settings::{AdaptSettings, DEFAULT_CACHE_GIB};
