@@ -2,14 +2,14 @@
 mod common;
 
 use common::{Bench, TINY};
-use udas_data::Spacing;
+use udas_data::{Plane, Spacing};
 use udas_model::ModelFile;
-use udas_volume::{probe, read, read_labels};
+use udas_volume::{Affine, Volume, probe, read, read_labels, write_labels, write_volume};
 
 /// Two scanners of other resolution, and a model of the finer one by the median of its pixels.
 fn resampling() -> Bench {
     let bench = Bench::new();
-    bench.succeed("phantom --task head --out fine --domain GE_3 --subjects 2 --matrix 48");
+    bench.succeed("phantom --task head --out fine --domain GE_3 --subjects 2 --matrix 42");
     bench.succeed("phantom --task head --out coarse --domain Siemens_15 --subjects 2 --matrix 32");
     bench.succeed(&format!("train --data fine --domain GE_3 {TINY} --spacing median --out src"));
     bench
@@ -82,7 +82,8 @@ fn slices_may_be_brought_to_a_distance_too_and_nonsense_is_refused() {
     for wrong in ["0", "1,2,3", "some", "1,nan"] {
         bench.fail(&format!("{line} --spacing {wrong} --out x"), 2, &["--spacing", "median"]);
     }
-    bench.fail(&format!("{line} --spacing 0.0001 --out x"), 3, &["larger spacing"]);
+    let parts = ["--spacing 0.0001", ".nii.gz", "larger spacing"];
+    bench.fail(&format!("{line} --spacing 0.0001 --out x"), 2, &parts);
 }
 
 /// Runs of builds that knew no spacing go on as they began.
@@ -99,4 +100,38 @@ fn a_run_without_a_word_of_spacing_goes_on() {
     std::fs::remove_file(&path).unwrap();
     bench.succeed("train --resume --out src");
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn thick_voxels_are_cut_across_and_older_runs_keep_their_plane() {
+    let bench = Bench::new();
+    for folder in ["images", "masks"] {
+        std::fs::create_dir_all(bench.path("set/a").join(folder)).unwrap();
+    }
+    let affine = Affine::from_spacing([1.0, 1.0, 5.0]);
+    for subject in 0..2 {
+        let values = (0..16 * 16 * 6).map(|v| ((v * (7 + subject)) % 41) as f32).collect();
+        let scan = Volume::new(values, [16, 16, 6], affine).unwrap();
+        let name = format!("{subject}.nii.gz");
+        write_volume(&bench.path("set/a/images").join(&name), &scan).unwrap();
+        let mask = scan.map(|value| u8::from(value > 20.0));
+        write_labels(&bench.path("set/a/masks").join(&name), &mask).unwrap();
+    }
+    let plane =
+        |run: &str| ModelFile::load(&bench.path(run), None).unwrap().info.preprocessing.plane;
+    let line = format!("train --data set --domain a {TINY}");
+    let output = bench.run(&format!("{line} --out thick"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("slices: axial") && said.contains("5.0 times"), "{said}");
+    assert_eq!(plane("thick"), Plane::Axial);
+    bench.succeed(&format!("{line} --plane coronal --out asked"));
+    assert_eq!(plane("asked"), Plane::Coronal);
+    // An older build took sagittal slices, and did not write that down.
+    let config = bench.path("thick/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("plane = \"axial\"\n", "")).unwrap();
+    std::fs::remove_file(bench.path("thick/model.safetensors")).unwrap();
+    bench.succeed("train --resume --out thick");
+    assert_eq!(plane("thick"), Plane::Sagittal);
 }

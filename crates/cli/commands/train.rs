@@ -17,7 +17,7 @@ use udas_network::{Family, Shape, Spec, Task};
 use udas_record::Phase;
 use udas_run::training::{self, Purpose};
 use udas_run::{Beginning, RunFolder, Settings, Start};
-use udas_run::{intensity, selection, spacing};
+use udas_run::{intensity, plane, selection, spacing};
 use udas_train::{Keep, Snapshot, SourceTraining};
 
 /// Trains a segmentation network on labelled volumes of the source scanner
@@ -65,7 +65,8 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[serde(flatten)]
     schedule: ScheduleFlags,
-    /// Plane of slices: sagittal, coronal, axial or stored [default: stored for M&Ms, else sagittal]
+    /// Plane of slices: sagittal, coronal, axial or stored [default: stored for M&Ms, else across the thick axis of the voxels
+    /// if they have one, else sagittal]
     #[arg(long, value_parser = word::<Plane>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     plane: Option<Plane>,
@@ -153,7 +154,8 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
         RunFolder::expect_free(&args.out, start)?;
     }
     check(&args)?;
-    let plan = plan(&args, console)?;
+    args.schedule.settle(&args.domain, start);
+    let plan = plan(&mut args, start, console)?;
     if dry_run {
         return settings::show(&args, console);
     }
@@ -322,7 +324,8 @@ fn check(args: &TrainArgs) -> Result<()> {
     Ok(())
 }
 
-fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
+/// Opens everything, and writes into `args` the plane that was chosen.
+fn plan(args: &mut TrainArgs, start: Start, console: &Console) -> Result<Plan> {
     let data = settings::needed(args.data.as_ref(), "--data")?;
     settings::needed(args.domain.first(), "--domain")?;
     let layout = DataSet::open(data)?.layout();
@@ -330,6 +333,9 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     let split =
         args.holding_out.split(all, (args.subjects.as_deref(), args.fold.as_deref()), console)?;
     let suggestion = selection::preprocessing_of(layout);
+    if args.plane.is_none() && start == Start::Fresh {
+        args.plane = Some(plane_of(&suggestion, &split.train, console)?);
+    }
     let mut preprocessing = selection::in_plane(suggestion, args.plane);
     preprocessing.spacing = spacing::for_training(&args.spacing, &split.train, &preprocessing)?;
     preprocessing.intensity =
@@ -352,6 +358,15 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     let orientations = stored_orientations(&preprocessing, &split.train);
     warnings.extend(warn_of_mixture(&orientations, console));
     Ok(Plan { family, shape, preprocessing, split, slices, orientations, warnings })
+}
+
+/// The plane that nobody has named.
+fn plane_of(suggestion: &Preprocessing, subjects: &[Subject], console: &Console) -> Result<Plane> {
+    let Some((plane, text)) = plane::across_thick_voxels(suggestion, subjects)? else {
+        return Ok(suggestion.plane);
+    };
+    console.say(text);
+    Ok(plane)
 }
 
 fn describe(

@@ -31,14 +31,15 @@ pub fn for_training(
             ))
         })?,
     };
-    for subject in subjects {
-        if probe(&subject.image)?.header.kind() == FileKind::Picture {
-            let shown = subject.image.display();
-            let text = format!(
-                "--spacing {text}: {shown} is a picture, which has no millimetres; leave it out"
-            );
-            return Err(Error::usage(text));
-        }
+    let resampled = Preprocessing { spacing, ..preprocessing.clone() };
+    for Subject { image, .. } in subjects {
+        let probe = probe(image).map_err(udas_data::Error::from)?;
+        let problem = match (probe.header.kind(), resampled.slicing(&probe)) {
+            (FileKind::Picture, _) => "is a picture, which has no millimetres; leave it out".into(),
+            (FileKind::Volume, Err(error)) => error.to_string(),
+            (FileKind::Volume, Ok(_)) => continue,
+        };
+        return Err(Error::usage(format!("--spacing {text}: {}: {problem}", image.display())));
     }
     Ok(spacing)
 }

@@ -20,7 +20,10 @@ impl Grid {
             let ratio = spacing_mm[axis] / old[axis];
             let voxels = (self.shape[axis] as f64 / ratio).round().max(1.0);
             if !(ratio > 0.0 && voxels < 32768.0) {
-                let problem = format!("a spacing of {spacing_mm:?} mm for {:?} voxels", self.shape);
+                let problem = format!(
+                    "a spacing of {spacing_mm:?} mm for {:?} voxels of {old:?} mm; choose a larger spacing",
+                    self.shape
+                );
                 return Err(Error::NotAVolume(problem));
             }
             shape[axis] = voxels as usize;
