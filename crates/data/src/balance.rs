@@ -167,6 +167,6 @@ mod tests {
         }
         // Runs are resumed by later versions: these numbers must never change.
         let first: Vec<_> = indices(&groups(), 42, 1).into_iter().take(8).collect();
-        assert_eq!(first, [0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(first, [1, 4, 2, 11, 1, 18, 0, 9]);
     }
 }
