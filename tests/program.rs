@@ -63,6 +63,42 @@ fn another_sight_of_volumes_is_not_the_same_run() {
     assert!(text.contains("not the same") && text.contains("done to volumes"), "{text}");
 }
 
+/// One view is the prediction as it is, several are a mean, and a folder's masks are all of one kind.
+#[test]
+fn several_views_are_recorded_and_not_mixed() {
+    let bench = Bench::trained();
+    let line = "predict --data ph --domain Siemens_15 --probabilities --model";
+    let predictions = |model: &str, more: &str, out: &str| {
+        bench.succeed(&format!("{line} {model} {more} --out {out}"));
+        let files = std::fs::read_dir(bench.path(out)).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.filter(|path| path.extension().unwrap() == "gz").collect();
+        files.sort();
+        assert_eq!(files.len(), 4, "a mask and a probability for each of two subjects");
+        files.iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>()
+    };
+    let mark =
+        |out: &str| std::fs::read_to_string(bench.path(out).join("predictions.json")).unwrap();
+    let one = predictions("src", "", "one");
+    assert!(one == predictions("src", "--views 1", "one_said") && !mark("one").contains("views"));
+    let four = predictions("src", "--views 4", "four");
+    assert!(four != one && four == predictions("src", "--views 4 --threads 1", "four_again"));
+    assert!(mark("four").contains("\"count\": 4"), "{}", mark("four"));
+    bench.fail(&format!("{line} src --out four"), 2, &["another way", "--views"]);
+    predictions("src", "--views 3 --overwrite", "four");
+
+    for count in ["0", "16"] {
+        let parts = ["--views", count, "give 1 to 15"];
+        bench.fail(&format!("{line} src --views {count} --out x"), 2, &parts);
+    }
+    bench.fail(&format!("{line} src --views some --out x"), 2, &["--views"]);
+    bench.fail(&format!("{line} src --mirrored --out x"), 2, &["--views 2"]);
+    let parts = ["--mirrored", "left to right", "leave it out"];
+    bench.fail(&format!("{line} src --views 2 --mirrored --out x"), 2, &parts);
+    bench.succeed(&format!("train --data ph --domain GE_3 {TINY} --plane axial --out axial"));
+    let plain = predictions("axial", "--views 2", "axial_two");
+    assert!(plain != predictions("axial", "--views 2 --mirrored", "axial_mirrored"));
+}
+
 /// Re-estimated statistics are of all slices, fewer than a batch or not.
 #[test]
 fn adabn_sees_every_slice() {

@@ -81,6 +81,7 @@ fn train<O: Objective<Batch = udas_train::LabelledBatch>>(objective: &mut O, on:
         epochs: 12,
         stop: StopRule::Never,
         keep: Keep::Last,
+        average: None,
     };
     let fitting = Fit {
         train: on,

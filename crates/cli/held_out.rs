@@ -4,9 +4,8 @@ use crate::failure;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use toml::Table;
-use udas_data::{Augment, BatchPlan, LastBatch, Preprocessing, SliceSubset, Subject};
+use udas_data::{Augment, BatchPlan, LastBatch, Preprocessing, Subject};
 use udas_network::Task;
 use udas_run::selection;
 use udas_run::training::{LabelledSet, OrderName, Use};
@@ -148,11 +147,7 @@ impl Split {
 fn every_tenth(set: &LabelledSet) -> SplitSlices {
     let is_held_out = |index: &usize| index % ONE_OF == ONE_OF / 2;
     let (held_out, train): (Vec<usize>, Vec<usize>) = (0..set.slices.len()).partition(is_held_out);
-    let of = |indices: Vec<usize>| LabelledSet {
-        slices: Arc::new(SliceSubset::new(set.slices.clone(), indices)),
-        task: set.task,
-    };
-    SplitSlices { train: of(train), held_out: Some(of(held_out)) }
+    SplitSlices { train: set.subset(&train), held_out: Some(set.subset(&held_out)) }
 }
 
 impl SplitSlices {

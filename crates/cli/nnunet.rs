@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, Plane, Preprocessing, Subject};
+use udas_model::Views;
 use udas_nnunet::{
     Arithmetic, Case, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities,
 };
@@ -204,6 +205,7 @@ fn made_by(folder: &ModelFolder, args: &PredictArgs) -> Result<MadeBy> {
         hash: hashes.join("+"),
         // The plans say how images are seen; nothing of ours is done to them.
         preprocessing: Preprocessing::upright(Plane::Stored),
+        views: Views::ONE,
         version: env!("CARGO_PKG_VERSION").into(),
         listed: true,
     })

@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use udas_data::{Preprocessing, Subject};
+use udas_model::Views;
 use udas_run::training;
 use udas_volume::{Volume, files_of, probe, read, read_labels, stem};
 
@@ -21,6 +22,9 @@ pub struct MadeBy {
     /// Of the model; of an ensemble the hashes of all, with `+` between them.
     pub hash: String,
     pub preprocessing: Preprocessing,
+    /// The views of each slice that probabilities are the mean of.
+    #[serde(default, skip_serializing_if = "Views::is_one")]
+    pub views: Views,
     pub version: String,
     /// Whether every mask is listed with what it was made of, as by builds before it was not.
     #[serde(default)]
@@ -185,7 +189,7 @@ fn fits(mask: &Path, image: &Path) -> bool {
 }
 
 fn same(one: &MadeBy, two: &MadeBy) -> bool {
-    (&one.hash, &one.preprocessing) == (&two.hash, &two.preprocessing)
+    (&one.hash, &one.preprocessing, one.views) == (&two.hash, &two.preprocessing, two.views)
 }
 
 /// The mark of an earlier call; refused where it is another model's that is to be kept.
@@ -196,7 +200,8 @@ fn check_model(folder: &Path, made_by: &MadeBy, existing: Existing) -> Result<Op
         && existing == Existing::Keep
     {
         let other = if earlier.hash == made_by.hash {
-            "of the same model, which saw volumes in another way (--intensity, --plane)".to_owned()
+            "of the same model, which saw volumes in another way (--intensity, --plane, --views)"
+                .to_owned()
         } else {
             format!("of another model ({})", earlier.model)
         };

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -15,9 +16,9 @@ use udas_nn::AdamConfig;
 use udas_record::{Convergence, Event, Phase, StopReason};
 use udas_run::Watch;
 use udas_run::training::{self, OrderName};
-use udas_run::{Begun, RunFolder};
+use udas_run::{Balance, Begun, RunFolder, Start};
 use udas_train::{
-    Batches, Fit, FitConfig, FitSummary, Keep, LabelledBatch, Plateau, Snapshot, StopRule,
+    Batches, Ema, Fit, FitConfig, FitSummary, Keep, LabelledBatch, Plateau, Snapshot, StopRule,
     Supervised, fit, measure,
 };
 
@@ -91,6 +92,60 @@ impl fmt::Display for Epochs {
     }
 }
 
+/// Whether a training ends with an average of its weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Average {
+    /// With those of its last step.
+    #[default]
+    None,
+    /// With an exponential moving average.
+    Ema(Ema),
+}
+
+/// About a thousand steps count.
+const DECAY: f64 = 0.999;
+
+impl FromStr for Average {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let decay = match text {
+            "none" => return Ok(Self::None),
+            "ema" => Some(DECAY),
+            _ => text.strip_prefix("ema:").and_then(|decay| decay.parse().ok()),
+        };
+        match decay {
+            Some(decay) if decay > 0.0 && decay < 1.0 => Ok(Self::Ema(Ema { decay })),
+            _ => Err("give none, ema, or ema:DECAY with a decay above 0 and below 1".into()),
+        }
+    }
+}
+
+impl TryFrom<String> for Average {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Average> for String {
+    fn from(average: Average) -> Self {
+        average.to_string()
+    }
+}
+
+impl fmt::Display for Average {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Ema(Ema { decay: DECAY }) => f.write_str("ema"),
+            Self::Ema(Ema { decay }) => write!(f, "ema:{decay}"),
+        }
+    }
+}
+
 /// When `--epochs auto` ends. Chosen on source data alone: docs/results/convergence.md.
 const UNTIL_CONVERGED: Plateau =
     Plateau { steps: 1000, rise: 0.002, doubt: Convergence::DOUBT, decay: 0.2 };
@@ -117,6 +172,16 @@ pub struct ScheduleFlags {
     /// Order of slices: shuffled or sequential
     #[arg(long, default_value = "shuffled", value_parser = word::<OrderName>())]
     pub order: OrderName,
+    /// What an epoch shows equally often: none (each slice once), domains, classes (of slices that show something, as many
+    /// for each structure), or both [default: domains where there are several, else none]
+    #[arg(long, value_parser = word::<Balance>())]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
+    /// Weights to end with: none, those of the last step, or ema, their exponential moving average, in which ema:DECAY says
+    /// what share stays with a step (ema: 0.999)
+    #[arg(long, value_name = "AVERAGE", default_value_t = Average::None)]
+    #[serde(default)]
+    pub average: Average,
 }
 
 fn max_steps() -> usize {
@@ -200,12 +265,25 @@ impl ScheduleFlags {
             batch_size: 20,
             lr: 1e-3,
             order: OrderName::Shuffled,
+            balance: None,
+            average: Average::None,
+        }
+    }
+
+    /// Decides, where a training begins, what nobody has said: several domains are balanced. A run that goes on without a
+    /// word of it is of a build that knew none.
+    pub fn settle(&mut self, domains: &[String], start: Start) {
+        let several = domains.iter().collect::<BTreeSet<_>>().len() > 1;
+        if self.balance.is_none() && start == Start::Fresh {
+            let balanced = several && self.order == OrderName::Shuffled;
+            self.balance = Some(if balanced { Balance::Domains } else { Balance::None });
         }
     }
 
     /// Takes from `other` what `is_free` says is not given.
     pub fn take(&mut self, other: Self, is_free: impl Fn(&str) -> bool) {
-        let Self { epochs, max_steps, batch_size, lr, order } = other;
+        // The published training had one domain, and kept its last weights.
+        let Self { epochs, max_steps, batch_size, lr, order, balance: _, average: _ } = other;
         let mut set = |name: &str, take: &mut dyn FnMut(&mut Self)| {
             if is_free(name) {
                 take(self);
@@ -233,6 +311,10 @@ impl ScheduleFlags {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return refuse(&format!("--lr {}: give a positive number", self.lr));
         }
+        let balanced = self.balance.is_some_and(|balance| balance != Balance::None);
+        if balanced && self.order == OrderName::Sequential {
+            return refuse("--order sequential: --balance draws slices; leave one of them out");
+        }
         Ok(())
     }
 
@@ -243,7 +325,11 @@ impl ScheduleFlags {
             }
             Epochs::Number(number) => (number, StopRule::Never),
         };
-        FitConfig { phase, adam: AdamConfig::new(self.lr), epochs, stop, keep }
+        let average = match self.average {
+            Average::None => None,
+            Average::Ema(ema) => Some(ema),
+        };
+        FitConfig { phase, adam: AdamConfig::new(self.lr), epochs, stop, keep, average }
     }
 
     /// Trains, then measures where the training stands; both are said and recorded.
@@ -256,7 +342,12 @@ impl ScheduleFlags {
     ) -> Result<(FitSummary, Convergence)> {
         let Training { phase, slices, augment, keep, seed, score } = *training;
         let plan = self.order.plan(seed, self.batch_size);
-        let train = slices.train.batches(plan, augment, console)?;
+        let groups = slices.train.groups(self.balance.unwrap_or_default())?;
+        if !groups.is_empty() {
+            let count = slices.train.slices.len();
+            console.say(format!("an epoch of {count} slices shows: {}", groups.describe(count)));
+        }
+        let train = slices.train.drawn(plan, augment, groups, console)?;
         let check = slices.check(seed, self.batch_size, console)?;
         let is_held_out = slices.is_held_out();
         let batches = TrainingBatches { train: &train, check: &check, is_held_out };
@@ -333,6 +424,42 @@ mod tests {
         }
         let wrong = toml::to_string(&ScheduleFlags::paper()).unwrap().replace("50", "\"often\"");
         assert!(toml::from_str::<ScheduleFlags>(&wrong).is_err());
+    }
+
+    #[test]
+    fn an_average_is_none_or_ema_of_a_decay() {
+        for text in ["none", "ema", "ema:0.9"] {
+            let average: Average = text.parse().unwrap();
+            assert_eq!(average.to_string(), text);
+            let flags = ScheduleFlags { average, ..ScheduleFlags::paper() };
+            let written = toml::to_string(&flags).unwrap();
+            assert_eq!(toml::from_str::<ScheduleFlags>(&written).unwrap().average, average);
+        }
+        assert_eq!("ema:0.999".parse(), Ok(Average::Ema(Ema { decay: DECAY })));
+        for wrong in ["", "swa", "ema:", "ema:0", "ema:1", "ema:nan", "ema:-0.5", "0.9"] {
+            let error = wrong.parse::<Average>().unwrap_err();
+            assert!(error.contains("ema:DECAY"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn several_domains_are_balanced_where_nobody_says_otherwise() {
+        let settled = |domains: &[&str], start, asked: ScheduleFlags| {
+            let (mut flags, domains) =
+                (asked, domains.iter().map(|d| (*d).to_owned()).collect::<Vec<_>>());
+            flags.settle(&domains, start);
+            flags.balance
+        };
+        let free = ScheduleFlags::paper;
+        assert_eq!(settled(&["a", "b"], Start::Fresh, free()), Some(Balance::Domains));
+        assert_eq!(settled(&["a", "a"], Start::Fresh, free()), Some(Balance::None));
+        assert_eq!(settled(&["a", "b"], Start::Resume, free()), None, "as it began");
+        let asked = ScheduleFlags { balance: Some(Balance::None), ..free() };
+        assert_eq!(settled(&["a", "b"], Start::Fresh, asked), Some(Balance::None));
+        let in_order = ScheduleFlags { order: OrderName::Sequential, ..free() };
+        assert_eq!(settled(&["a", "b"], Start::Fresh, in_order.clone()), Some(Balance::None));
+        let both = ScheduleFlags { balance: Some(Balance::Both), ..in_order };
+        assert!(both.check().unwrap_err().to_string().contains("--balance"));
     }
 
     #[test]

@@ -2,12 +2,11 @@
 use anyhow::Result;
 use serde::Serialize;
 use std::path::Path;
-use udas_data::{BODY_AXES, Geometry, Landmarks, Plane, Range, Spacing, Subject};
+use udas_data::{BODY_AXES, Geometry, Landmarks, Plane, Subject};
 use udas_model::ModelFile;
+use udas_run::spacing::{self, BEYOND};
 use udas_run::{intensity, readiness, selection};
 
-/// A size beyond the source's by more than this factor is worth a word.
-const BEYOND: f64 = 1.25;
 /// Mean distance of intensity quantiles, after the model's preprocessing, beyond which accuracy is lost.
 pub const SHIFTED: f64 = 0.05;
 
@@ -47,21 +46,15 @@ impl Suitability {
             self.unknown.push("voxel sizes and fields of view of its source");
             return Ok(());
         };
-        let mut compare = |what: &str, seen: &[Range; 3], here: &[Range; 3], follows: &str| {
-            for ((axis, seen), here) in BODY_AXES.into_iter().zip(seen).zip(here) {
-                if seen.beyond(here) > BEYOND {
-                    let text = format!("{what} {axis}: {here} here, {seen} in training: {follows}");
-                    self.differences.push(text);
-                }
+        self.differences.extend(spacing::differences(&model.info, &here));
+        for ((axis, seen), here) in BODY_AXES.into_iter().zip(&seen.extent_mm).zip(&here.extent_mm)
+        {
+            if seen.beyond(here) > BEYOND {
+                self.differences.push(format!(
+                    "field of view {axis}: {here} here, {seen} in training: other anatomy is in view than the model knows"
+                ));
             }
-        };
-        let finer =
-            "structures have another size in pixels; resample the images to the source's voxels";
-        if model.info.preprocessing.spacing == Spacing::Native {
-            compare("voxels", &seen.spacing_mm, &here.spacing_mm, finer);
         }
-        let other = "other anatomy is in view than the model knows";
-        compare("field of view", &seen.extent_mm, &here.extent_mm, other);
         Ok(())
     }
 

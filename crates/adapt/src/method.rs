@@ -138,6 +138,7 @@ pub(crate) fn adapt_by_recipe(
         epochs: options.epochs,
         stop: options.stop,
         keep: options.keep,
+        average: None,
     };
     let source = run.source.filter(|_| recipe.supervision.needs_source());
     let surroundings = Fit {

@@ -3,7 +3,7 @@
 use crate::TeacherKind;
 use candle_core::Device;
 use udas_network::Network;
-use udas_nn::{Parameters, Result, StateDict};
+use udas_nn::{Parameters, Result, StateDict, averaged};
 
 /// A fixed copy or an exponential average of a network: weights and batch-norm statistics alike.
 pub(crate) struct Teacher {
@@ -43,9 +43,7 @@ impl Teacher {
             let own = self.network.parameters().var(name)?;
             let other = student.value(name)?.detach();
             if own.dtype().is_float() {
-                // As own + (1 - decay) (other - own), so that equal values stay equal.
-                let step = ((other - own.as_tensor())? * (1.0 - self.decay))?;
-                own.set(&(own.as_tensor() + step)?.detach())?;
+                own.set(&averaged(own.as_tensor(), &other, self.decay)?)?;
             } else {
                 own.set(&other.copy()?)?;
             }

@@ -106,6 +106,7 @@ pub fn run(given: HeadArgs, flags: &ArgMatches, console: &Console) -> Result<()>
         return nnunet::head::run(args, start, dry_run, console);
     }
     nnunet::batches::refuse(args.nnunet.steps)?;
+    args.schedule.settle(&args.domain, start);
     let plan = plan(&args, console)?;
     let warnings = selection::warn_of_headers(&plan.split.train, console);
     if dry_run {

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use udas_data::Preprocessing;
 use udas_record::Decision;
 use udas_run::judging::{self, Judged, JudgingAids};
-use udas_run::readiness;
 use udas_run::selection::{self, Images};
 use udas_run::settings::needed;
+use udas_run::{readiness, spacing};
 use udas_verdict::{Calibration, Judgement};
 
 /// Says without labels whether an adapted model should be kept: keep, roll back or abstain
@@ -91,6 +91,7 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     readiness::of_source(&before).iter().for_each(|text| console.warn(text));
     let subjects = args.images.subjects(console)?;
     selection::warn_of_orientations(&after.info, &subjects, console);
+    spacing::warn(&after.info, &subjects, console);
     let named = (args.calibration.as_deref(), args.peers.as_slice());
     let aids = JudgingAids::find(named, (before_path, &before), Judged::Model(&after), console)?;
     let case = aids.case(&before, &after);

@@ -9,10 +9,10 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use udas_data::{Frames, LabelUse, Plane, Subject, VolumeSlices};
-use udas_model::{ModelFile, Predictor, probability_volumes};
+use udas_model::{ModelFile, Predictor, Views, probability_volumes};
 use udas_report::{Choice, Colour, Contour, Crop, Overlay, Panel, Stroke};
 use udas_run::selection::{self, Images};
-use udas_run::{intensity, other_trainings, readiness};
+use udas_run::{intensity, other_trainings, readiness, spacing};
 use udas_volume::{FileKind, Labels, Volume, write_labels, write_rgb_png, write_volume};
 
 /// Segments volumes; each mask comes on its volume's own grid
@@ -51,6 +51,14 @@ pub struct PredictArgs {
     /// many times as long
     #[arg(long, num_args = 1.., value_name = "MODEL")]
     ensemble: Vec<PathBuf>,
+    /// Views of each slice whose probabilities are averaged, 1 to 15: the slice as it is, then moved by a few pixels and
+    /// of another contrast; takes as many times as long
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    views: usize,
+    /// Mirror every second view from left to right of the body, for structures that look alike in the mirror (a brain, and
+    /// no heart)
+    #[arg(long)]
+    mirrored: bool,
     /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
     /// percentile:LOW,HIGH or z-score
     #[arg(long)]
@@ -71,13 +79,16 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     selection::named_once(&subjects)?;
     selection::warn_of_headers(&subjects, console);
     selection::warn_of_orientations(&model.info, &subjects, console);
-    let mut predictor = Predictor::new(model.network(console.device())?, console.device());
+    spacing::warn(&model.info, &subjects, console);
+    let views = views(args, &model)?;
+    let network = model.network(console.device())?;
+    let mut predictor = Predictor::new(network, console.device()).with_views(views);
     for other in &ensemble {
         predictor.add(other.network(console.device())?)?;
     }
     spare_the_images(args, &predictor, &subjects)?;
     check_names(args, &predictor, &subjects)?;
-    let mut folder = open_folder(args, &model, &ensemble, &subjects)?;
+    let mut folder = open_folder(args, (&model, &ensemble), views, &subjects)?;
     interrupt::flag();
     let mut progress = console.progress(subjects.len(), "volumes");
     let mut done = Done::default();
@@ -127,6 +138,24 @@ fn models(args: &PredictArgs, console: &Console) -> Result<(ModelFile, Vec<Model
     Ok((model, ensemble))
 }
 
+/// The views that are asked for, which the model's slices must have.
+fn views(args: &PredictArgs, model: &ModelFile) -> Result<Views> {
+    let refuse = |flag: &str, problem: String| failure::usage(&format!("{flag}: {problem}"));
+    let views = Views::new(args.views).map_err(|error| refuse("--views", error.to_string()))?;
+    match (args.mirrored, views.is_one()) {
+        (false, _) => Ok(views),
+        (true, true) => {
+            let problem = "there is one view, the slice as it is; give --views 2 or more";
+            Err(refuse("--mirrored", problem.into()).into())
+        }
+        (true, false) => {
+            let mirrored = views.mirrored(&model.info.preprocessing);
+            let leave_out = |error| refuse("--mirrored", format!("{error}; leave it out"));
+            Ok(mirrored.map_err(leave_out)?)
+        }
+    }
+}
+
 /// What has become of the masks.
 #[derive(Default, Serialize)]
 struct Done {
@@ -167,6 +196,8 @@ fn refuse_others_flags(args: &PredictArgs) -> Result<()> {
         (args.patch.is_some(), "--patch"),
         (!args.ensemble.is_empty(), "--ensemble"),
         (args.intensity.is_some(), "--intensity"),
+        (args.views != 1, "--views"),
+        (args.mirrored, "--mirrored"),
     ];
     match given.into_iter().find(|(given, _)| *given) {
         Some((_, flag)) => {
@@ -290,8 +321,8 @@ fn check_names(args: &PredictArgs, predictor: &Predictor, subjects: &[Subject]) 
 /// The folder for the masks, marked as the model's.
 fn open_folder(
     args: &PredictArgs,
-    model: &ModelFile,
-    ensemble: &[ModelFile],
+    (model, ensemble): (&ModelFile, &[ModelFile]),
+    views: Views,
     subjects: &[Subject],
 ) -> Result<Predictions> {
     let mut hashes: Vec<String> = ensemble.iter().map(ModelFile::hash).collect::<Result<_, _>>()?;
@@ -302,6 +333,7 @@ fn open_folder(
         model: args.model.display().to_string(),
         hash: hashes.join("+"),
         preprocessing: model.info.preprocessing.clone(),
+        views,
         version: env!("CARGO_PKG_VERSION").into(),
         listed: true,
     };

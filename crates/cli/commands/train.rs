@@ -17,7 +17,7 @@ use udas_network::{Family, Shape, Spec, Task};
 use udas_record::Phase;
 use udas_run::training::{self, Purpose};
 use udas_run::{Beginning, RunFolder, Settings, Start};
-use udas_run::{intensity, selection};
+use udas_run::{intensity, plane, selection, spacing};
 use udas_train::{Keep, Snapshot, SourceTraining};
 
 /// Trains a segmentation network on labelled volumes of the source scanner
@@ -65,10 +65,17 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[serde(flatten)]
     schedule: ScheduleFlags,
-    /// Plane of slices: sagittal, coronal, axial or stored [default: stored for M&Ms, else sagittal]
+    /// Plane of slices: sagittal, coronal, axial or stored [default: stored for M&Ms, else across the thick axis of the voxels
+    /// if they have one, else sagittal]
     #[arg(long, value_parser = word::<Plane>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     plane: Option<Plane>,
+    /// Voxels: native, as the files have them; median, the pixels of the median subject; MM, pixels of so many millimetres;
+    /// or MM,MM, pixels and slices so far apart. Volumes of other scanners are brought to it too, and masks come back on
+    /// their own grid
+    #[arg(long, value_name = "SIZE", default_value = NATIVE)]
+    #[serde(default = "native")]
+    spacing: String,
     /// Intensities: min-max, percentile, percentile:LOW,HIGH, z-score or nyul
     #[arg(long, default_value = "min-max")]
     intensity: String,
@@ -110,6 +117,13 @@ enum AugmentName {
     Randomised,
 }
 
+/// Voxels as they are.
+const NATIVE: &str = "native";
+
+fn native() -> String {
+    NATIVE.into()
+}
+
 /// More channels than any machine has memory for in the deepest stage.
 const MAX_FILTERS: usize = 1024;
 
@@ -140,7 +154,8 @@ pub fn run(given: TrainArgs, flags: &ArgMatches, console: &Console) -> Result<()
         RunFolder::expect_free(&args.out, start)?;
     }
     check(&args)?;
-    let plan = plan(&args, console)?;
+    args.schedule.settle(&args.domain, start);
+    let plan = plan(&mut args, start, console)?;
     if dry_run {
         return settings::show(&args, console);
     }
@@ -309,7 +324,8 @@ fn check(args: &TrainArgs) -> Result<()> {
     Ok(())
 }
 
-fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
+/// Opens everything, and writes into `args` the plane that was chosen.
+fn plan(args: &mut TrainArgs, start: Start, console: &Console) -> Result<Plan> {
     let data = settings::needed(args.data.as_ref(), "--data")?;
     settings::needed(args.domain.first(), "--domain")?;
     let layout = DataSet::open(data)?.layout();
@@ -317,7 +333,11 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     let split =
         args.holding_out.split(all, (args.subjects.as_deref(), args.fold.as_deref()), console)?;
     let suggestion = selection::preprocessing_of(layout);
+    if args.plane.is_none() && start == Start::Fresh {
+        args.plane = Some(plane_of(&suggestion, &split.train, console)?);
+    }
     let mut preprocessing = selection::in_plane(suggestion, args.plane);
+    preprocessing.spacing = spacing::for_training(&args.spacing, &split.train, &preprocessing)?;
     preprocessing.intensity =
         intensity::for_training(&args.intensity, &split.train, &preprocessing)?;
     let classes = args.classes.unwrap_or(if layout == Layout::Mnms { 4 } else { 2 });
@@ -331,10 +351,22 @@ fn plan(args: &TrainArgs, console: &Console) -> Result<Plan> {
     preprocessing.padding = preprocessing.padding.in_multiples_of(family.spec(shape).multiple());
     let slices = split.open(&preprocessing, task, training::cache_bytes(args.cache_gib)?)?;
     describe(args, task, (&split, &slices), console);
+    if let Some(voxels) = spacing::words(preprocessing.spacing) {
+        console.say(format!("resampled: {voxels}"));
+    }
     let mut warnings = selection::warn_of_headers(&split.train, console);
     let orientations = stored_orientations(&preprocessing, &split.train);
     warnings.extend(warn_of_mixture(&orientations, console));
     Ok(Plan { family, shape, preprocessing, split, slices, orientations, warnings })
+}
+
+/// The plane that nobody has named.
+fn plane_of(suggestion: &Preprocessing, subjects: &[Subject], console: &Console) -> Result<Plane> {
+    let Some((plane, text)) = plane::across_thick_voxels(suggestion, subjects)? else {
+        return Ok(suggestion.plane);
+    };
+    console.say(text);
+    Ok(plane)
 }
 
 fn describe(

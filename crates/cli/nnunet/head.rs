@@ -14,7 +14,7 @@ use udas_network::{EarlyHead, Task};
 use udas_nnunet::Patches;
 use udas_record::{Convergence, Phase};
 use udas_run::training::{self, OrderName, Purpose, Use, model_path};
-use udas_run::{Beginning, RunFolder, Start, readiness, selection};
+use udas_run::{Balance, Beginning, RunFolder, Start, readiness, selection};
 use udas_train::{HeadTraining, Keep, Snapshot};
 
 /// A training with all it needs at hand.
@@ -108,6 +108,10 @@ fn plan(args: &mut HeadArgs, console: &Console) -> Result<Plan> {
     args.schedule.check()?;
     if args.schedule.order != OrderName::Shuffled {
         let text = "--order: patches are drawn; leave it out";
+        return Err(failure::usage(text).into());
+    }
+    if args.schedule.balance.is_some_and(|balance| balance != Balance::None) {
+        let text = "--balance: is not for nnU-Net folders, whose patches are drawn from all cases alike; leave it out";
         return Err(failure::usage(text).into());
     }
     let source = Fold::open(args.model()?)?;

@@ -1,8 +1,9 @@
 //! Batches of slices, epoch by epoch, read ahead in the background.
 
 use crate::augmentation::{AugmentationRanges, augment};
+use crate::balance::Shown;
 use crate::randomisation::{Randomisation, RandomisationRanges};
-use crate::{BatchPlan, Labelled, Prefetch, Result, Unlabelled};
+use crate::{BatchPlan, Error, Groups, Labelled, Order, Prefetch, Result, Unlabelled};
 
 /// Some slices of one size.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +70,7 @@ pub struct LabelledBatches {
     source: Labelled,
     plan: BatchPlan,
     augment: Augment,
+    groups: Groups,
 }
 
 /// Unlabelled batches, epoch by epoch.
@@ -82,7 +84,18 @@ impl LabelledBatches {
     /// Batches of `source` by `plan`, without augmentation.
     pub fn new(source: Labelled, plan: BatchPlan) -> Result<Self> {
         plan.check()?;
-        Ok(Self { source, plan, augment: Augment::Off })
+        Ok(Self { source, plan, augment: Augment::Off, groups: Groups::new() })
+    }
+
+    /// The same number of batches of slices that are drawn from groups by their shares, in the place of each slice once.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an order without a seed to draw by.
+    pub fn with_groups(self, groups: Groups) -> Result<Self> {
+        if self.plan.order == Order::Sequential && !groups.is_empty() {
+            return Err(Error::Setting("slices of groups are drawn, and have no sequence".into()));
+        }
+        Ok(Self { groups, ..self })
     }
 
     /// The same batches with their intensities altered.
@@ -93,8 +106,22 @@ impl LabelledBatches {
     /// The batches of an epoch, read ahead in the background; the same for the same epoch.
     pub fn epoch(&self, epoch: u64) -> Result<Prefetch<LabelledBatch>> {
         let (source, augmentation) = (self.source.clone(), self.augment);
-        let batches = self.plan.batches(self.slices(), epoch).into_iter();
-        Prefetch::new(batches.map(move |indices| labelled(&source, indices, augmentation, epoch)))
+        let batches = self.shown(epoch).into_iter();
+        Prefetch::new(batches.map(move |shown| labelled(&source, &shown, augmentation, epoch)))
+    }
+
+    /// What the batches of an epoch show.
+    fn shown(&self, epoch: u64) -> Vec<Vec<Shown>> {
+        match self.plan.order {
+            Order::Shuffled { seed } if !self.groups.is_empty() => {
+                self.plan.group(&self.groups.order(self.slices(), seed, epoch))
+            }
+            _ => {
+                let once = |index| Shown { index, time: 0 };
+                let batches = self.plan.batches(self.slices(), epoch).into_iter();
+                batches.map(|batch| batch.into_iter().map(once).collect()).collect()
+            }
+        }
     }
 
     /// Batches in an epoch.
@@ -159,19 +186,22 @@ fn describe(indices: &[usize], name: impl Fn(usize) -> String) -> String {
 
 fn labelled(
     source: &Labelled,
-    indices: Vec<usize>,
+    shown: &[Shown],
     augmentation: Augment,
     epoch: u64,
 ) -> Result<LabelledBatch> {
-    let [height, width] = source.source().size();
-    let mut images = Vec::with_capacity(indices.len() * height * width);
+    let (slices, [height, width]) = (source.source().len(), source.source().size());
+    let mut images = Vec::with_capacity(shown.len() * height * width);
     let mut labels = Vec::with_capacity(images.capacity());
-    for &index in &indices {
+    for &Shown { index, time } in shown {
         let (mut slice, classes) = source.read(index)?;
-        augmentation.apply(&mut slice.image, &classes, width, (epoch, index));
+        // What is shown again is altered otherwise: as a slice of a number that there is not.
+        let drawn_for = index + time * slices;
+        augmentation.apply(&mut slice.image, &classes, width, (epoch, drawn_for));
         images.append(&mut slice.image);
         labels.extend(classes);
     }
+    let indices: Vec<_> = shown.iter().map(|shown| shown.index).collect();
     let batch = Batch { images, n: indices.len(), height, width, indices };
     Ok(LabelledBatch { batch, labels })
 }

@@ -57,6 +57,7 @@
 )]
 
 mod augmentation;
+mod balance;
 mod batch;
 mod cache;
 mod dataset;
@@ -81,6 +82,7 @@ mod subset;
 mod volume_slices;
 
 pub use augmentation::{Augmentation, AugmentationRanges};
+pub use balance::Groups;
 pub use batch::{Augment, Batch, LabelledBatch, LabelledBatches, UnlabelledBatches};
 pub use dataset::{DataSet, Layout};
 pub use error::{Error, Result};

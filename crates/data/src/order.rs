@@ -65,7 +65,13 @@ impl BatchPlan {
             Order::Sequential => (0..slices).collect(),
             Order::Shuffled { seed } => permutation(slices, seed, epoch),
         };
-        order.chunks(self.batch_size.max(1)).take(self.len(slices)).map(<[usize]>::to_vec).collect()
+        self.group(&order)
+    }
+
+    /// Slices that an epoch shows in this order, in batches.
+    pub(crate) fn group<T: Clone>(&self, order: &[T]) -> Vec<Vec<T>> {
+        let batches = order.chunks(self.batch_size.max(1)).take(self.len(order.len()));
+        batches.map(<[T]>::to_vec).collect()
     }
 }
 

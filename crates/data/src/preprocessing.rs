@@ -1,9 +1,9 @@
 //! The choices between a file and the slices a network sees; recorded with the model.
 
 use serde::{Deserialize, Serialize};
-use udas_volume::Probe;
+use udas_volume::{Probe, probe};
 
-use crate::{Intensity, Padding, Plane, Result, Slicing, Spacing, Turn};
+use crate::{Intensity, Padding, Plane, Result, Slicing, Spacing, Subject, Turn};
 
 /// Everything done to a volume before a network sees it; travels with the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,8 +65,44 @@ impl Preprocessing {
         self.spacing.check()
     }
 
+    /// The median sizes of the pixels that subjects' slices have by themselves: millimetres between rows and between columns,
+    /// each for itself; none without subjects.
+    ///
+    /// # Errors
+    /// When a header cannot be read.
+    pub fn median_pixel_mm(&self, subjects: &[Subject]) -> Result<Option<[f64; 2]>> {
+        let native = Self { spacing: Spacing::Native, ..self.clone() };
+        let mut sides = [Vec::new(), Vec::new()];
+        for subject in subjects {
+            let pixel = native.slicing(&probe(&subject.image)?)?.pixel_mm();
+            sides.iter_mut().zip(pixel).for_each(|(side, mm)| side.push(mm));
+        }
+        let [rows, columns] = sides.map(median);
+        Ok(rows.zip(columns).map(|(rows, columns)| [rows, columns]))
+    }
+
     /// The slicing of a file by its header.
     pub fn slicing(&self, probe: &Probe) -> Result<Slicing> {
         Slicing::new(&probe.grid, probe.header.kind(), self.plane, self.turn, self.spacing)
+    }
+}
+
+/// The middle value, of an even number the mean of both.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = values.get((values.len() - 1) / 2).copied().unwrap_or(upper);
+    Some((lower + upper) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_the_middle_or_the_mean_of_both() {
+        assert_eq!(median(Vec::new()), None);
+        assert_eq!(median(vec![3.0, 1.0, 2.5]), Some(2.5));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
     }
 }

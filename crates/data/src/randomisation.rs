@@ -63,14 +63,23 @@ impl Randomisation {
     }
 
     /// Changes a slice in place; `labels` has a class a pixel. A slice of one value stays as it is.
+    ///
+    /// Weights and summands of the convolutions are as large as published for images of mean 0 and deviation 1; so the slice is
+    /// brought to these, and back.
     pub fn apply(&self, image: &mut [f32], labels: &[u8], width: usize) {
-        let fold = |(min, max): (f32, f32), &value: &f32| (min.min(value), max.max(value));
-        let (min, max) = image.iter().fold((f32::INFINITY, f32::NEG_INFINITY), fold);
-        let range = max - min;
-        if width == 0 || range.is_nan() || range <= 0.0 || labels.len() != image.len() {
+        let count = image.len() as f32;
+        let mean = image.iter().sum::<f32>() / count;
+        let squares: f32 = image.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = (squares / count).sqrt();
+        let is_flat = image.iter().all(|value| Some(value) == image.first());
+        if width == 0
+            || is_flat
+            || !(deviation > 0.0 && deviation.is_finite())
+            || labels.len() != image.len()
+        {
             return;
         }
-        let unit: Vec<f32> = image.iter().map(|value| (value - min) / range).collect();
+        let unit: Vec<f32> = image.iter().map(|value| (value - mean) / deviation).collect();
         let mut regions: Vec<u8> = labels.to_vec();
         regions.sort_unstable();
         regions.dedup();
@@ -83,7 +92,7 @@ impl Randomisation {
         }
         scale_to_norm(image, norm(&unit));
         self.coarsen(image, width);
-        image.iter_mut().for_each(|value| *value = min + range * *value);
+        image.iter_mut().for_each(|value| *value = mean + deviation * *value);
     }
 
     /// The image through the convolutions of a region, at the image's norm.
@@ -226,8 +235,8 @@ mod tests {
     #[test]
     fn intensities_stay_finite_and_at_their_norm() {
         let (image, _) = slice();
-        let min = image.iter().copied().fold(f32::INFINITY, f32::min);
-        let above = |image: &[f32]| norm(&image.iter().map(|v| v - min).collect::<Vec<_>>());
+        let mean = image.iter().sum::<f32>() / image.len() as f32;
+        let above = |image: &[f32]| norm(&image.iter().map(|v| v - mean).collect::<Vec<_>>());
         let mut inverted = 0;
         for index in 0..60 {
             let draw =

@@ -39,10 +39,18 @@ pub enum Turn {
 
 /// The voxel size that volumes are brought to before they are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Spacing {
     /// Their own: nothing is interpolated.
     Native,
+    /// Of slices, whatever plane they lie in.
+    Slices {
+        /// Millimetres between rows and between columns.
+        pixel_mm: [f64; 2],
+        /// Millimetres between slices; their own where there is no number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        between_mm: Option<f64>,
+    },
     /// Millimetres along right, anterior, superior (along the storage axes for [`Plane::Stored`]).
     Millimetres([f64; 3]),
 }
@@ -50,12 +58,52 @@ pub enum Spacing {
 impl Spacing {
     /// An error where a size has no meaning.
     pub fn check(&self) -> Result<()> {
-        match self {
-            Self::Millimetres(mm) if !mm.iter().all(|size| *size > 0.0 && size.is_finite()) => {
-                Err(Error::Setting(format!("a spacing of {mm:?} mm: give three sizes above 0")))
+        let sizes = match *self {
+            Self::Native => Vec::new(),
+            Self::Slices { pixel_mm, between_mm } => {
+                pixel_mm.into_iter().chain(between_mm).collect()
             }
-            _ => Ok(()),
+            Self::Millimetres(mm) => mm.to_vec(),
+        };
+        match sizes.iter().find(|size| !(**size > 0.0 && size.is_finite())) {
+            Some(size) => {
+                Err(Error::Setting(format!("a spacing of {size} mm: give sizes above 0")))
+            }
+            None => Ok(()),
         }
+    }
+
+    /// The sides of voxels along the axes of a grid whose slices lie across `axis`; none where it stays as it is.
+    fn along(&self, grid: &Grid, axis: usize, turn: Turn) -> Option<[f64; 3]> {
+        let own = grid.affine.spacing();
+        match *self {
+            Self::Native => None,
+            Self::Millimetres(mm) => Some(mm),
+            Self::Slices { pixel_mm: [rows, columns], between_mm } => {
+                let [first, second] = in_plane(axis);
+                let mut wanted = own;
+                wanted[axis] = between_mm.unwrap_or(own[axis]);
+                [wanted[first], wanted[second]] = match turn {
+                    Turn::None => [rows, columns],
+                    Turn::CounterClockwise => [columns, rows],
+                };
+                // As many voxels as before are the same voxels, but for the rounding of headers.
+                let is_same = |axis: usize| {
+                    let voxels = grid.shape[axis] as f64;
+                    (voxels * own[axis] / wanted[axis]).round() == voxels
+                };
+                Some(std::array::from_fn(|axis| if is_same(axis) { own } else { wanted }[axis]))
+            }
+        }
+    }
+}
+
+/// The two axes of a volume that are left in slices across `axis`, in order.
+fn in_plane(axis: usize) -> [usize; 2] {
+    match axis {
+        0 => [1, 2],
+        1 => [0, 2],
+        _ => [0, 1],
     }
 }
 
@@ -89,10 +137,6 @@ impl Slicing {
         };
         let orientation = (plane != Plane::Stored).then(|| Orientation::to_ras(grid));
         let oriented = orientation.as_ref().map_or(*grid, Orientation::ras);
-        let cut = match spacing {
-            Spacing::Millimetres(mm) if kind == FileKind::Volume => oriented.with_spacing(mm)?,
-            _ => oriented,
-        };
         let wanted = match plane {
             Plane::Sagittal => 0,
             Plane::Coronal => 1,
@@ -100,6 +144,10 @@ impl Slicing {
         };
         let single = (0..3).find(|&axis| grid.len() > 1 && oriented.shape[axis] == 1);
         let axis = if oriented.shape[wanted] == 1 { wanted } else { single.unwrap_or(wanted) };
+        let cut = match spacing.along(&oriented, axis, turn) {
+            Some(mm) if kind == FileKind::Volume => oriented.with_spacing(mm)?,
+            _ => oriented,
+        };
         Ok(Self { input: *grid, orientation, oriented, cut, axis, turn })
     }
 
@@ -128,13 +176,19 @@ impl Slicing {
         }
     }
 
+    /// Volume of a voxel of what is cut, in cubic millimetres.
+    pub fn voxel_mm3(&self) -> f64 {
+        self.cut.affine.voxel_mm3()
+    }
+
+    /// Whether slices have other voxels than the file.
+    pub fn is_resampled(&self) -> bool {
+        self.cut != self.oriented
+    }
+
     /// The two axes of the volume that are left, in order.
     fn in_plane(&self) -> [usize; 2] {
-        match self.axis {
-            0 => [1, 2],
-            1 => [0, 2],
-            _ => [0, 1],
-        }
+        in_plane(self.axis)
     }
 
     /// Calls `f` with the offset in the cut volume of each pixel of a slice, row by row.
@@ -184,15 +238,15 @@ impl Slicing {
     /// Brings a volume on the input's grid to the grid that is cut.
     pub(crate) fn cut_volume(&self, volume: &Volume) -> Result<Vec<f32>> {
         let oriented = self.orient(volume)?;
-        let resampled = self.cut != self.oriented;
-        Ok(if resampled { oriented.resample_onto(&self.cut)? } else { oriented }.into_data())
+        Ok(if self.is_resampled() { oriented.resample_onto(&self.cut)? } else { oriented }
+            .into_data())
     }
 
     /// Brings labels on the input's grid to the grid that is cut.
     pub(crate) fn cut_labels(&self, labels: &Labels) -> Result<Vec<u8>> {
         let oriented = self.orient(labels)?;
-        let resampled = self.cut != self.oriented;
-        Ok(if resampled { oriented.resample_onto(&self.cut)? } else { oriented }.into_data())
+        Ok(if self.is_resampled() { oriented.resample_onto(&self.cut)? } else { oriented }
+            .into_data())
     }
 
     /// A stack `[slices, height, width]` of labels back on the input's grid; by the nearest label where the
@@ -200,16 +254,16 @@ impl Slicing {
     pub fn restore_labels(&self, stack: &[u8], header: &Header) -> Result<Labels> {
         let labels = self.assemble(stack, header)?;
         let oriented =
-            if self.cut != self.oriented { labels.resample_onto(&self.oriented)? } else { labels };
+            if self.is_resampled() { labels.resample_onto(&self.oriented)? } else { labels };
         self.disorient(oriented)
     }
 
     /// A stack `[slices, height, width]` of values, such as probabilities, back on the input's grid; by
-    /// trilinear interpolation where the volume was resampled.
+    /// trilinear interpolation, edges continued, where the volume was resampled.
     pub fn restore_volume(&self, stack: &[f32], header: &Header) -> Result<Volume> {
         let values = self.assemble(stack, header)?;
         let oriented =
-            if self.cut != self.oriented { values.resample_onto(&self.oriented)? } else { values };
+            if self.is_resampled() { values.extend_onto(&self.oriented)? } else { values };
         self.disorient(oriented)
     }
 
@@ -315,9 +369,8 @@ mod tests {
         ) {
             let voxels = shape.iter().product();
             let volume = Volume::new((0..voxels).map(|v| v as f32).collect(), shape, affine).unwrap();
-            let planes = [Plane::Sagittal, Plane::Coronal, Plane::Axial, Plane::Stored];
             let turns = [Turn::None, Turn::CounterClockwise];
-            for (plane, turn) in planes.into_iter().flat_map(|plane| turns.map(|turn| (plane, turn))) {
+            for (plane, turn) in PLANES.into_iter().flat_map(|plane| turns.map(|turn| (plane, turn))) {
                 let slicing = slicing(&volume, plane, turn, Spacing::Native);
                 let cut = slicing.cut_volume(&volume).unwrap();
                 let slices: Vec<_> = (0..slicing.slices()).map(|s| slicing.slice(&cut, s)).collect();
@@ -364,6 +417,115 @@ mod tests {
         let stack: Vec<u8> = (0..10).flat_map(|s| slicing.slice(&cut, s)).collect();
         let back = slicing.restore_labels(&stack, labels.header()).unwrap();
         assert_eq!(back, labels);
+    }
+
+    const PLANES: [Plane; 4] = [Plane::Sagittal, Plane::Coronal, Plane::Axial, Plane::Stored];
+
+    #[test]
+    fn a_spacing_of_slices_is_that_in_every_plane() {
+        let volume = volume("PSR");
+        for (plane, turn) in PLANES
+            .into_iter()
+            .flat_map(|plane| [(plane, Turn::None), (plane, Turn::CounterClockwise)])
+        {
+            let own = slicing(&volume, plane, turn, Spacing::Native);
+            let of = |pixel_mm, between_mm| {
+                slicing(&volume, plane, turn, Spacing::Slices { pixel_mm, between_mm })
+            };
+            let finer = of([0.25, 0.5], None);
+            assert_eq!(
+                (finer.pixel_mm(), finer.slices()),
+                ([0.25, 0.5], own.slices()),
+                "{plane:?}"
+            );
+            let [height, width] = own.size();
+            let [row_mm, column_mm] = own.pixel_mm();
+            let sides = [height as f64 * row_mm / 0.25, width as f64 * column_mm / 0.5];
+            assert_eq!(finer.size().map(|side| side as f64), sides.map(f64::round), "{plane:?}");
+            assert!(finer.is_resampled() && of([0.25; 2], Some(0.5)).slices() > own.slices());
+            let cell = own.voxel_mm3() * 0.125 / (row_mm * column_mm);
+            assert!((finer.voxel_mm3() - cell).abs() < 1e-9, "{plane:?}");
+            // What it has already, but for the rounding of a header, is left alone.
+            let same = of([row_mm * 1.001, column_mm], None);
+            assert_eq!(same, own, "{plane:?}");
+        }
+        let none = Spacing::Slices { pixel_mm: [1.0, 0.0], between_mm: None };
+        for spacing in [none, Spacing::Slices { pixel_mm: [1.0; 2], between_mm: Some(f64::NAN) }] {
+            assert!(spacing.check().unwrap_err().to_string().contains("above 0"), "{spacing:?}");
+        }
+        let text =
+            serde_json::to_string(&Spacing::Slices { pixel_mm: [1.5, 2.0], between_mm: None })
+                .unwrap();
+        assert_eq!(text, r#"{"slices":{"pixel-mm":[1.5,2.0]}}"#);
+    }
+
+    proptest! {
+        /// Labels that are cut at half the pixel or less come back as they were, by their probabilities.
+        #[test]
+        fn a_finer_spacing_has_an_inverse(
+            affine in affine(),
+            shape in prop::array::uniform3(1usize..6),
+            finer in prop::array::uniform2(2.0..4.0),
+            between in prop::option::of(2.0..4.0),
+            plane in prop::sample::select(PLANES.to_vec()),
+        ) {
+            let voxels = shape.iter().product::<usize>();
+            let labels: Vec<u8> = (0..voxels).map(|v| (v * 7 % 3) as u8).collect();
+            let labels = Labels::new(labels, shape, affine).unwrap();
+            let turn = Turn::CounterClockwise;
+            let kind = FileKind::Volume;
+            let own = Slicing::new(labels.grid(), kind, plane, turn, Spacing::Native).unwrap();
+            let [rows, columns] = own.pixel_mm();
+            let mm = own.cut.affine.spacing()[own.axis];
+            let spacing = Spacing::Slices {
+                pixel_mm: [rows / finer[0], columns / finer[1]],
+                between_mm: between.map(|times| mm / times),
+            };
+            let slicing = Slicing::new(labels.grid(), kind, plane, turn, spacing).unwrap();
+            let cut = slicing.cut_labels(&labels).unwrap();
+            let stack: Vec<_> = (0..slicing.slices()).flat_map(|s| slicing.slice(&cut, s)).collect();
+            for class in 0..3 {
+                let one: Vec<f32> = stack.iter().map(|&l| f32::from(u8::from(l == class))).collect();
+                let back = slicing.restore_volume(&one, labels.header()).unwrap();
+                let found = back.map(|probability| u8::from(probability > 0.5));
+                prop_assert_eq!(found, labels.map(|label| u8::from(label == class)));
+            }
+        }
+
+        /// Each voxel of an image says where it is: after resampling, its label is of the voxel that is there.
+        #[test]
+        fn labels_move_with_pixels(
+            affine in affine(),
+            shape in prop::array::uniform3(1usize..6),
+            scale in prop::array::uniform2(0.4..2.5),
+            between in prop::option::of(0.4..2.5),
+            plane in prop::sample::select(PLANES.to_vec()),
+        ) {
+            let voxels = shape.iter().product::<usize>();
+            let labels = Labels::new((0..voxels).map(|v| v as u8).collect(), shape, affine).unwrap();
+            let (turn, kind) = (Turn::CounterClockwise, FileKind::Volume);
+            let own = Slicing::new(labels.grid(), kind, plane, turn, Spacing::Native).unwrap();
+            let [rows, columns] = own.pixel_mm();
+            let mm = own.cut.affine.spacing()[own.axis];
+            let spacing = Spacing::Slices {
+                pixel_mm: [rows * scale[0], columns * scale[1]],
+                between_mm: between.map(|times| mm * times),
+            };
+            let slicing = Slicing::new(labels.grid(), kind, plane, turn, spacing).unwrap();
+            let cut = slicing.cut_labels(&labels).unwrap();
+            let index = |label: u8| {
+                let at = usize::from(label);
+                [at % shape[0], at / shape[0] % shape[1], at / shape[0] / shape[1]].map(|i| i as f32)
+            };
+            for axis in 0..3 {
+                let image = labels.map(|label| index(label)[axis]);
+                let image = slicing.cut_volume(&image).unwrap();
+                prop_assert_eq!(image.len(), cut.len());
+                for (place, &label) in image.iter().zip(&cut) {
+                    prop_assert!((place - index(label)[axis]).abs() < 0.501, "{} at {}", label, place);
+                }
+            }
+        }
     }
 
     #[test]

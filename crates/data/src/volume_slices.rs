@@ -328,7 +328,8 @@ fn scan(
         let path = subject.labels.as_ref().ok_or_else(|| no_mask(&subject))?;
         image.grid.check_same(&subject.image, &probe_labels(path)?.grid, path)?;
     }
-    let slicing = preprocessing.slicing(&image)?;
+    let unfit = |error| Error::Setting(format!("{}: {error}", subject.image.display()));
+    let slicing = preprocessing.slicing(&image).map_err(unfit)?;
     let [height, width] = slicing.size();
     let window = Window { top: 0, left: 0, height, width };
     Ok(Scanned {

@@ -21,6 +21,9 @@ pub enum Error {
         /// Output channels of those before it.
         expected: usize,
     },
+    /// Views of a slice that there are not.
+    #[error("{0}")]
+    Views(String),
     /// A file that is no model of this program or does not fit.
     #[error("{path}: {problem}", path = path.display())]
     File {

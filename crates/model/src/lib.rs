@@ -40,9 +40,11 @@ mod families;
 mod file;
 mod info;
 mod predictor;
+mod views;
 
 pub use error::{Error, Result};
 pub use families::{families, family, marks, register};
 pub use file::{HeadFile, MODEL_FILE, ModelFile};
 pub use info::{Description, HeadInfo, ModelInfo, Provenance};
 pub use predictor::{Predictor, probability_volumes};
+pub use views::Views;

@@ -1,8 +1,9 @@
 //! From the slices of a volume to probabilities and labels on the volume's own grid.
-use crate::{Error, Result};
+use crate::views::Sum;
+use crate::{Error, Result, Views};
 use candle_core::{Device, Tensor};
 use std::sync::Arc;
-use udas_data::{SliceSource, VolumeSlices};
+use udas_data::{SliceSource, Slicing, VolumeSlices};
 use udas_network::{Network, Task};
 use udas_volume::{Labels, Volume};
 
@@ -19,6 +20,7 @@ pub struct Predictor {
     /// Other trainings of it.
     others: Vec<Arc<dyn Network>>,
     task: Task,
+    views: Views,
     device: Device,
 }
 
@@ -27,7 +29,7 @@ impl Predictor {
     pub fn new(network: impl Into<Arc<dyn Network>>, device: &Device) -> Self {
         let network = network.into();
         let task = Task::of(network.spec().outputs);
-        Self { network, others: Vec::new(), task, device: device.clone() }
+        Self { network, others: Vec::new(), task, views: Views::ONE, device: device.clone() }
     }
 
     /// Adds another training of the network: probabilities are the mean of all.
@@ -43,6 +45,12 @@ impl Predictor {
         }
         self.others.push(network);
         Ok(())
+    }
+
+    /// The same, whose predictions of volumes are the mean over several views of each slice.
+    #[must_use]
+    pub fn with_views(self, views: Views) -> Self {
+        Self { views, ..self }
     }
 
     /// What the output channels mean.
@@ -82,12 +90,31 @@ impl Predictor {
             for index in indices.by_ref().take(at_once) {
                 images.extend(slices.read(index)?.image);
             }
-            let count = images.len() / (height * width);
-            let images = Tensor::from_vec(images, (count, 1, height, width), &self.device)?;
-            let values = self.forward(&images)?.flatten_all()?.to_vec1::<f32>()?;
+            let values = self.over_views(images, [height, width])?;
             values.chunks_exact(outputs * height * width).for_each(&mut visit);
         }
         Ok(())
+    }
+
+    /// Probabilities `[N, C, H, W]` of slices `[N, H, W]`: the mean over the views, one of which is in memory at a time.
+    fn over_views(&self, images: Vec<f32>, size: [usize; 2]) -> Result<Vec<f32>> {
+        if self.views.is_one() {
+            return self.of_images(images, size);
+        }
+        let count = images.len() / size.iter().product::<usize>();
+        let mut sum = Sum::new(count * self.task.outputs(), size);
+        for view in self.views.iter() {
+            let values = self.of_images(view.show(&images, size), size)?;
+            sum.add(&view, &values, size);
+        }
+        Ok(sum.mean())
+    }
+
+    /// Probabilities `[N, C, H, W]` of slices `[N, H, W]`, as they are.
+    fn of_images(&self, images: Vec<f32>, [height, width]: [usize; 2]) -> Result<Vec<f32>> {
+        let count = images.len() / (height * width);
+        let images = Tensor::from_vec(images, (count, 1, height, width), &self.device)?;
+        Ok(self.forward(&images)?.flatten_all()?.to_vec1()?)
     }
 
     /// The most probable class of every voxel, on the grid of the subject's file; one a frame.
@@ -95,6 +122,9 @@ impl Predictor {
     /// # Errors
     /// When the volume cannot be read or a tensor operation fails.
     pub fn labels(&self, slices: &VolumeSlices, subject: usize) -> Result<Vec<Labels>> {
+        if is_resampled(slices, subject) {
+            return Ok(self.labels_and_probabilities(slices, subject)?.0);
+        }
         let mut stack = Vec::new();
         self.for_each_slice(slices, subject, |slice| self.append_labels(slice, &mut stack))?;
         Ok(slices.restore_labels(subject, &stack)?)
@@ -121,7 +151,33 @@ impl Predictor {
                 class.extend_from_slice(channel);
             }
         })?;
-        Ok((slices.restore_labels(subject, &stack)?, classes))
+        let labels = if is_resampled(slices, subject) {
+            self.labels_of(slices, subject, &classes)?
+        } else {
+            slices.restore_labels(subject, &stack)?
+        };
+        Ok((labels, classes))
+    }
+
+    /// The most probable class of every voxel where slices have other voxels than the file: probabilities are brought onto
+    /// its grid, class by class, before they are compared, as nnU-Net does it.
+    fn labels_of(
+        &self,
+        slices: &VolumeSlices,
+        subject: usize,
+        classes: &[Vec<f32>],
+    ) -> Result<Vec<Labels>> {
+        let mut frames: Vec<MostProbable> = Vec::new();
+        for (class, stack) in classes.iter().enumerate() {
+            let volumes = slices.restore_volume(subject, stack)?;
+            if class == 0 {
+                frames.extend(volumes.iter().map(MostProbable::of));
+            }
+            for (frame, volume) in frames.iter_mut().zip(&volumes) {
+                frame.offer(class as u8 + 1, volume);
+            }
+        }
+        Ok(frames.into_iter().map(MostProbable::labels).collect())
     }
 
     /// The channel of the first class that is not background.
@@ -148,6 +204,52 @@ impl Predictor {
     }
 }
 
+fn is_resampled(slices: &VolumeSlices, subject: usize) -> bool {
+    slices.slicing(subject).is_some_and(Slicing::is_resampled)
+}
+
+/// The most probable class so far of every voxel of a volume.
+struct MostProbable {
+    labels: Labels,
+    /// Its probability.
+    highest: Vec<f32>,
+    /// Of all foreground.
+    foreground: Vec<f32>,
+}
+
+impl MostProbable {
+    /// Of no class yet, on a volume's grid.
+    fn of(volume: &Volume) -> Self {
+        let none = vec![0.0; volume.data().len()];
+        Self { labels: volume.map(|_| 0), highest: none.clone(), foreground: none }
+    }
+
+    /// Takes a class where it is more probable than those before it.
+    fn offer(&mut self, class: u8, probabilities: &Volume) {
+        let Self { labels, highest, foreground } = self;
+        let voxels =
+            labels.data_mut().iter_mut().zip(highest).zip(foreground).zip(probabilities.data());
+        for (((label, highest), foreground), &p) in voxels {
+            *foreground += p;
+            if p > *highest {
+                (*label, *highest) = (class, p);
+            }
+        }
+    }
+
+    /// The classes of all that were offered, background where it is no less probable: the rest to 1 is its probability.
+    fn labels(self) -> Labels {
+        let Self { mut labels, highest, foreground } = self;
+        let voxels = labels.data_mut().iter_mut().zip(highest).zip(foreground);
+        for ((label, highest), foreground) in voxels {
+            if highest <= 1.0 - foreground {
+                *label = 0;
+            }
+        }
+        labels
+    }
+}
+
 /// Probabilities of one class as volumes on the file's grid, one a frame.
 ///
 /// # Errors
@@ -165,6 +267,21 @@ mod tests {
     use super::*;
     use udas_network::Shape;
     use udas_unet::UNet;
+
+    #[test]
+    fn the_most_probable_class_is_found_class_by_class() {
+        let affine = udas_volume::Affine::from_spacing([1.0; 3]);
+        let volume = |values: &[f32]| Volume::new(values.to_vec(), [4, 1, 1], affine).unwrap();
+        let (first, second) = (volume(&[0.6, 0.2, 0.3, 0.25]), volume(&[0.3, 0.5, 0.3, 0.5]));
+        let mut found = MostProbable::of(&first);
+        found.offer(1, &first);
+        found.offer(2, &second);
+        // The third voxel's background has 0.4, the fourth's 0.25.
+        assert_eq!(found.labels().data(), [1, 2, 0, 2]);
+        let mut binary = MostProbable::of(&first);
+        binary.offer(1, &volume(&[0.5, 0.51, 0.0, 1.0]));
+        assert_eq!(binary.labels().data(), [0, 1, 0, 1]);
+    }
 
     #[test]
     fn several_networks_predict_the_mean_of_their_probabilities() {

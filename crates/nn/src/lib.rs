@@ -46,7 +46,7 @@ pub use chain::{Chain, Layer, UnitSpec};
 pub use checkpoint::{Checkpoint, StateDict};
 pub use error::{Error, Mismatch, Result};
 pub use graph::{Graph, IMAGES, Node, Operation};
-pub use parameters::{Entry, Parameters, Role};
+pub use parameters::{Entry, Parameters, Role, averaged};
 pub use pth::PthFile;
 pub use upsample::upsample_bilinear;
 pub use wrapper::{Taken, without_prefix};

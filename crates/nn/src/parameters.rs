@@ -42,6 +42,15 @@ pub struct Parameters {
     replaced: BTreeMap<String, Tensor>,
 }
 
+/// `average` moved towards `value`, of which `decay` stays; equal values stay equal.
+///
+/// # Errors
+/// When the shapes differ.
+pub fn averaged(average: &Tensor, value: &Tensor, decay: f64) -> Result<Tensor> {
+    let step = ((value - average)? * (1.0 - decay))?;
+    Ok((average + step)?.detach())
+}
+
 impl Parameters {
     /// Takes from `state` exactly the `expected` entries, on `device`; every entry starts frozen.
     ///

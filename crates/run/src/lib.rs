@@ -11,6 +11,7 @@
 
 mod adapt_settings;
 mod adaptation;
+mod balance;
 mod beginning;
 mod choice;
 mod error;
@@ -24,15 +25,18 @@ mod method_settings;
 mod observer;
 pub mod other_trainings;
 pub mod outcome;
+pub mod plane;
 mod prepare;
 pub mod readiness;
 mod run_folder;
 pub mod selection;
 pub mod settings;
+pub mod spacing;
 pub mod training;
 
 pub use adapt_settings::{AdaptSettings, DEFAULT_CACHE_GIB};
 pub use adaptation::{Job, Ran};
+pub use balance::Balance;
 pub use beginning::{Beginning, Begun};
 pub use error::{Error, Result};
 pub use host::{Host, Progress, Silent, Work};

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::readiness::{self, Unready};
 use crate::settings::needed;
-use crate::{head_search, intensity, other_trainings, selection};
+use crate::{head_search, intensity, other_trainings, selection, spacing};
 use std::path::{Path, PathBuf};
 use udas_adapt::{Method, Options, Requirement};
 use udas_data::Subject;
@@ -178,6 +178,7 @@ pub fn options(
 pub fn warnings(model: &ModelFile, subjects: &[Subject], host: &dyn Host) -> Vec<String> {
     let mut warnings = selection::warn_of_headers(subjects, host);
     warnings.extend(selection::warn_of_orientations(&model.info, subjects, host));
+    warnings.extend(spacing::warn(&model.info, subjects, host));
     warnings
 }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use udas_data::{
-    Augment, BatchPlan, LabelUse, Labelled, LabelledBatches, LastBatch, Order, Preprocessing,
-    SliceSource, Subject, Unlabelled, UnlabelledBatches, VolumeSlices,
+    Augment, BatchPlan, Groups, LabelUse, Labelled, LabelledBatches, LastBatch, Order,
+    Preprocessing, SliceSource, SliceSubset, Subject, Unlabelled, UnlabelledBatches, VolumeSlices,
 };
 use udas_kernels::InstructionSet;
 use udas_model::MODEL_FILE;
@@ -57,6 +57,8 @@ pub struct LabelledSet {
     pub slices: Arc<dyn SliceSource>,
     /// What their labels are.
     pub task: Task,
+    /// The domain that each slice is of.
+    pub domains: Vec<Arc<str>>,
 }
 
 impl LabelledSet {
@@ -73,7 +75,23 @@ impl LabelledSet {
         let classes = task.outputs().max(2) as u8;
         let labels = LabelUse::Require { classes };
         let slices = VolumeSlices::new(subjects, preprocessing.clone(), labels, cache)?;
-        Ok(Self { slices: Arc::new(slices), task })
+        let mut domains = Vec::with_capacity(slices.len());
+        for (number, subject) in slices.subjects().enumerate() {
+            let domain: Arc<str> = subject.domain.as_str().into();
+            domains.extend(slices.indices(number).map(|_| Arc::clone(&domain)));
+        }
+        Ok(Self { slices: Arc::new(slices), task, domains })
+    }
+
+    /// Some of the slices.
+    #[must_use]
+    pub fn subset(&self, indices: &[usize]) -> Self {
+        let domains = indices.iter().filter_map(|&index| self.domains.get(index)).cloned();
+        Self {
+            slices: Arc::new(SliceSubset::new(self.slices.clone(), indices.iter().copied())),
+            task: self.task,
+            domains: domains.collect(),
+        }
     }
 
     /// Batches `[N, 1, H, W]` with their targets, on the host's device.
@@ -86,8 +104,22 @@ impl LabelledSet {
         augment: Augment,
         host: &dyn Host,
     ) -> Result<SourceBatches> {
+        self.drawn(plan, augment, Groups::new(), host)
+    }
+
+    /// The same of slices that are drawn from groups, where there are some.
+    ///
+    /// # Errors
+    /// Those of a plan that gives no batch, or nothing to draw by.
+    pub fn drawn(
+        &self,
+        plan: BatchPlan,
+        augment: Augment,
+        groups: Groups,
+        host: &dyn Host,
+    ) -> Result<SourceBatches> {
         let batches = LabelledBatches::new(Labelled::new(self.slices.clone()), plan)?;
-        let batches = batches.with_augmentation(augment);
+        let batches = batches.with_augmentation(augment).with_groups(groups)?;
         Ok(SourceBatches::new(batches, self.task, host.device().clone()))
     }
 

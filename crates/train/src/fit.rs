@@ -1,7 +1,10 @@
 //! The loop: epochs of steps, a score after each, a rule that stops it.
+use crate::average::Moving;
 use crate::keep::Best;
 use crate::snapshot::History;
-use crate::{Batches, Collapse, Error, Keep, Objective, Plateau, Result, Score, Snapshot, finite};
+use crate::{
+    Batches, Collapse, Ema, Error, Keep, Objective, Plateau, Result, Score, Snapshot, finite,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -45,6 +48,8 @@ pub struct FitConfig {
     pub stop: StopRule,
     /// Which weights to end with.
     pub keep: Keep,
+    /// Whether their average is scored, kept and ended with, in the place of where the last step has led.
+    pub average: Option<Ema>,
 }
 
 /// Hears of progress. All methods do nothing unless they are overridden.
@@ -122,24 +127,33 @@ pub fn fit<O: Objective>(objective: &mut O, mut fit: Fit<O::Batch>) -> Result<Fi
     }
     let mut adam = Adam::new(objective.trainable(), config.adam);
     let mut best = Best::new(config.keep);
+    let resumed = fit.resume.as_ref().map(|snapshot| snapshot.objective.clone());
     let mut history = begin(objective, &mut adam, &mut best, &mut fit)?;
-    let mut good = objective.state()?;
+    let mut average = config.average.map(|ema| Moving::begin(ema, objective)).transpose()?;
+    if let (Some(average), Some(state)) = (&mut average, &resumed) {
+        average.restore(state, history.steps())?;
+    }
+    let mut good = resumed.map_or_else(|| objective.state(), Ok)?;
     let mut reason = StopReason::EpochsDone;
     while !config.ends(&history) {
         let started = Instant::now();
         let epoch = history.epochs.len() + 1;
         let rate = |step| config.rate(&history, step, train.steps());
-        let loss =
-            match run_epoch(objective, (&mut adam, &rate), train, epoch, fit.observer, interrupt) {
-                Ok(Some(loss)) => loss,
-                unfinished => {
-                    objective.restore(&good)?;
-                    unfinished?;
-                    reason = StopReason::Interrupted;
-                    break;
+        let moving: (_, &dyn Fn(usize) -> f64, _) = (&mut adam, &rate, average.as_mut());
+        let loss = match run_epoch(objective, moving, train, epoch, fit.observer, interrupt) {
+            Ok(Some(loss)) => loss,
+            unfinished => {
+                objective.restore(&good)?;
+                if let Some(average) = &mut average {
+                    average.restore(&good, history.steps())?;
                 }
-            };
+                unfinished?;
+                reason = StopReason::Interrupted;
+                break;
+            }
+        };
         let trained = started.elapsed().as_secs_f64();
+        let own = average.as_ref().map(|average| average.show(objective)).transpose()?;
         let score = check.map(|check| mean_score(objective, check)).transpose()?;
         history.foreground.extend(score.map(|score| score.foreground));
         history.doubts.extend(score.map(|score| score.doubt));
@@ -152,13 +166,18 @@ pub fn fit<O: Objective>(objective: &mut O, mut fit: Fit<O::Batch>) -> Result<Fi
         history.epochs.push(record.clone());
         history.finished = config.ends(&history);
         best.offer(objective, epoch, record.score)?;
-        let snapshot = best.snapshot(objective, &adam, &history)?;
+        own.map(|own| objective.restore(&own)).transpose()?;
+        let mut snapshot = best.snapshot(objective, &adam, &history)?;
+        if let Some(average) = &average {
+            average.keep_in(&mut snapshot.objective);
+        }
         fit.observer.epoch(&record, &snapshot)?;
         good = snapshot.objective;
     }
     if reason == StopReason::EpochsDone && config.stop.is_met(&history) {
         reason = StopReason::Converged;
     }
+    average.map(|average| average.show(objective)).transpose()?;
     let kept = best.settle(objective, history.epochs.len())?;
     Ok(history.summary(reason, kept))
 }
@@ -233,7 +252,7 @@ impl FitConfig {
 /// Mean loss of the epoch, or none when it was interrupted.
 fn run_epoch<O: Objective>(
     objective: &mut O,
-    (adam, rate): (&mut Adam, &dyn Fn(usize) -> f64),
+    (adam, rate, mut average): (&mut Adam, &dyn Fn(usize) -> f64, Option<&mut Moving>),
     train: &dyn Batches<O::Batch>,
     epoch: usize,
     observer: &mut dyn Observer,
@@ -254,6 +273,9 @@ fn run_epoch<O: Objective>(
             batch: train.describe(&batch),
         })?;
         total += f64::from(loss);
+        if let Some(average) = &mut average {
+            average.follow(objective)?;
+        }
         observer.step(epoch, step, train.steps(), loss);
     }
     Ok(Some(total / train.steps() as f64))

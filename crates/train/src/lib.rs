@@ -5,6 +5,7 @@
 //! an [`Observer`] of every step and epoch, and can go on from a [`Snapshot`] to the same bits.
 #![forbid(unsafe_code)]
 
+mod average;
 mod batch;
 mod collapse;
 mod converged;
@@ -18,6 +19,7 @@ mod reliability;
 mod snapshot;
 mod source;
 
+pub use average::Ema;
 pub use batch::{Batches, LabelledBatch};
 pub use collapse::Collapse;
 pub use converged::{Plateau, measure};

@@ -34,6 +34,11 @@ pub struct History {
 }
 
 impl History {
+    /// Steps done.
+    pub(crate) fn steps(&self) -> usize {
+        self.epochs.iter().map(|record| record.steps).sum()
+    }
+
     /// Change of the score in the last epoch.
     pub(crate) fn last_change(&self) -> Option<f64> {
         self.epochs.last().and_then(|record| record.score_change)

@@ -6,8 +6,8 @@ use common::*;
 use udas_nn::StateDict;
 use udas_record::StopReason;
 use udas_train::{
-    Collapse, Error, Fit, FitConfig, FitSummary, Keep, LabelledBatch, Objective, Result, Score,
-    Silent, SourceTraining, StopRule, fit,
+    Collapse, Ema, Error, Fit, FitConfig, FitSummary, Keep, LabelledBatch, Objective, Result,
+    Score, Silent, SourceTraining, StopRule, fit,
 };
 
 fn run<O: Objective<Batch = LabelledBatch>>(
@@ -206,4 +206,80 @@ fn a_collapse_is_named() {
         assert_eq!(summary.collapse, Some(collapse));
         assert!(collapse.to_string().contains("collapsed"));
     }
+}
+
+/// Beside the plain training, which is not disturbed by being averaged.
+#[test]
+fn an_average_is_scored_and_ended_with() {
+    let decay = 0.8;
+    let averaging = FitConfig { average: Some(Ema { decay }), ..config(3, Keep::Last) };
+    let batches = Turning::discs();
+    let (mut plain, mut mean) = (training(1), training(1));
+    let (mut noted, mut watched) = (Noted::default(), Noted::default());
+    for (objective, config, observer) in
+        [(&mut plain, config(3, Keep::Last), &mut noted), (&mut mean, averaging, &mut watched)]
+    {
+        let check = Some(&batches as _);
+        let surroundings = Fit {
+            train: &batches,
+            check,
+            config: &config,
+            observer,
+            interrupt: &GO_ON,
+            resume: None,
+        };
+        fit(objective, surroundings).unwrap();
+    }
+    assert_eq!(noted.losses, watched.losses, "steps are taken by the weights themselves");
+    assert_ne!(bits(&plain.state().unwrap()), bits(&mean.state().unwrap()));
+    let scores = batches.0.iter().map(|batch| mean.score(batch).unwrap().value);
+    assert_eq!(Some(scores.sum::<f64>() / 3.0), watched.records[2].score);
+    assert_ne!(noted.records[2].score, watched.records[2].score);
+}
+
+/// A number that a step moves by 1.
+struct Counting(Var);
+
+impl Objective for Counting {
+    type Batch = LabelledBatch;
+
+    fn trainable(&self) -> Vec<(String, Var)> {
+        Vec::new()
+    }
+
+    fn loss(&mut self, _: &LabelledBatch) -> Result<Tensor> {
+        Ok((self.0.as_tensor() * 1.0)?)
+    }
+
+    fn score(&self, _: &LabelledBatch) -> Result<Score> {
+        Ok(Score { value: f64::from(self.0.to_scalar::<f32>()?), ..Score::default() })
+    }
+
+    fn after_step(&mut self) -> Result<()> {
+        Ok(self.0.set(&(self.0.as_tensor() + 1.0)?.detach())?)
+    }
+
+    fn state(&self) -> Result<StateDict> {
+        Ok(StateDict::from([("number".to_owned(), self.0.as_detached_tensor().copy()?)]))
+    }
+
+    fn restore(&mut self, state: &StateDict) -> Result<()> {
+        Ok(self.0.set(&state["number"])?)
+    }
+}
+
+#[test]
+fn an_average_is_exponential_and_soon_forgets_its_beginning() {
+    let mut counting = Counting(Var::from_tensor(&Tensor::new(0f32, &CPU).unwrap()).unwrap());
+    let config = FitConfig { average: Some(Ema { decay: 0.3 }), ..config(2, Keep::Last) };
+    let summary = run(&mut counting, &Turning::discs(), &config).unwrap();
+    // Two epochs of three steps: 1 to 6, with shares of 2/11, 3/12 and then 0.3 that stay.
+    let mut expected = 0.0;
+    for (step, decay) in [2.0 / 11.0, 0.25, 0.3, 0.3, 0.3, 0.3].into_iter().enumerate() {
+        expected += (1.0 - decay) * ((step + 1) as f64 - expected);
+        if step == 2 {
+            assert!((summary.epochs[0].score.unwrap() - expected).abs() < 1e-6);
+        }
+    }
+    assert!((counting.score(&Turning::discs().0[0]).unwrap().value - expected).abs() < 1e-6);
 }

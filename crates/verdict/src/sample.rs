@@ -1,6 +1,6 @@
 //! A bounded number of slices that stand for a subject: evenly spaced pairs of neighbours.
 use crate::Result;
-use udas_data::{Frames, LabelUse, Preprocessing, SliceSource, Spacing, Subject, VolumeSlices};
+use udas_data::{LabelUse, Preprocessing, SliceSource, Spacing, Subject, VolumeSlices};
 
 /// Slices of one subject, in pairs of neighbours as far as it has them.
 ///
@@ -157,16 +157,13 @@ fn evenly_spaced(positions: usize, pairs: usize) -> Vec<usize> {
 
 /// The volume of a voxel of what is cut.
 fn voxel_ml(subject: &Subject, preprocessing: &Preprocessing) -> Result<f64> {
-    let affine = udas_volume::probe(&subject.image)?.grid.affine;
+    let probe = udas_volume::probe(&subject.image)?;
     let mm3 = match preprocessing.spacing {
-        // The share of the cell that sheared axes span stays.
-        Spacing::Millimetres(spacing) => {
-            let cell = |sizes: [f64; 3]| sizes.iter().product::<f64>();
-            cell(spacing) * affine.voxel_mm3() / cell(affine.spacing())
+        Spacing::Native => probe.grid.affine.voxel_mm3(),
+        Spacing::Millimetres(_) | Spacing::Slices { .. } => {
+            preprocessing.slicing(&probe)?.voxel_mm3()
         }
-        Spacing::Native => affine.voxel_mm3(),
     };
-    debug_assert!(matches!(subject.frames, Frames::Single | Frames::Chosen(_)));
     Ok(mm3 / 1000.0)
 }
 

@@ -20,7 +20,10 @@ impl Grid {
             let ratio = spacing_mm[axis] / old[axis];
             let voxels = (self.shape[axis] as f64 / ratio).round().max(1.0);
             if !(ratio > 0.0 && voxels < 32768.0) {
-                let problem = format!("a spacing of {spacing_mm:?} mm for {:?} voxels", self.shape);
+                let problem = format!(
+                    "a spacing of {spacing_mm:?} mm for {:?} voxels of {old:?} mm; choose a larger spacing",
+                    self.shape
+                );
                 return Err(Error::NotAVolume(problem));
             }
             shape[axis] = voxels as usize;
@@ -40,14 +43,26 @@ impl Volume {
     /// Trilinear interpolation at the voxel centres of `grid`. The outermost half voxel takes the edge
     /// value; what lies further outside is 0.
     pub fn resample_onto(&self, grid: &Grid) -> Result<Self> {
-        resample(self, grid, trilinear)
+        resample(self, grid, Outside::Zero, trilinear)
     }
+
+    /// The same, where what lies further outside takes the edge value too.
+    pub fn extend_onto(&self, grid: &Grid) -> Result<Self> {
+        resample(self, grid, Outside::Edge, trilinear)
+    }
+}
+
+/// What is found outside an image.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outside {
+    Zero,
+    Edge,
 }
 
 impl Labels {
     /// The label of the nearest voxel at the voxel centres of `grid`; 0 outside.
     pub fn resample_onto(&self, grid: &Grid) -> Result<Self> {
-        resample(self, grid, |labels, index| {
+        resample(self, grid, Outside::Zero, |labels, index| {
             let voxel = std::array::from_fn(|axis| {
                 let last = labels.shape()[axis] - 1;
                 (index[axis].round().max(0.0) as usize).min(last)
@@ -60,6 +75,7 @@ impl Labels {
 fn resample<T: Copy + Default>(
     image: &Image<T>,
     grid: &Grid,
+    outside: Outside,
     sample: impl Fn(&Image<T>, [f64; 3]) -> T,
 ) -> Result<Image<T>> {
     if grid == image.grid() {
@@ -69,8 +85,9 @@ fn resample<T: Copy + Default>(
     let inverse =
         image.affine().inverse().ok_or_else(|| Error::NotAVolume("a singular affine".into()))?;
     let index_of = inverse.compose(&grid.affine);
-    let inside = |index: [f64; 3]| {
-        (0..3).all(|axis| (-0.5..=image.shape()[axis] as f64 - 0.5).contains(&index[axis]))
+    let is_found = |index: [f64; 3]| {
+        outside == Outside::Edge
+            || (0..3).all(|axis| (-0.5..=image.shape()[axis] as f64 - 0.5).contains(&index[axis]))
     };
     let [nx, ny, nz] = grid.shape;
     let mut data = Vec::with_capacity(grid.len());
@@ -78,7 +95,7 @@ fn resample<T: Copy + Default>(
         for y in 0..ny {
             for x in 0..nx {
                 let index = index_of.apply([x as f64, y as f64, z as f64]);
-                data.push(if inside(index) { sample(image, index) } else { T::default() });
+                data.push(if is_found(index) { sample(image, index) } else { T::default() });
             }
         }
     }

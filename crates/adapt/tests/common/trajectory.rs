@@ -50,6 +50,7 @@ impl Trajectory {
             epochs: 2,
             stop: StopRule::Never,
             keep: Keep::Last,
+            average: None,
         };
         let mut losses = Losses::default();
         let fitting = Fit {

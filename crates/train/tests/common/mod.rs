@@ -95,7 +95,7 @@ impl Observer for Noted {
 
 pub fn config(epochs: usize, keep: Keep) -> FitConfig {
     let (phase, stop) = (Phase::Source, StopRule::Never);
-    FitConfig { phase, adam: AdamConfig::new(1e-2), epochs, stop, keep }
+    FitConfig { phase, adam: AdamConfig::new(1e-2), epochs, stop, keep, average: None }
 }
 
 /// The same for the same bits.
