@@ -66,7 +66,7 @@ impl Predictor {
     /// Calls `visit` with the probabilities `[C, H, W]` of each slice of a subject, in order.
     ///
     /// # Errors
-    /// When the volume cannot be read or a tensor operation fails.
+    /// When the volume cannot be read or a tensor operation fails; [`Error::NoNumbers`] where a probability is none.
     pub fn for_each_slice(
         &self,
         slices: &VolumeSlices,
@@ -85,6 +85,10 @@ impl Predictor {
             let count = images.len() / (height * width);
             let images = Tensor::from_vec(images, (count, 1, height, width), &self.device)?;
             let values = self.forward(&images)?.flatten_all()?.to_vec1::<f32>()?;
+            if values.iter().any(|value| !value.is_finite()) {
+                let image = slices.subjects().nth(subject).map(|subject| subject.image.clone());
+                return Err(Error::NoNumbers { path: image.unwrap_or_default() });
+            }
             values.chunks_exact(outputs * height * width).for_each(&mut visit);
         }
         Ok(())
