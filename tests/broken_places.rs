@@ -228,6 +228,39 @@ fn a_disk_that_turns_read_only_ends_the_run_and_once_repaired_it_goes_on() {
     same(&bench.path("whole"), &bench.path("run"));
 }
 
+/// As a share on a network that is gone: whatever is looked up there is not found, while files that are open stay open.
+#[test]
+fn a_file_system_that_goes_away_ends_the_run_and_once_back_it_goes_on() {
+    let bench = phantom();
+    let line = train(16);
+    bench.succeed(&format!("{line} --out whole"));
+    let script = format!(
+        "truncate -s 32M image && mkfs.ext4 -q -F image && mkdir disk || exit 99
+        mount -o loop image disk && touch mounted || exit 99
+        $UDAS {line} --out disk/run & run=$!
+        while ! grep -qs '\"epoch\":2' disk/run/events.jsonl; do kill -0 $run || break; sleep 0.01; done
+        umount -l disk
+        wait $run; code=$?
+        ls -A disk >left
+        mount -o loop image disk && $UDAS {line} --out disk/run --resume 2>again
+        cp -r disk/run run; umount disk
+        exit $code"
+    );
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &script]).env("UDAS", env!("CARGO_BIN_EXE_udas"));
+    let output = command.current_dir(bench.folder.path()).output();
+    let Some(output) = output.ok().filter(|_| bench.path("mounted").exists()) else {
+        eprintln!("skipped: a file system that goes away takes root, loop devices and mkfs.ext4");
+        return;
+    };
+    ends(&output, 1, &["error: disk/run/", "may the folder be written?"]);
+    let left = std::fs::read_to_string(bench.path("left")).unwrap();
+    assert!(left.is_empty(), "written into the empty place: {left}");
+    let again = std::fs::read_to_string(bench.path("again")).unwrap();
+    assert!(!again.contains("epoch 1/16"), "it began anew:\n{again}");
+    same(&bench.path("whole"), &bench.path("run"));
+}
+
 #[test]
 fn every_command_says_that_the_disk_is_full_and_leaves_no_part_of_a_file() {
     let bench = phantom();

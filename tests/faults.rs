@@ -87,6 +87,14 @@ fn nobody_to_read_what_is_said_ends_no_run() {
     assert!(child.wait().unwrap().success());
     assert!(std::fs::read_to_string(bench.path("piped/log.txt")).unwrap().contains("epoch 1/1"));
 
+    // Whoever reads has enough after a line, as `udas ... | head -1`.
+    for line in ["methods", "doctor ph/Original/GE_3", "--json doctor ph/Original/GE_3"] {
+        let mut child = bench.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        drop(child.as_mut().unwrap().stdout.take());
+        let output = child.unwrap().wait_with_output().unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{line}: {}", output.status);
+        assert!(!message(&output).contains("panicked"), "{line}: {}", message(&output));
+    }
     for line in [
         "methods",
         "doctor ph/Original/GE_3",

@@ -96,7 +96,7 @@ fn subjects_of_one_name_in_two_domains_are_not_mixed_up() {
     bench.fail(
         "evaluate --predictions masks --data two --domain A --out s.csv",
         2,
-        &["--out", "scores.json"],
+        &["--out", "give s.json"],
     );
     bench.fail("evaluate --predictions masks --data two --domain A --out s.json", 3, &["no label"]);
 }

@@ -199,7 +199,7 @@ fn what_cannot_be_is_refused_with_its_remedy() {
     bench.fail("judge --masks few/masks --others known/labels few/none", 3, &["few/none"]);
     bench.fail("judge --masks few/masks --before x --after y", 2, &["--before"]);
     bench.fail("judge", 2, &["--before"]);
-    bench.fail("judge --masks few/masks --out x.csv", 2, &["--out", "judged.json"]);
+    bench.fail("judge --masks few/masks --out x.csv", 2, &["--out", "give x.json"]);
     bench.fail("judge --masks few/masks --images few/masks", 2, &["--page"]);
     bench.fail(
         "calibrate --masks few/masks --labels few/labels --slices 4 --out y.json",

@@ -202,3 +202,34 @@ fn sigterm_ends_a_run_in_order() {
     };
     assert_eq!(hash("cut"), hash("whole"));
 }
+
+/// A terminal that closes sends SIGHUP; a clock that jumps leaves files of the future and of long ago. Neither loses anything.
+#[cfg(unix)]
+#[test]
+fn a_closed_terminal_and_a_clock_that_jumps_lose_nothing() {
+    let bench = Bench::new();
+    bench.succeed("phantom --task head --out ph --domain GE_3 --subjects 1 --matrix 32");
+    let line = "train --data ph --domain GE_3 --filters 2 --batch-size 4 --epochs 8";
+    let begin = bench.command(&format!("{line} --out cut")).stderr(Stdio::piped()).spawn();
+    let mut run = begin.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !bench.path("cut/state.safetensors").exists() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(Command::new("kill").args(["-HUP", &run.id().to_string()]).status().unwrap().success());
+    assert!(!run.wait().unwrap().success());
+    let year = Duration::from_secs(365 * 24 * 3600);
+    let times = [std::time::UNIX_EPOCH, std::time::SystemTime::now() + 70 * year];
+    for (number, entry) in std::fs::read_dir(bench.path("cut")).unwrap().enumerate() {
+        let file = std::fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
+        file.set_modified(times[number % 2]).unwrap();
+    }
+    let output = bench.run(&format!("{line} --out cut --resume"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("epoch 1/8"), "{said}");
+    bench.succeed(&format!("{line} --out whole"));
+    let hash = |run: &str| {
+        Checkpoint::load(bench.path(run).join("model.safetensors")).unwrap().hash().unwrap()
+    };
+    assert_eq!(hash("cut"), hash("whole"));
+}

@@ -20,6 +20,27 @@ pub fn prepare(path: &Path) -> Result<()> {
     tried.map_err(refused)
 }
 
+/// As [`prepare`], for a file that is JSON.
+pub fn prepare_json(path: &Path) -> Result<()> {
+    names_json(path)?;
+    prepare(path)
+}
+
+/// Refuses the name of another kind of file: it may be the user's image, mask or model that is written over.
+pub fn names_json(path: &Path) -> Result<()> {
+    match path.extension() {
+        Some(ending) if !ending.eq_ignore_ascii_case("json") => {
+            let text = format!(
+                "{}: --out names JSON, and another kind of file is not written over; give {}",
+                path.display(),
+                path.with_extension("json").display()
+            );
+            Err(failure::usage(&text).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes it, whole or not at all.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     udas_files::write_whole(path, bytes)

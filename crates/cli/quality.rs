@@ -281,10 +281,7 @@ pub fn judge(
 /// Finds out whether files can be written, and refuses those that are read.
 fn prepare_files(files: [Option<&Path>; 3], args: &JudgeMasks) -> Result<()> {
     let [out, ..] = files;
-    if out.and_then(Path::extension).is_some_and(|ending| ending == "csv") {
-        let text = "--out names the JSON; the table lies beside it as CSV: give a name such as judged.json";
-        return Err(failure::usage(text).into());
-    }
+    out.map_or(Ok(()), out_file::names_json)?;
     let place = |path: &Path| path.canonicalize().ok();
     let read: Vec<_> = [&args.reference, &args.groups].into_iter().flatten().collect();
     for path in files.into_iter().flatten() {

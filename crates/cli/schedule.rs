@@ -388,12 +388,18 @@ impl ScheduleFlags {
         let measured = measure(objective, check, steps, is_held_out)?;
         console.say(measured.sentence());
         folder.record(Event::Convergence { phase, measured })?;
-        if ran_out && !measured.is_sure() {
+        if measured.foreground_probability.is_none() {
+            folder.warn(NO_FOREGROUND, console)?;
+        } else if ran_out && !measured.is_sure() {
             folder.warn(&unfinished_text(&measured, self), console)?;
         }
         Ok((summary, measured))
     }
 }
+
+/// Masks may be empty, or of other values than the training was told to learn.
+const NO_FOREGROUND: &str = "no pixel of the slices that were measured is labelled, so that neither the scores nor the network \
+                             say anything; look at the masks (udas doctor)";
 
 fn unfinished_text(measured: &Convergence, schedule: &ScheduleFlags) -> String {
     let remedy = match schedule.epochs {

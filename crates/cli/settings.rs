@@ -117,8 +117,12 @@ impl SettingsFile {
     /// What it says, by the names that settings have.
     fn entries<A: Args>(&self) -> Result<Table> {
         let shown = self.path.display();
-        let text = std::fs::read_to_string(&self.path)
-            .map_err(|error| failure::input(format!("{shown}: {error}; check the path")))?;
+        let text = std::fs::read_to_string(&self.path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => {
+                failure::input(format!("{shown}: is no text in UTF-8; save it as UTF-8"))
+            }
+            _ => failure::input(format!("{shown}: {error}; check the path")),
+        })?;
         let entries: Table = toml::from_str(&text).map_err(|error| {
             self.wrong(format!("{}; correct the file", in_short(&error, &text)))
         })?;

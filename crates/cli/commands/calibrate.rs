@@ -67,7 +67,7 @@ pub struct CalibrateArgs {
 }
 
 pub fn run(args: &CalibrateArgs, console: &Console) -> Result<()> {
-    out_file::prepare(&args.out)?;
+    out_file::prepare_json(&args.out)?;
     if args.masks.masks.is_some() {
         return quality::calibrate(&args.masks, args.subjects.as_deref(), &args.out, console);
     }

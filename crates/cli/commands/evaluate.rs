@@ -41,10 +41,7 @@ pub struct EvaluateArgs {
 }
 
 pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
-    if args.out.extension().is_some_and(|extension| extension == "csv") {
-        let text = "--out names the JSON; the CSV lies beside it: give a name such as scores.json";
-        return Err(failure::usage(text).into());
-    }
+    out_file::names_json(&args.out)?;
     let config =
         Config::new(args.tolerance_mm.clone(), args.percentile.clone(), Connectivity::Corners)?;
     let pairs = pairs(args, console)?;

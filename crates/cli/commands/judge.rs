@@ -55,7 +55,7 @@ pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
         (needed(args.before.as_ref(), "--before")?, needed(args.after.as_ref(), "--after")?);
     args.images.check()?;
     if let Some(path) = &args.out {
-        out_file::prepare(path)?;
+        out_file::prepare_json(path)?;
     }
     if nnunet::is_folder(before_path) || nnunet::is_folder(after_path) {
         let (judgement, calibration) =

@@ -24,6 +24,15 @@ pub enum Error {
     /// Views of a slice that there are not.
     #[error("{0}")]
     Views(String),
+    /// A prediction that is no numbers: what would be made of it looks like an empty mask.
+    #[error(
+        "{path}: what the network makes of it is no numbers; look at the image (`udas doctor`) and at the model",
+        path = path.display()
+    )]
+    NoNumbers {
+        /// The image.
+        path: PathBuf,
+    },
     /// A file that is no model of this program or does not fit.
     #[error("{path}: {problem}", path = path.display())]
     File {

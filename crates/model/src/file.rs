@@ -55,6 +55,8 @@ impl ModelFile {
             Checkpoint::load_network(path, &families::marks())?;
         let network = check_network(path, &tensors, &taken)?;
         check_numbers(path, &tensors)?;
+        // Other makers' files may lack what nothing is computed of; the network has it.
+        let tensors = if metadata.is_some() { tensors } else { network.parameters().state()? };
         let network = network.spec().clone();
         let info = match metadata {
             Some(text) => {
@@ -157,6 +159,11 @@ fn check_numbers(path: &Path, state: &StateDict) -> Result<()> {
         let sum = tensor.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?;
         if !sum.is_finite() {
             let problem = format!("`{name}` holds values that are no numbers; train it again");
+            return Err(Error::file(path, problem));
+        }
+        let is_variance = name.ends_with(".running_var");
+        if is_variance && tensor.to_dtype(DType::F64)?.min_all()?.to_scalar::<f64>()? < 0.0 {
+            let problem = format!("`{name}` holds variances below zero; save the network again");
             return Err(Error::file(path, problem));
         }
     }
@@ -268,6 +275,25 @@ mod tests {
     }
 
     #[test]
+    fn counters_of_batches_may_be_missing_or_lists_of_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("other.safetensors");
+        let model = model();
+        let is_counter = |name: &str| name.ends_with(".num_batches_tracked");
+        let without = model.state.iter().filter(|(name, _)| !is_counter(name));
+        let listed = model.state.iter().map(|(name, tensor)| match is_counter(name) {
+            true => (name.clone(), tensor.reshape(1).unwrap()),
+            false => (name.clone(), tensor.clone()),
+        });
+        let without = without.map(|(name, tensor)| (name.clone(), tensor.clone()));
+        for tensors in [without.collect::<StateDict>(), listed.collect()] {
+            Checkpoint { tensors, metadata: None }.save(&path).unwrap();
+            let back = ModelFile::load(&path, None).unwrap();
+            assert_eq!(back.hash().unwrap(), model.hash().unwrap());
+        }
+    }
+
+    #[test]
     fn folders_of_nnunet_are_known_and_refused() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("plans.json"), "{}").unwrap();
@@ -299,6 +325,12 @@ mod tests {
         broken.save(&path).unwrap();
         let error = ModelFile::load(&path, None).unwrap_err().to_string();
         assert!(error.contains("up2.4.weight") && error.contains("no numbers"), "{error}");
+        let mut broken = model();
+        let below = broken.state["down1.0.running_var"].affine(0.0, -1.0).unwrap();
+        broken.state.insert("down1.0.running_var".into(), below);
+        broken.save(&path).unwrap();
+        let error = ModelFile::load(&path, None).unwrap_err().to_string();
+        assert!(error.contains("down1.0.running_var") && error.contains("below zero"), "{error}");
         let spec = families()[0].spec(Shape { filters: 2, outputs: 4 });
         let head = EarlyHead::random(&spec, 1, 0, &Device::Cpu).unwrap();
         let info = HeadInfo::new(spec.clone(), 1, String::new(), Provenance::default());

@@ -74,7 +74,7 @@ impl Predictor {
     /// Calls `visit` with the probabilities `[C, H, W]` of each slice of a subject, in order.
     ///
     /// # Errors
-    /// When the volume cannot be read or a tensor operation fails.
+    /// When the volume cannot be read or a tensor operation fails; [`Error::NoNumbers`] where a probability is none.
     pub fn for_each_slice(
         &self,
         slices: &VolumeSlices,
@@ -91,6 +91,10 @@ impl Predictor {
                 images.extend(slices.read(index)?.image);
             }
             let values = self.over_views(images, [height, width])?;
+            if values.iter().any(|value| !value.is_finite()) {
+                let image = slices.subjects().nth(subject).map(|subject| subject.image.clone());
+                return Err(Error::NoNumbers { path: image.unwrap_or_default() });
+            }
             values.chunks_exact(outputs * height * width).for_each(&mut visit);
         }
         Ok(())

@@ -74,7 +74,13 @@ impl Checkpoint {
                 "it is a pickle and no archive, as of PyTorch before 1.6; load it in PyTorch and save its \
                  state_dict again",
             ),
-            Error::Checkpoint { reason, .. } => damaged(path, &reason),
+            Error::Checkpoint { reason, .. } => match udas_files::stand_in(path) {
+                Some(found) => damaged(
+                    path,
+                    &format!("not a checkpoint: it {}; {}", found.what, found.remedy),
+                ),
+                None => damaged(path, &reason),
+            },
             other => other,
         })?;
         Ok((checkpoint, Taken::default()))
@@ -85,11 +91,20 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Checkpoint`] without a path.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        use safetensors::SafeTensorError::MetadataIncompleteBuffer;
         let wrong = |error: safetensors::SafeTensorError| {
-            damaged(
-                Path::new(""),
-                &format!("not a checkpoint (.safetensors or .pth), or cut short: {error}"),
-            )
+            let reason = match error {
+                MetadataIncompleteBuffer => {
+                    "not a checkpoint as its header describes it: cut short, or with bytes behind its tensors; copy it \
+                     again, or load it where it was made and save it again"
+                        .to_owned()
+                }
+                error => format!(
+                    "not a checkpoint (.safetensors or .pth), or cut short: {error}; copy it again, or give the file \
+                     that holds the weights"
+                ),
+            };
+            damaged(Path::new(""), &reason)
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(wrong)?;
         let metadata =

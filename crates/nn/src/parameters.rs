@@ -3,7 +3,7 @@
 //! Everything that a checkpoint holds is one entry here. Entries are frozen unless their name has been
 //! made trainable; a frozen entry enters the computation detached, so that it costs no gradient.
 use crate::{Error, Mismatch, Result, StateDict};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What an entry of a state dict is for.
@@ -54,15 +54,24 @@ pub fn averaged(average: &Tensor, value: &Tensor, decay: f64) -> Result<Tensor> 
 impl Parameters {
     /// Takes from `state` exactly the `expected` entries, on `device`; every entry starts frozen.
     ///
+    /// A counter of batches that a norm has seen may be missing, as in checkpoints of PyTorch before 0.4.1 and of tools that
+    /// never count, or be a list of one: nothing is computed of it. It is then 0, and a scalar.
+    ///
     /// # Errors
     /// [`Error::Mismatch`] names all missing, unexpected and misshapen entries at once.
     pub fn new(expected: &[Entry], state: &StateDict, device: &Device) -> Result<Self> {
         let mut mismatch = Mismatch::default();
         let mut entries = BTreeMap::new();
         for entry in expected {
-            let Some(tensor) = state.get(&entry.name) else {
-                mismatch.missing.push(entry.name.clone());
-                continue;
+            let is_counter = entry.role == Role::Statistic && entry.shape.is_empty();
+            let tensor = match state.get(&entry.name) {
+                Some(tensor) if is_counter && tensor.dims() == [1] => tensor.reshape(())?,
+                Some(tensor) => tensor.clone(),
+                None if is_counter => Tensor::zeros((), DType::I64, &Device::Cpu)?,
+                None => {
+                    mismatch.missing.push(entry.name.clone());
+                    continue;
+                }
             };
             if tensor.dims() != entry.shape.as_slice() {
                 mismatch.misshapen.push(format!(

@@ -122,6 +122,16 @@ impl Error {
         Self::Damaged { path: path.into(), problem: problem.into() }
     }
 
+    /// The same error, or what lies in the file's place: whose name is right, of that the bytes say little.
+    pub(crate) fn or_stand_in(self, path: &Path) -> Self {
+        match (self, udas_files::stand_in(path)) {
+            (Self::Damaged { .. }, Some(found)) => {
+                Self::unsupported(path, found.what, found.remedy)
+            }
+            (error, _) => error,
+        }
+    }
+
     pub(crate) fn unsupported(
         path: &Path,
         problem: impl Into<String>,

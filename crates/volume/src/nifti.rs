@@ -34,6 +34,10 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::open_files(path).map_err(|error| error.or_stand_in(path))
+    }
+
+    fn open_files(path: &Path) -> Result<Self> {
         let (header_path, voxel_path) = pair(path);
         let mut stream = Stream::open(&header_path)?;
         let mut bytes = [0; header::LEN];

@@ -35,7 +35,10 @@ fn open(path: &Path) -> Result<ImageReader<BufReader<File>>> {
     }
     match reader.format() {
         Some(ImageFormat::Png | ImageFormat::Tiff | ImageFormat::Jpeg) => {}
-        _ => return Err(Error::damaged(path, "is neither PNG, TIFF nor JPEG inside")),
+        _ => {
+            let error = Error::damaged(path, "is neither PNG, TIFF nor JPEG inside");
+            return Err(error.or_stand_in(path));
+        }
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
