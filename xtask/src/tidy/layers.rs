@@ -4,8 +4,8 @@ use super::Findings;
 use crate::workspace::{Kind, Package};
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
-const LEVELS: [(&str, u32); 23] = [
-    ("udas-files", 0),
+const LEVELS: [(&str, u32); 24] = [
+    ("udas-dicom", 0), ("udas-files", 0),
     ("udas-kernels", 0),
     ("udas-record", 1),
     ("udas-volume", 1),
