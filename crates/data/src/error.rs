@@ -33,7 +33,8 @@ pub enum Error {
     },
     /// Nothing to read where images were expected.
     #[error(
-        "{path}: holds no images; give a folder with .nii, .nii.gz, .hdr/.img, .png, .tif or .jpg files"
+        "{path}: holds no images; give a folder with .nii, .nii.gz, .hdr/.img, .png, .tif or .jpg files, or of the \
+         slices of a DICOM series"
     )]
     Empty {
         /// The file, folder or pattern.
