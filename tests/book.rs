@@ -179,6 +179,16 @@ fn the_readme_s_commands_run_as_pasted() {
 
 #[cfg(unix)]
 #[test]
+fn the_page_of_dicom_s_commands_run_as_pasted() {
+    if !root().join("docs").exists() {
+        println!("skipped: docs is not there");
+        return;
+    }
+    assert_eq!(run_commands(&Bench::new(), "docs/dicom.md"), 6);
+}
+
+#[cfg(unix)]
+#[test]
 fn the_pages_commands_run_as_pasted() {
     if !root().join("docs").exists() {
         println!("skipped: docs is not there");

@@ -52,6 +52,7 @@ impl Bench {
             subjects_per_domain: 3,
             matrix: 32,
             seed: 1,
+            format: udas_phantom::Format::Nifti,
         };
         generate(&config, &|_| {}).unwrap();
         let set = DataSet::open(&config.out).unwrap();

@@ -18,6 +18,7 @@ mod predictions;
 mod quality;
 mod run_subjects;
 mod schedule;
+mod segmentations;
 mod settings;
 mod suitability;
 

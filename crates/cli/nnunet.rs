@@ -4,7 +4,7 @@ use crate::console::{Console, Progress};
 use crate::onnx::Exported;
 use crate::options::word;
 use crate::predictions::{self, Existing, MadeBy, Origin, Predictions};
-use crate::{failure, interrupt};
+use crate::{failure, interrupt, segmentations};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use udas_data::{Frames, Plane, Preprocessing, Subject};
 use udas_model::Views;
 use udas_nnunet::{
-    Arithmetic, Case, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities,
+    Arithmetic, Case, LabelRule, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities,
 };
 use udas_run::RESULT_FOLDER;
 use udas_volume::{write_labels, write_volume};
@@ -161,6 +161,8 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     let cases = cases(&args.images.subjects(console)?, &folder)?;
     let masks: Vec<String> = cases.iter().map(|case| mask_name(case, &folder)).collect();
     spare_the_images(&args.out, &cases, &masks)?;
+    let images = cases.iter().map(|case| case.images[0].as_path());
+    args.segmentations.check(images, classes(&folder.data.labels))?;
     let options = options(args);
     let model = folder.load(args.nnunet.arithmetic())?;
     console.detail(format!(
@@ -261,6 +263,14 @@ fn cases(subjects: &[Subject], folder: &ModelFolder) -> Result<Vec<Case>> {
     found.into_iter().map(whole).collect()
 }
 
+/// Labels beyond background that a model can give.
+fn classes(labels: &LabelRule) -> usize {
+    match labels {
+        LabelRule::Classes { count } => count.saturating_sub(1),
+        LabelRule::Regions { paint } => paint.iter().copied().max().unwrap_or(0).into(),
+    }
+}
+
 /// A subject for each image file. A data set lists the first channel of a case: its others lie beside it.
 fn channels(subjects: Vec<Subject>, folder: &ModelFolder, is_set: bool) -> Vec<Subject> {
     let endings = folder.data.endings();
@@ -315,7 +325,7 @@ fn spare_the_images(out: &Path, cases: &[Case], masks: &[String]) -> Result<()> 
     let place = |path: &Path| path.canonicalize().ok();
     let images: Vec<_> =
         cases.iter().flat_map(|case| &case.images).filter_map(|image| place(image)).collect();
-    for mask in masks.iter().map(|mask| out.join(mask)) {
+    for mask in masks.iter().map(|mask| out.join(mask)).chain([out.to_owned()]) {
         if place(&mask).is_some_and(|mask| images.contains(&mask)) {
             let text =
                 format!("{}: is an image that is read; choose another --out", mask.display());
@@ -397,6 +407,13 @@ impl Work<'_> {
                 write_volume(&self.args.out.join(name), volume)?;
             }
         }
+        let source = segmentations::Source {
+            image: &case.images[0],
+            classes: classes(&self.model.data.labels),
+            made_by: &self.folder.hash,
+        };
+        let path = self.args.out.join(segmentations::name(&case.name));
+        self.args.segmentations.write(&path, &labels, &source)?;
         // Last, since this file says that the case is done.
         let path = self.args.out.join(mask);
         write_labels(&path, &labels)?;
@@ -429,12 +446,14 @@ impl Work<'_> {
         if self.args.probabilities {
             names.extend(self.probability_names(case).into_iter().flatten());
         }
+        if self.args.segmentations.dicom_seg {
+            names.push(segmentations::name(&case.name));
+        }
         Ok(names.into_iter().all(|name| self.args.out.join(name).exists()))
     }
 
     /// Files of each output's probabilities; none for the background's.
     fn probability_names(&self, case: &Case) -> Vec<Option<String>> {
-        use udas_nnunet::LabelRule;
         let outputs = self.model.data.labels.outputs();
         let first = usize::from(matches!(self.model.data.labels, LabelRule::Classes { .. }));
         let name = |output: usize| match outputs - first {

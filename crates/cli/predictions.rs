@@ -1,6 +1,6 @@
 //! A folder of predictions: which model it is of, what each mask was made of, and which of its files are masks.
 use crate::console::Console;
-use crate::{failure, out_file};
+use crate::{failure, out_file, segmentations};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +37,7 @@ struct Made {
     /// File name of the mask.
     mask: String,
     image: String,
-    /// Of the image's bytes; of a pair of header and voxels those of both.
+    /// Of the image's bytes; of a pair of header and voxels those of both, of a DICOM series those of all slices.
     sha256: String,
 }
 
@@ -58,6 +58,8 @@ pub enum Origin {
 /// A folder that masks are written to, perhaps by several programs at once.
 pub struct Predictions {
     folder: PathBuf,
+    /// Of the model.
+    pub hash: String,
     listed: bool,
     made: BTreeMap<String, Made>,
 }
@@ -106,8 +108,8 @@ impl Predictions {
         };
         let text = serde_json::to_string_pretty(&made_by)?;
         out_file::write(&folder.join(MADE_BY), text.as_bytes())?;
-        let listed = made_by.listed;
-        Ok(Self { folder: folder.to_owned(), listed, made: list(folder) })
+        let (listed, hash) = (made_by.listed, made_by.hash);
+        Ok(Self { folder: folder.to_owned(), hash, listed, made: list(folder) })
     }
 
     /// How masks stand to their image; those that are not there count for nothing.
@@ -173,7 +175,7 @@ impl Predictions {
 
 /// The bytes that an image consists of, as a hash.
 pub fn hash(image: &Path) -> Result<String> {
-    let files = files_of(image);
+    let files = files_of(image)?;
     Ok(training::sha256_of(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>())?)
 }
 
@@ -246,12 +248,16 @@ fn remove_earlier(folder: &Path, masks: &[String]) -> Result<()> {
         );
         return Err(failure::usage(&text).into());
     }
+    masks
+        .iter()
+        .try_for_each(|mask| segmentations::remove_own(&folder.join(segmentations::name(mask))))?;
     own.iter().try_for_each(|file| remove(&file.image))
 }
 
 /// Removes what lies beside a mask that is made anew: it would show another image.
 pub fn remove_beside(folder: &Path, mask: &str, console: &Console) -> Result<()> {
     let mask = stem(Path::new(mask));
+    segmentations::remove_own(&folder.join(segmentations::name(&mask)))?;
     for file in files(folder)?.iter().filter(|file| beside(&file.id) == Some(&mask)) {
         if !is_mask(file, &list(folder)) {
             remove(&file.image)?;

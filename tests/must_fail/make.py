@@ -40,6 +40,32 @@ def gz(data):
     return out.getvalue()
 
 
+# DICOM -------------------------------------------------------------------------------------------------------
+
+
+def dicom(data, syntax=b"1.2.840.10008.1.2.1\0"):
+    """A file of explicit elements: its first group, and what follows it."""
+
+    def element(number, vr, value):
+        return struct.pack("<HH2sH", 2, number, vr, len(value)) + value
+
+    meta = element(2, b"UI", b"1.2.840.10008.5.1.4.1.1.4\0") + element(16, b"UI", syntax)
+    return bytes(128) + b"DICM" + element(0, b"UL", struct.pack("<I", len(meta))) + meta + data
+
+
+def dicom_files():
+    huge = struct.pack("<HH2sHI", 0x10, 0x10, b"UT", 0, 0xFFFFFFF0) + b"abc"
+    add("volume", "dicom_value_of_4_gb.dcm", dicom(huge), "more than are left", "export")
+    deep = struct.pack("<HH2sHI", 8, 0x1115, b"SQ", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    add("volume", "dicom_deep.dcm", dicom(deep * 5000), "sequences more than 16 deep")
+    stray = struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + struct.pack("<HHI", 0xFFFE, 0xE000, 0)
+    add("volume", "dicom_stray_delimiter.dcm", dicom(stray), "ends an item that has not begun")
+    add("volume", "dicom_jpeg_2000.dcm", dicom(b"", b"1.2.840.10008.1.2.4.90"), "JPEG 2000", "decompress it first")
+    add("volume", "dicom_cut.dcm", dicom(huge)[:150], "cut short in its first group")
+    bomb = zlib.compress(struct.pack("<HH2sHI", 9, 1, b"OB", 0, (1 << 26) + 4096) + bytes(1 << 26), 9)[2:-4]
+    add("volume", "dicom_deflated_bomb.dcm", dicom(bomb, b"1.2.840.10008.1.2.1.99"), "cut short")
+
+
 # NIfTI -------------------------------------------------------------------------------------------------------
 
 
@@ -134,7 +160,7 @@ def volumes():
     add("volume", "sform_flat.nii", nifti(edit=[(312, "bytes", flat)]), "singular")
     image = nifti(edit=[SFORM_OFF, (252, "h", 1), (256, "f", float("nan"))])
     add("volume", "quaternion_nan.nii", image, "not finite")
-    add("volume", "scan.dcm", whole, "unknown file name extension", "use .nii")
+    add("volume", "scan.dcm", whole, "no mark DICM", "export the series again")
     add("volume", "nan_voxel.nii", floats(float("nan")), "1 voxels are NaN or infinite", "replace them")
     add("volume", "infinite_voxels.nii", floats(float("inf"), -float("inf")), "2 voxels are NaN or infinite")
 
@@ -371,6 +397,6 @@ def descriptions():
     add("preprocessing", "landmarks_fall.toml", edited('"min-max"', landmarks), "ascending")
 
 
-for make in (volumes, pictures, data_sets, checkpoints, descriptions):
+for make in (dicom_files, volumes, pictures, data_sets, checkpoints, descriptions):
     make()
 print(f"{len(list(HERE.rglob('*.expected')))} cases")

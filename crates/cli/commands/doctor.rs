@@ -12,7 +12,7 @@ use udas_data::{DataSet, Frames, Subject, expand};
 use udas_model::ModelFile;
 use udas_run::selection;
 use udas_volume::{
-    FileKind, Probe, Volume, Warning, format_mm, probe, probe_labels, read_frames,
+    FileKind, Probe, Volume, Warning, format_mm, is_dicom, probe, probe_labels, read_frames,
     read_label_frames,
 };
 
@@ -125,7 +125,10 @@ fn subjects(paths: &[PathBuf], console: &Console) -> Result<Vec<Subject>> {
             {
                 return Err(error.into());
             }
-            _ if !path.exists() && !path.to_string_lossy().contains(['*', '?', '[']) => {
+            _ if !path.exists()
+                && !is_dicom(path)
+                && !path.to_string_lossy().contains(['*', '?', '[']) =>
+            {
                 let text = format!("{}: there is no such file or folder", path.display());
                 return Err(failure::input(text).into());
             }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use udas_phantom::{PhantomConfig, Task, generate};
+use udas_phantom::{Format, PhantomConfig, Task, generate};
 
 /// Writes a synthetic data set: heads as six scanners would show them, or hearts as four would
 ///
@@ -31,6 +31,9 @@ pub struct PhantomArgs {
     /// Seed of subjects and noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Write images as DICOM series, a folder each; heads alone
+    #[arg(long)]
+    dicom: bool,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -52,6 +55,7 @@ pub fn run(args: &PhantomArgs, console: &Console) -> Result<()> {
         subjects_per_domain: args.subjects,
         matrix: args.matrix,
         seed: args.seed,
+        format: if args.dicom { Format::Dicom } else { Format::Nifti },
     };
     let domains = if args.domain.is_empty() { task.domains().len() } else { args.domain.len() };
     let progress = Mutex::new(console.progress(domains * args.subjects, "subjects"));

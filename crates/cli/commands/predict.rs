@@ -2,7 +2,7 @@
 use crate::console::Console;
 use crate::options::word;
 use crate::predictions::{self, Existing, MadeBy, Origin, Predictions};
-use crate::{failure, interrupt, nnunet};
+use crate::{failure, interrupt, nnunet, segmentations};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
@@ -64,6 +64,8 @@ pub struct PredictArgs {
     #[arg(long)]
     intensity: Option<String>,
     #[command(flatten)]
+    pub segmentations: segmentations::DicomSeg,
+    #[command(flatten)]
     pub nnunet: nnunet::Flags,
 }
 
@@ -86,6 +88,8 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     for other in &ensemble {
         predictor.add(other.network(console.device())?)?;
     }
+    let images = subjects.iter().map(|subject| subject.image.as_path());
+    args.segmentations.check(images, classes(&predictor))?;
     spare_the_images(args, &predictor, &subjects)?;
     check_names(args, &predictor, &subjects)?;
     let mut folder = open_folder(args, (&model, &ensemble), views, &subjects)?;
@@ -284,6 +288,11 @@ fn spare_the_images(args: &PredictArgs, predictor: &Predictor, subjects: &[Subje
         }
     }
     let out = place(&args.out);
+    if out.as_ref().is_some_and(|out| images.contains(out)) {
+        let text =
+            format!("{}: is a series that is read; choose another --out", args.out.display());
+        return Err(failure::usage(&text).into());
+    }
     let folder = |subject: &Subject| {
         let folder = subject.image.parent().filter(|folder| !folder.as_os_str().is_empty());
         place(folder.unwrap_or(Path::new(".")))
@@ -365,6 +374,11 @@ pub fn output_names(subject: &Subject) -> Vec<String> {
     }
 }
 
+/// Classes beyond background.
+fn classes(predictor: &Predictor) -> usize {
+    predictor.task().outputs().max(2) - 1
+}
+
 /// File names of all that is asked for of a subject.
 fn products(args: &PredictArgs, predictor: &Predictor, subject: &Subject) -> Vec<String> {
     let masks = output_names(subject);
@@ -373,8 +387,11 @@ fn products(args: &PredictArgs, predictor: &Predictor, subject: &Subject) -> Vec
     if args.overlays {
         names.extend(stems.iter().map(|stem| overlay_name(stem)));
     }
+    if args.segmentations.dicom_seg {
+        names.extend(stems.iter().map(|stem| segmentations::name(stem)));
+    }
     if args.probabilities {
-        let count = predictor.task().outputs().max(2) - 1;
+        let count = classes(predictor);
         let of = |stem: &String| {
             (1..=count).map(|class| probability_name(stem, class, count)).collect::<Vec<_>>()
         };
@@ -433,6 +450,16 @@ fn predict(
             let path = args.out.join(overlay_name(&stem(name)));
             draw(&path, &image, labels, model.info.preprocessing.plane)?;
         }
+        let source = segmentations::Source {
+            image: &subject.image,
+            classes: self::classes(predictor),
+            made_by: &folder.hash,
+        };
+        args.segmentations.write(
+            &args.out.join(segmentations::name(&stem(name))),
+            labels,
+            &source,
+        )?;
         // Last, since this file says that the subject is done.
         let path = args.out.join(name);
         write_labels(&path, &for_viewers(labels, predictor))?;

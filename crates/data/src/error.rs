@@ -33,8 +33,8 @@ pub enum Error {
     },
     /// Nothing to read where images were expected.
     #[error(
-        "{path}: holds no images; give a folder with .nii, .nii.gz, .hdr/.img, .png, .tif or .jpg files, and for those in \
-         folders within it a pattern such as \"FOLDER/**/*.nii.gz\""
+        "{path}: holds no images; give a folder with .nii, .nii.gz, .hdr/.img, .png, .tif or .jpg files, or of the slices of \
+         a DICOM series; for those in folders within it, a pattern such as \"FOLDER/**/*.nii.gz\""
     )]
     Empty {
         /// The file, folder or pattern.

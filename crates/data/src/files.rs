@@ -1,10 +1,10 @@
 //! Listing image files: the contents of folders, trees and patterns, in a stable order. Hidden files are no images, and
-//! links that lead back end the search.
+//! links that lead back end the search. A folder that holds the slices of a DICOM series is listed as one image.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use udas_volume::{is_supported, stem};
+use udas_volume::{is_dicom, is_supported, stem};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::pattern::{self, is_pattern};
@@ -39,11 +39,15 @@ pub fn composed(text: &str) -> String {
     text.nfc().collect()
 }
 
-/// Image files directly in a folder, in order of their names. A .hdr/.img pair is listed once.
+/// Image files directly in a folder, and DICOM series in folders of their own there, in order of their names. A .hdr/.img
+/// pair is listed once.
 pub(crate) fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = entries(folder)?;
     // A link that leads nowhere is listed, so that whoever reads it says so.
-    files.retain(|path| is_supported(path) && !path.is_dir() && !is_second_of_pair(path));
+    files.retain(|path| match path.is_dir() {
+        true => is_dicom(path),
+        false => is_supported(path) && !is_second_of_pair(path),
+    });
     Ok(files)
 }
 
@@ -64,7 +68,8 @@ fn images_below_unseen(
     }
     let mut files = images_in(folder)?;
     if depth > 0 {
-        for entry in entries(folder)?.into_iter().filter(|entry| entry.is_dir()) {
+        let is_folder = |entry: &PathBuf| entry.is_dir() && !is_dicom(entry);
+        for entry in entries(folder)?.into_iter().filter(is_folder) {
             files.extend(images_below_unseen(&entry, depth - 1, seen)?);
         }
     }
@@ -80,7 +85,8 @@ fn is_second_of_pair(path: &Path) -> bool {
 }
 
 /// Unlabelled subjects from files, folders (their image files, not those further down) and patterns
-/// (`*`, `?`, `[...]`, `**`), in order of their names, in a domain of the given name. Hidden files are left out, and a
+/// (`*`, `?`, `[...]`, `**`), in order of their names, in a domain of the given name. A DICOM series is one image: the
+/// folder of its slices. Hidden files are left out, and a
 /// file that is named twice is taken once.
 ///
 /// Two files of one name are refused: their results would overwrite each other.
@@ -109,7 +115,7 @@ pub fn expand(paths: &[PathBuf], domain: &str) -> Result<Vec<Subject>> {
 
 fn expand_one(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_dir() {
-        return images_in(path);
+        return if is_dicom(path) { Ok(vec![path.into()]) } else { images_in(path) };
     }
     if path.exists() || !is_pattern(path) {
         // An absent file is reported by the reader, with the system's reason.
@@ -118,7 +124,7 @@ fn expand_one(path: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for found in pattern::matches(path)? {
         if found.is_dir() {
-            files.extend(images_in(&found)?);
+            files.extend(expand_one(&found)?);
         } else if is_supported(&found) && !is_second_of_pair(&found) {
             files.push(found);
         }

@@ -119,12 +119,7 @@ impl Place {
         let [unit_column, unit_row] =
             [column.map(|part| part / spacing[0]), row.map(|part| part / spacing[1])];
         let [[r, s, t], [u, v, w]] = [unit_row, unit_column];
-        Self {
-            orientation: [r, s, t, u, v, w],
-            spacing,
-            origin: [-d, -h, l],
-            step: [-c, -g, k],
-        }
+        Self { orientation: [r, s, t, u, v, w], spacing, origin: [-d, -h, l], step: [-c, -g, k] }
     }
 
     fn position(&self, slice: usize) -> [f64; 3] {

@@ -11,13 +11,14 @@ use crate::{Error, Result};
 
 /// Classes of images that are volumes or slices of them.
 const IMAGES: [&str; 6] = [
-    "1.2.840.10008.5.1.4.1.1.2",     // CT
-    "1.2.840.10008.5.1.4.1.1.2.1",   // Enhanced CT
-    "1.2.840.10008.5.1.4.1.1.2.2",   // Legacy Converted Enhanced CT
-    "1.2.840.10008.5.1.4.1.1.4",     // MR
-    "1.2.840.10008.5.1.4.1.1.4.1",   // Enhanced MR
-    "1.2.840.10008.5.1.4.1.1.4.4",   // Legacy Converted Enhanced MR
+    "1.2.840.10008.5.1.4.1.1.2",   // CT
+    "1.2.840.10008.5.1.4.1.1.2.1", // Enhanced CT
+    "1.2.840.10008.5.1.4.1.1.2.2", // Legacy Converted Enhanced CT
+    "1.2.840.10008.5.1.4.1.1.4",   // MR
+    "1.2.840.10008.5.1.4.1.1.4.1", // Enhanced MR
+    "1.2.840.10008.5.1.4.1.1.4.4", // Legacy Converted Enhanced MR
 ];
+pub(crate) const SEGMENTATION: &str = "1.2.840.10008.5.1.4.1.1.66.4";
 /// Enhanced MR Color Image Storage.
 const COLOUR: &str = "1.2.840.10008.5.1.4.1.1.4.3";
 
@@ -29,8 +30,30 @@ const HASH_DIGITS: usize = 8;
 const LOOKED_INTO: usize = 64;
 /// Name endings of files that are no DICOM, so that they need not be opened to know it.
 const OTHERS: [&str; 24] = [
-    "nii", "gz", "hdr", "img", "png", "tif", "tiff", "jpg", "jpeg", "json", "jsonl", "csv", "tsv",
-    "txt", "md", "toml", "html", "pth", "safetensors", "xml", "pdf", "zip", "onnx", "log",
+    "nii",
+    "gz",
+    "hdr",
+    "img",
+    "png",
+    "tif",
+    "tiff",
+    "jpg",
+    "jpeg",
+    "json",
+    "jsonl",
+    "csv",
+    "tsv",
+    "txt",
+    "md",
+    "toml",
+    "html",
+    "pth",
+    "safetensors",
+    "xml",
+    "pdf",
+    "zip",
+    "onnx",
+    "log",
 ];
 
 /// The end of a file name after its last point, if it is one of those that files of other kinds have.
@@ -118,6 +141,15 @@ pub(crate) struct Found {
 pub(crate) fn find(path: &Path) -> Result<Found> {
     if path.is_file() {
         let file = parse(path)?;
+        let class = file.data.text(Tag::SOP_CLASS_UID);
+        if class.as_deref() == Some(SEGMENTATION) {
+            let remedy = "give the mask as NIfTI; `udas predict` writes one beside each SEG";
+            return Err(Error::refused(
+                path,
+                "is a DICOM SEG, which is written and not read",
+                remedy,
+            ));
+        }
         let uid = series_of(&file)?;
         if !file.data.text(Tag::SOP_CLASS_UID).is_some_and(|class| is_image(&class)) {
             let remedy = "name a series of CT or MR images";
@@ -170,8 +202,7 @@ fn series_of(file: &Parsed) -> Result<String> {
 }
 
 fn several(folder: &Path, series: &BTreeMap<String, Vec<Parsed>>) -> Error {
-    let described: Vec<String> =
-        series.iter().map(|(uid, files)| describe(uid, files)).collect();
+    let described: Vec<String> = series.iter().map(|(uid, files)| describe(uid, files)).collect();
     let problem = format!("holds {} series: {}", series.len(), described.join("; "));
     let first = series.keys().next().map(|uid| hash_of(uid)).unwrap_or_default();
     let remedy = format!(

@@ -40,9 +40,15 @@ pub(crate) struct Parsed {
 /// Where a file's pixels lie, in bytes of the stream that [`Stream::open`] gives.
 #[derive(Debug)]
 pub(crate) enum PixelData {
-    Native { start: u64, length: u64 },
+    Native {
+        start: u64,
+        length: u64,
+    },
     /// Compressed: the offset table in bytes from the first fragment's header on, and each fragment's place and length.
-    Fragments { offsets: Vec<u32>, fragments: Vec<(u64, u64)> },
+    Fragments {
+        offsets: Vec<u32>,
+        fragments: Vec<(u64, u64)>,
+    },
 }
 
 /// Whether a file has the mark of DICOM's file format.
@@ -325,7 +331,10 @@ impl Parser<'_> {
         Ok((vr, length))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what an element is, where it stands, what is kept")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what an element is, where it stands, what is kept"
+    )]
     fn element(
         &mut self,
         data: &mut DataSet,
@@ -350,8 +359,7 @@ impl Parser<'_> {
         if length == UNDEFINED || (is_sequence && wanted) {
             // A sequence in a value of unknown kind is in the implicit syntax (PS3.5, 6.2.2).
             let storage = if vr == Vr::UNKNOWN { Storage::IMPLICIT } else { storage };
-            let ends =
-                if length == UNDEFINED { Ends::Delimited(limit) } else { Ends::With(end) };
+            let ends = if length == UNDEFINED { Ends::Delimited(limit) } else { Ends::With(end) };
             let keep = if wanted && is_sequence { keep } else { Keep::No };
             let items = self.sequence(storage, ends, depth + 1, keep)?;
             if keep != Keep::No {

@@ -321,7 +321,10 @@ mod tests {
             inverted: false,
             big_endian: false,
         };
-        assert_eq!([0x0000, 0x07FF, 0x0800, 0x0FFF].map(|b| layout.number(b)), [0, 2047, -2048, -1]);
+        assert_eq!(
+            [0x0000, 0x07FF, 0x0800, 0x0FFF].map(|b| layout.number(b)),
+            [0, 2047, -2048, -1]
+        );
         // Bits above those stored are not the pixel's.
         assert_eq!(layout.number(0xF001), 1);
         let unsigned = Layout { signed: false, high: 15, ..layout };

@@ -2,15 +2,20 @@
 //!
 //! Source: PS3.3, A.51 (the object) and C.8.20 (its modules); codes of PS3.16 (CID 7150, 7151, 7202, 7203).
 
+use std::path::Path;
+
 use crate::dataset::DataSet;
 use crate::encode::encode;
+use crate::folder::SEGMENTATION;
 use crate::moment::Moment;
+use crate::parse::parse;
 use crate::series::{Series, Slice};
 use crate::tag::Tag;
 use crate::uid;
 use crate::{Error, Result};
 
-const SEGMENTATION: &str = "1.2.840.10008.5.1.4.1.1.66.4";
+/// Who makes segmentations here, as they say it.
+const MAKER: &str = "udas";
 /// Frames that the standard's number of frames can count (a signed 32-bit number in text).
 const MAX_FRAMES: usize = i32::MAX as usize;
 
@@ -28,11 +33,8 @@ const fn snomed(value: &'static str, meaning: &'static str) -> Code {
 /// What a class is where its name does not say more.
 const STRUCTURE: Code = snomed("91723000", "Anatomical Structure");
 const SEGMENTED: Code = Code { value: "113076", scheme: "DCM", meaning: "Segmentation" };
-const SOURCE: Code = Code {
-    value: "121322",
-    scheme: "DCM",
-    meaning: "Source image for image processing operation",
-};
+const SOURCE: Code =
+    Code { value: "121322", scheme: "DCM", meaning: "Source image for image processing operation" };
 
 /// Names of classes, in small letters and without marks, and their codes.
 const KNOWN: [(&[&str], Code); 20] = [
@@ -79,6 +81,15 @@ pub struct Segmentation<'a> {
 }
 
 impl Segmentation<'_> {
+    /// Whether a file is a segmentation that was made here.
+    pub fn is_own(path: &Path) -> bool {
+        parse(path).is_ok_and(|file| {
+            let text = |tag| file.data.text(tag);
+            text(Tag::SOP_CLASS_UID).as_deref() == Some(SEGMENTATION)
+                && text(Tag::MANUFACTURER).as_deref() == Some(MAKER)
+        })
+    }
+
     /// The file of a mask on a series' grid, the first index fastest; 0 is background.
     ///
     /// The patient's and the study's elements are copied from the series: without them an archive cannot file the mask.
@@ -88,10 +99,14 @@ impl Segmentation<'_> {
     /// series without what an archive needs (study, frame of reference, instances).
     pub fn encode(&self, series: &Series, labels: &[u8]) -> Result<Vec<u8>> {
         let [columns, rows, count] = series.shape();
-        let refused =
-            |problem: String| Error::refused(series.path(), problem, "give the mask of this series");
+        let refused = |problem: String| {
+            Error::refused(series.path(), problem, "give the mask of this series")
+        };
         if labels.len() != columns * rows * count {
-            return Err(refused(format!("{} labels for {columns}x{rows}x{count} voxels", labels.len())));
+            return Err(refused(format!(
+                "{} labels for {columns}x{rows}x{count} voxels",
+                labels.len()
+            )));
         }
         let classes = self.segments.len();
         if let Some(label) = labels.iter().find(|label| usize::from(**label) > classes) {
@@ -145,7 +160,8 @@ impl Segmentation<'_> {
             Tag::POSITION_REFERENCE_INDICATOR,
         ];
         filed.into_iter().for_each(|tag| data.copy_or_empty(tag, source));
-        for tag in [Tag::SPECIFIC_CHARACTER_SET, Tag::ISSUER_OF_PATIENT_ID, Tag::STUDY_DESCRIPTION] {
+        for tag in [Tag::SPECIFIC_CHARACTER_SET, Tag::ISSUER_OF_PATIENT_ID, Tag::STUDY_DESCRIPTION]
+        {
             data.copy(tag, source);
         }
         let Moment { date, time } = &self.at;
@@ -166,8 +182,8 @@ impl Segmentation<'_> {
             (Tag::SERIES_DATE, date),
             (Tag::SERIES_TIME, time),
             (Tag::IMAGE_TYPE, "DERIVED\\PRIMARY"),
-            (Tag::MANUFACTURER, "udas"),
-            (Tag::MANUFACTURER_MODEL_NAME, "udas"),
+            (Tag::MANUFACTURER, MAKER),
+            (Tag::MANUFACTURER_MODEL_NAME, MAKER),
             (Tag::DEVICE_SERIAL_NUMBER, "none"),
             (Tag::SOFTWARE_VERSIONS, self.version),
             (Tag::CONTENT_LABEL, "SEGMENTATION"),
@@ -206,7 +222,7 @@ impl Segmentation<'_> {
             let label: String = name.chars().filter(is_plain).take(64).collect();
             item.set_text(Tag::SEGMENT_LABEL, &label);
             item.set_text(Tag::SEGMENT_ALGORITHM_TYPE, "AUTOMATIC");
-            item.set_text(Tag::SEGMENT_ALGORITHM_NAME, "udas");
+            item.set_text(Tag::SEGMENT_ALGORITHM_NAME, MAKER);
             let category = vec![coded(&STRUCTURE)];
             item.set_items(Tag::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE, category);
             let kind = vec![coded(code_of(name))];
@@ -268,7 +284,11 @@ fn packed(labels: &[u8], pixels: usize, frames: &[Frame]) -> Vec<u8> {
 
 fn missing(series: &Series, what: &str) -> Error {
     let problem = format!("does not say its {what}, which a DICOM SEG must refer to");
-    Error::refused(series.path(), problem, "export the series from the archive, or take the NIfTI mask")
+    Error::refused(
+        series.path(),
+        problem,
+        "export the series from the archive, or take the NIfTI mask",
+    )
 }
 
 fn coded(code: &Code) -> DataSet {
@@ -314,9 +334,8 @@ fn set_dimensions(data: &mut DataSet, organization: &str) {
     data.set_items(Tag::DIMENSION_ORGANIZATION_SEQUENCE, vec![named.clone()]);
     let pointer = |element: Tag, group: Tag| {
         let mut item = named.clone();
-        let bytes = |tag: Tag| {
-            [(tag.group() as u16).to_le_bytes(), (tag.0 as u16).to_le_bytes()].concat()
-        };
+        let bytes =
+            |tag: Tag| [(tag.group() as u16).to_le_bytes(), (tag.0 as u16).to_le_bytes()].concat();
         item.set_bytes(Tag::DIMENSION_INDEX_POINTER, bytes(element));
         item.set_bytes(Tag::FUNCTIONAL_GROUP_POINTER, bytes(group));
         item

@@ -99,8 +99,15 @@ impl Series {
             layouts.push(Layout::of(file, frames.len())?);
             slices.extend(frames);
         }
-        let mut series =
-            Self { path: path.into(), uid, files, layouts, slices, affine: [[0.0; 4]; 3], remarks: Vec::new() };
+        let mut series = Self {
+            path: path.into(),
+            uid,
+            files,
+            layouts,
+            slices,
+            affine: [[0.0; 4]; 3],
+            remarks: Vec::new(),
+        };
         series.check_alike()?;
         series.stack()?;
         if series.layouts.iter().any(|layout| layout.inverted) {
@@ -253,8 +260,7 @@ impl Series {
         let (row, column) = ([a, b, c], [d, e, f]);
         let normal = cross(row, column);
         let spacing = first.spacing;
-        self.slices
-            .sort_by(|a, b| dot(a.position, normal).total_cmp(&dot(b.position, normal)));
+        self.slices.sort_by(|a, b| dot(a.position, normal).total_cmp(&dot(b.position, normal)));
         let step = match self.slices.as_slice() {
             [only] => {
                 let thickness = self.file(only).map(|file| thickness(file, only.frame));
@@ -264,7 +270,8 @@ impl Series {
             slices => self.step(slices, normal, spacing)?,
         };
         let origin = self.slices.first().map_or([0.0; 3], |slice| slice.position);
-        let columns = [row.map(|part| part * spacing[1]), column.map(|part| part * spacing[0]), step, origin];
+        let columns =
+            [row.map(|part| part * spacing[1]), column.map(|part| part * spacing[0]), step, origin];
         // Left and posterior become right and anterior.
         let sign = [-1.0, -1.0, 1.0];
         let [x, y, z] = [0, 1, 2].map(|axis: usize| {
@@ -280,7 +287,9 @@ impl Series {
 
     /// From one slice to the next, in mm, of slices that lie evenly along their normal.
     fn step(&self, slices: &[Slice], normal: [f64; 3], spacing: [f64; 2]) -> Result<[f64; 3]> {
-        let (Some(first), Some(last)) = (slices.first(), slices.last()) else { return Ok([0.0; 3]) };
+        let (Some(first), Some(last)) = (slices.first(), slices.last()) else {
+            return Ok([0.0; 3]);
+        };
         let gaps: Vec<f64> = slices
             .windows(2)
             .map(|pair| match pair {
@@ -297,7 +306,8 @@ impl Series {
             let problem = format!(
                 "its slices are stacked {degrees:.1} degrees from their normal, as with a tilted gantry (gantry tilt)"
             );
-            let remedy = "resample it without the tilt, for example with dcm2niix, and give the NIfTI file";
+            let remedy =
+                "resample it without the tilt, for example with dcm2niix, and give the NIfTI file";
             return Err(Error::refused(&self.path, problem, remedy));
         }
         let mut sorted = gaps.clone();
@@ -344,7 +354,8 @@ impl Series {
             names(at).unwrap_or_default(),
             names(at + 1).unwrap_or_default()
         );
-        let remedy = "time points, echoes, phases or copies in one series: give each a folder of its own";
+        let remedy =
+            "time points, echoes, phases or copies in one series: give each a folder of its own";
         Err(Error::refused(&self.path, problem, remedy))
     }
 }
@@ -419,8 +430,12 @@ impl<'a> Groups<'a> {
             let problem = format!("has slope {slope} and intercept {intercept}");
             return Err(Error::damaged(&self.file.path, problem));
         }
-        let orientation = unit(orientation)
-            .ok_or_else(|| Error::damaged(&self.file.path, "has rows and columns that are no directions at right angles"))?;
+        let orientation = unit(orientation).ok_or_else(|| {
+            Error::damaged(
+                &self.file.path,
+                "has rows and columns that are no directions at right angles",
+            )
+        })?;
         Ok(Slice { file, frame, position, orientation, spacing, slope, intercept })
     }
 }

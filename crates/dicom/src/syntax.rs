@@ -51,7 +51,8 @@ const UNREAD: [(&str, &str); 8] = [
 ];
 
 pub(crate) fn of(uid: &str, path: &Path) -> Result<Syntax> {
-    let explicit = |compression| Syntax { storage: Storage::EXPLICIT, deflated: false, compression };
+    let explicit =
+        |compression| Syntax { storage: Storage::EXPLICIT, deflated: false, compression };
     Ok(match uid {
         "1.2.840.10008.1.2" => {
             Syntax { storage: Storage::IMPLICIT, ..explicit(Compression::Native) }

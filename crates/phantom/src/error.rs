@@ -29,6 +29,11 @@ pub enum Error {
         /// The task's domains.
         known: String,
     },
+    /// Hearts as DICOM series.
+    #[error(
+        "hearts are cines of four dimensions, which are not written as DICOM; leave --dicom out"
+    )]
+    Cine,
     /// The folder holds something else.
     #[error("{}: holds something else than this phantom; choose another folder, or empty it", path.display())]
     Occupied {

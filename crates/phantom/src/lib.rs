@@ -58,4 +58,4 @@ pub use error::{Error, Result};
 pub use head::{HeadSubject, Sex};
 pub use heart::{HeartSubject, Pathology};
 pub use scan::{Cine, FULL_MATRIX, MATRIX_RANGE, head, heart};
-pub use write::{MNMS_TABLE, PhantomConfig, Progress, Summary, Task, Written, generate};
+pub use write::{Format, MNMS_TABLE, PhantomConfig, Progress, Summary, Task, Written, generate};

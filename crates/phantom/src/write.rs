@@ -12,7 +12,9 @@ use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use udas_volume::{Labels, write_frames, write_label_frames, write_labels, write_volume};
+use udas_volume::{
+    Labels, write_frames, write_label_frames, write_labels, write_series, write_volume,
+};
 
 /// What is imaged and segmented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,16 @@ impl Task {
     }
 }
 
+/// How images are kept; masks are NIfTI always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A file `NAME.nii.gz`.
+    #[default]
+    Nifti,
+    /// A folder `NAME` of a DICOM series, a file a slice; for heads alone.
+    Dicom,
+}
+
 /// What to generate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhantomConfig {
@@ -49,6 +61,8 @@ pub struct PhantomConfig {
     pub matrix: usize,
     /// Seed of subjects and noise.
     pub seed: u64,
+    /// How images are kept.
+    pub format: Format,
 }
 
 /// One subject has been written.
@@ -84,6 +98,8 @@ pub struct Summary {
 
 /// Name of M&Ms' table.
 pub const MNMS_TABLE: &str = "211006_M&Ms_Dataset_Information_-_opendataset.csv";
+/// Whom a DICOM series is of. It must not be found in what is made of the series.
+const PATIENT: &str = "PHANTOM^OF^NOBODY";
 const README: &str = "README.txt";
 const MNMS_COLUMNS: &str =
     "External code,VendorName,Vendor,Centre,ED,ES,Age,Pathology,Sex,Height,Weight";
@@ -95,7 +111,7 @@ const MOST_SUBJECTS: usize = 999;
 /// Generates a data set, subjects in parallel.
 ///
 /// Heads: `Original/<DOMAIN>/<id>_<vendor>_<field>_<age>_<sex>.nii.gz` and the same with `_ss` under
-/// `Silver-standard`. Hearts: `Training/Labeled/<code>/<code>_sa.nii.gz` and `_sa_gt.nii.gz`, and the table
+/// `Silver-standard`; as DICOM a folder of that name. Hearts: `Training/Labeled/<code>/<code>_sa.nii.gz` and `_sa_gt.nii.gz`, and the table
 /// [`MNMS_TABLE`]. A `README.txt` says that the data are synthetic. A folder that holds something, but not the
 /// `README.txt` of the same configuration, is refused. Every subject in work takes about 15 bytes a voxel.
 ///
@@ -103,7 +119,7 @@ const MOST_SUBJECTS: usize = 999;
 /// on which other domains and subjects are generated.
 ///
 /// # Errors
-/// [`Error::Domain`], [`Error::Subjects`], [`Error::Matrix`] or [`Error::Occupied`] before anything is written;
+/// [`Error::Domain`], [`Error::Subjects`], [`Error::Matrix`], [`Error::Cine`] or [`Error::Occupied`] before anything is written;
 /// [`Error::Write`] and [`Error::Volume`] afterwards.
 pub fn generate(
     config: &PhantomConfig,
@@ -159,6 +175,9 @@ struct Job {
 
 fn plan(config: &PhantomConfig) -> Result<Vec<Job>> {
     scan::check_matrix(config.matrix)?;
+    if (config.task, config.format) == (Task::Heart, Format::Dicom) {
+        return Err(Error::Cine);
+    }
     if !(1..=MOST_SUBJECTS).contains(&config.subjects_per_domain) {
         return Err(Error::Subjects { subjects: config.subjects_per_domain });
     }
@@ -221,9 +240,19 @@ fn write_head(
 ) -> Result<Written> {
     let (volume, mask) = scan::head(subject, scanner, config.matrix)?;
     let folder = |kind: &str| make_folder(config.out.join(kind).join(scanner.name));
-    let image = folder("Original")?.join(format!("{name}.nii.gz"));
+    let images = folder("Original")?;
     let labels = folder("Silver-standard")?.join(format!("{name}_ss.nii.gz"));
-    write_volume(&image, &volume)?;
+    let image = match config.format {
+        Format::Nifti => images.join(format!("{name}.nii.gz")),
+        Format::Dicom => images.join(name),
+    };
+    match config.format {
+        Format::Nifti => write_volume(&image, &volume)?,
+        Format::Dicom => {
+            let seed = format!("{name} {} {}", config.seed, config.matrix);
+            write_series(&image, &volume, PATIENT, &seed)?;
+        }
+    }
     write_labels(&labels, &mask)?;
     Ok(Written { domain: scanner.name, image, labels })
 }
@@ -277,7 +306,7 @@ fn readme(config: &PhantomConfig) -> String {
         config.seed,
         config.subjects_per_domain,
         if domains.is_empty() { "all domains".to_owned() } else { domains.join(", ") }
-    )
+    ) + if config.format == Format::Dicom { "Images are DICOM series.\n" } else { "" }
 }
 
 fn make_folder(folder: PathBuf) -> Result<PathBuf> {

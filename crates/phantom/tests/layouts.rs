@@ -15,6 +15,7 @@ fn config(task: Task, out: &Path, domains: &[&str], subjects_per_domain: usize) 
         subjects_per_domain,
         matrix: 40,
         seed: 11,
+        format: udas_phantom::Format::Nifti,
     }
 }
 

@@ -256,7 +256,7 @@ pub fn machine(host: &dyn Host) -> Machine {
     }
 }
 
-/// A file with the hash of its bytes.
+/// A file with the hash of its bytes; of a DICOM series that of all its slices, whatever their names.
 ///
 /// # Errors
 /// [`Error::Input`] where it cannot be read, or its path is not UTF-8.
@@ -266,8 +266,13 @@ pub fn hashed(role: &str, path: &Path) -> Result<Input> {
         let text = format!("{shown}: its path is not UTF-8, in which records are kept; rename it");
         return Err(Error::input(text));
     }
-    let sha256 = sha256_of(&[path])?;
+    let files = if udas_volume::is_dicom(path) { slices_of(path)? } else { vec![path.to_owned()] };
+    let sha256 = sha256_of(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
     Ok(Input { role: role.into(), path: path.display().to_string(), sha256 })
+}
+
+fn slices_of(path: &Path) -> Result<Vec<PathBuf>> {
+    Ok(udas_volume::files_of(path).map_err(udas_data::Error::from)?)
 }
 
 /// SHA-256 over the bytes of files, one after another, in hexadecimal digits.

@@ -21,6 +21,7 @@ fn scans(folder: &Path) {
         subjects_per_domain: 2,
         matrix: 32,
         seed: 0,
+        format: udas_phantom::Format::Nifti,
     };
     generate(&config, &|_| {}).unwrap();
     let shape = Shape { filters: 2, outputs: 1 };

@@ -35,6 +35,7 @@ fn bench() -> Bench {
         subjects_per_domain: 3,
         matrix: 32,
         seed: 1,
+        format: udas_phantom::Format::Nifti,
     };
     generate(&config, &|_| {}).unwrap();
     let subjects = DataSet::open(folder.path()).unwrap().subjects("GE_3").unwrap();

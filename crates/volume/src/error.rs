@@ -104,6 +104,9 @@ pub enum Error {
         /// The difference.
         problem: String,
     },
+    /// A DICOM series that is no volume.
+    #[error(transparent)]
+    Dicom(#[from] udas_dicom::Error),
     /// Voxels, shape and affine given by a caller that do not make a volume.
     #[error("no volume can be made: {0}")]
     NotAVolume(String),

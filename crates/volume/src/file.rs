@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::ImageFormat;
 use udas_files::write_whole_with;
 
+use crate::dicom::{Opened, is_dicom};
 use crate::header::FileKind;
-use crate::nifti::Reader;
+use crate::nifti::{self, Reader};
 use crate::{Error, Grid, Header, Image, Labels, Result, Volume, Warning, picture};
 
 /// File name endings that are read, the longest match first.
@@ -19,13 +20,15 @@ pub const EXTENSIONS: [&str; 11] = [
     ".jpg",
 ];
 
-const REMEDY: &str = "use .nii, .nii.gz, .hdr/.img, .png, .tif or .jpg";
+const REMEDY: &str =
+    "use .nii, .nii.gz, .hdr/.img, .png, .tif or .jpg, or the folder of a DICOM series";
 /// Gzip level 1: at level 6 masks shrink little further and take several times as long.
 const COMPRESSION: Compression = Compression::fast();
 
 enum Format {
     Nifti,
     Picture(ImageFormat),
+    Dicom,
 }
 
 fn split_name(path: &Path) -> Option<(String, &'static str)> {
@@ -37,6 +40,10 @@ fn split_name(path: &Path) -> Option<(String, &'static str)> {
 }
 
 fn format(path: &Path) -> Result<Format> {
+    // What a folder holds is said by whoever looks for a series in it.
+    if path.is_dir() || is_dicom(path) {
+        return Ok(Format::Dicom);
+    }
     let extension = split_name(path).map(|(_, extension)| extension);
     match extension {
         Some(".png") => Ok(Format::Picture(ImageFormat::Png)),
@@ -57,16 +64,27 @@ pub fn is_supported(path: &Path) -> bool {
     split_name(path).is_some()
 }
 
+/// The files that a volume is made of: header and voxels of a pair, the slices of a DICOM series from the first position
+/// on, otherwise the file itself.
+///
+/// # Errors
+/// Those of a series that is no volume.
+pub fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
+    if is_dicom(path) {
+        return Ok(Opened::new(path)?.files());
+    }
+    Ok(nifti::files_of(path))
+}
+
 /// The file name without folder and extension: `scan.nii.gz` and `scan.png` are both `scan`.
 ///
 /// A name with another extension is returned whole.
 pub fn stem(path: &Path) -> String {
-    match split_name(path) {
-        Some((stem, _)) => stem,
-        None => {
-            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-        }
+    if let Some((stem, _)) = split_name(path) {
+        return stem;
     }
+    let name = if udas_dicom::is_named_as_file(path) { path.file_stem() } else { path.file_name() };
+    name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// What a file holds, by its header alone.
@@ -91,16 +109,21 @@ pub fn probe(path: &Path) -> Result<Probe> {
             let (grid, header) = picture::probe(path)?;
             Ok(Probe { grid, frames: 1, header })
         }
+        Format::Dicom => {
+            let Opened { grid, header, .. } = Opened::new(path)?;
+            Ok(Probe { grid, frames: 1, header })
+        }
     }
 }
 
-/// Reads a volume: NIfTI-1 with one frame, or a picture as one slice.
+/// Reads a volume: NIfTI-1 with one frame, a DICOM series, or a picture as one slice.
 ///
 /// NaN and infinite voxels are read as they are: see [`Volume::check_finite`].
 pub fn read(path: &Path) -> Result<Volume> {
     match format(path)? {
         Format::Nifti => Reader::open(path)?.read_single(),
         Format::Picture(_) => picture::read(path),
+        Format::Dicom => Opened::new(path)?.read(),
     }
 }
 
@@ -108,13 +131,12 @@ pub fn read(path: &Path) -> Result<Volume> {
 pub fn read_frames(path: &Path, frames: &[usize]) -> Result<Vec<Volume>> {
     match format(path)? {
         Format::Nifti => Reader::open(path)?.read_frames(frames),
-        Format::Picture(_) => {
+        Format::Picture(_) | Format::Dicom => {
             if let Some(index) = frames.iter().find(|&&index| index != 0) {
                 let problem = format!("not a frame number {index}: they count from 0");
                 return Err(Error::Frames { path: path.into(), frames: 1, problem });
             }
-            let picture = picture::read(path)?;
-            Ok(vec![picture; frames.len()])
+            Ok(vec![read(path)?; frames.len()])
         }
     }
 }
@@ -179,6 +201,7 @@ pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
             Err(Error::unsupported(path, "would blur the labels", "write .png instead"))
         }
         Format::Picture(format) => picture::write_labels(path, labels, format),
+        Format::Dicom => Err(not_written(path)),
         Format::Nifti => {
             write_nifti(path, labels, 2, 8, |labels, out| out.extend_from_slice(labels))
         }
@@ -192,10 +215,15 @@ pub fn write_volume(path: &Path, volume: &Volume) -> Result<()> {
         Format::Picture(_) => {
             Err(Error::unsupported(path, "cannot hold float32 values", "write .nii.gz instead"))
         }
+        Format::Dicom => Err(not_written(path)),
         Format::Nifti => write_nifti(path, volume, 16, 32, |values, out| {
             out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         }),
     }
+}
+
+fn not_written(path: &Path) -> Error {
+    Error::unsupported(path, "is a folder or a DICOM file", "write .nii.gz instead")
 }
 
 fn write_nifti<T: Copy>(

@@ -118,6 +118,11 @@ impl Header {
         Self { bytes, kind: FileKind::Volume, warnings: Vec::new() }
     }
 
+    /// A header that says nothing but what is odd.
+    pub(crate) fn with_warnings(warnings: Vec<Warning>) -> Self {
+        Self { warnings, ..Self::default() }
+    }
+
     pub(crate) fn for_picture(warnings: Vec<Warning>) -> Self {
         Self { kind: FileKind::Picture, warnings, ..Self::default() }
     }

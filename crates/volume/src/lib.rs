@@ -1,7 +1,8 @@
-//! A 3-D image with its affine: orientation, resampling, NIfTI and PNG/TIFF/JPEG in and out.
+//! A 3-D image with its affine: orientation, resampling, NIfTI and PNG/TIFF/JPEG in and out, DICOM series in.
 //!
 //! - [`read`], [`read_labels`], [`probe`]: NIfTI-1 (.nii, .nii.gz, .hdr/.img; either byte order, any
-//!   scalar datatype, slope and intercept applied) and greyscale pictures as one-slice volumes.
+//!   scalar datatype, slope and intercept applied), folders of DICOM series ([`is_dicom`]), and greyscale pictures as
+//!   one-slice volumes.
 //! - [`Image::to_ras`] and [`Image::from_ras`]: to anatomical axis order and exactly back.
 //! - [`Volume::resample_onto`](Image::resample_onto): another grid, by interpolation.
 //! - [`write_labels`], [`write_volume`]: whole files or none, on the input's own grid, with its header.
@@ -39,6 +40,7 @@
 )]
 
 mod affine;
+mod dicom;
 mod error;
 mod file;
 mod frames;
@@ -58,16 +60,16 @@ mod volume;
 mod warning;
 
 pub use affine::Affine;
+pub use dicom::{is_dicom, write_series};
 pub use error::{Error, Result};
 pub use file::{
-    EXTENSIONS, Probe, is_supported, probe, probe_labels, read, read_frames, read_label_frames,
-    read_labels, stem, write_labels, write_volume,
+    EXTENSIONS, Probe, files_of, is_supported, probe, probe_labels, read, read_frames,
+    read_label_frames, read_labels, stem, write_labels, write_volume,
 };
 pub use frames::{write_frames, write_label_frames};
 pub use grid::{GRID_TOLERANCE, Grid};
 pub use header::{FileKind, Header};
 pub use length::format_mm;
-pub use nifti::files_of;
 pub use orientation::Orientation;
 pub use picture::{is_coloured, is_stored_in_colour, write_rgb_png};
 pub use volume::{Image, Labels, Volume};

@@ -139,7 +139,7 @@ impl Stream {
 }
 
 /// The files that a volume is made of: header and voxels of a pair, otherwise the file itself.
-pub fn files_of(path: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_of(path: &Path) -> Vec<PathBuf> {
     let (header, voxels) = pair(path);
     if header == voxels { vec![header] } else { vec![header, voxels] }
 }

@@ -32,6 +32,15 @@ pub enum Warning {
     Colour,
     /// A picture mask of 0 and 255 was read as 0 and 1.
     MaskOf255,
+    /// The lowest value of a DICOM series is meant to be shown white (MONOCHROME1); values are as they are stored.
+    Inverted,
+    /// Files in a DICOM series' folder that are no images of CT or MR.
+    PassedOver {
+        /// How many.
+        files: usize,
+    },
+    /// A DICOM series of one slice, whose thickness is taken for its extent.
+    OneSlice,
 }
 
 impl fmt::Display for Warning {
@@ -61,6 +70,17 @@ impl fmt::Display for Warning {
             Self::VoxelOffset => f.write_str("vox_offset is missing: 352 is used"),
             Self::Colour => f.write_str("a colour picture: its luminance is used"),
             Self::MaskOf255 => f.write_str("a mask of 0 and 255: read as 0 and 1"),
+            Self::Inverted => f.write_str(
+                "MONOCHROME1: its lowest values are meant to be shown white; values are taken as they are stored, so \
+                 bright and dark are exchanged beside other series",
+            ),
+            Self::PassedOver { files } => write!(
+                f,
+                "{files} files in the folder are no images of CT or MR as DICOM: they were passed over"
+            ),
+            Self::OneSlice => {
+                f.write_str("one slice: its thickness stands for the distance to others")
+            }
         }
     }
 }

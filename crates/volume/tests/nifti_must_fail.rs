@@ -119,7 +119,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "not finite",
         ),
         ("frames.nii", dim([4, 2, 3, 2, 2, 1, 1, 1]), "2 frames"),
-        ("scan.dcm", whole.clone(), "unknown file name extension; use .nii"),
+        ("scan.dcm", whole.clone(), "no mark DICM"),
     ]
 }
 
