@@ -389,8 +389,9 @@ def descriptions():
     add("preprocessing", "plane_unknown.toml", edited("axial", "diagonal"), "unknown variant `diagonal`", "sagittal")
     add("preprocessing", "padding_of_zero.toml", edited("= 8", "= 0"), "multiple of 0", "give 1 to 512")
     add("preprocessing", "padding_enormous.toml", edited("= 8", f"= {2**63 - 1}"), "give 1 to 512")
-    add("preprocessing", "spacing_zero.toml", edited('"native"', "{ millimetres = [1.0, 0.0, 1.0] }"), "three sizes above 0")
-    add("preprocessing", "spacing_nan.toml", edited('"native"', "{ millimetres = [1.0, nan, 1.0] }"), "three sizes above 0")
+    add("preprocessing", "spacing_zero.toml", edited('"native"', "{ millimetres = [1.0, 0.0, 1.0] }"), "sizes above 0")
+    add("preprocessing", "spacing_nan.toml", edited('"native"', "{ millimetres = [1.0, nan, 1.0] }"), "sizes above 0")
+    add("preprocessing", "spacing_of_slices_zero.toml", edited('"native"', "{ slices = { pixel-mm = [1.0, 0.0] } }"), "sizes above 0")
     percentiles = "{ percentile = { low = 99.0, high = 1.0 } }"
     add("preprocessing", "percentiles_turned.toml", edited('"min-max"', percentiles), "the lower one first")
     landmarks = "{ landmarks = { darkest = 0.0, percentiles = [1.0, 99.0], values = [1.0, 0.0] } }"
