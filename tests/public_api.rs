@@ -192,7 +192,9 @@ impl Crate {
         let own = name_of(item).unwrap_or_default();
         let place = format!("{shown}{}", name.unwrap_or(&own));
         let derived = derives(attributes(item));
-        let mut add = |line: String| drop(lines.insert(line));
+        let mut add = |line: String| {
+            lines.insert(line);
+        };
         match item {
             Item::Mod(_) => {
                 let inner = [path.to_vec(), vec![own]].concat();

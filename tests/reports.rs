@@ -277,9 +277,11 @@ fn names_with_dots_spaces_quotes_and_line_ends_stay_apart() {
     let mut found: Vec<_> =
         scores.subjects.iter().map(|subject| subject.subject.as_str()).collect();
     let mut expected = names.to_vec();
-    (found.sort_unstable(), expected.sort_unstable());
+    found.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(found, expected);
     let table = std::fs::read_to_string(bench.path("s.csv")).unwrap();
+    assert!(table.contains("\n'=1+1,") && table.contains("\n'-dash,"), "{table}");
     assert!(table.contains("\n\"a,b\",") && table.contains("\n\"a\"\"q\","), "{table}");
 }
 
