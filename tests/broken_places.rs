@@ -191,6 +191,19 @@ fn a_full_disk_ends_the_run_and_with_more_room_it_goes_on() {
     }
 }
 
+/// Runs a shell script that mounts a disk of its own, and makes the file `mounted` once it has; or says why not.
+fn with_image(bench: &Bench, script: &str) -> Option<Output> {
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script]).env("UDAS", env!("CARGO_BIN_EXE_udas"));
+    let output = command.current_dir(bench.folder.path()).output();
+    // Not even `unshare`, or no file system to break.
+    let output = output.ok().filter(|_| bench.path("mounted").exists());
+    if output.is_none() {
+        eprintln!("skipped: a disk that is lost takes root, loop devices and mkfs.ext4");
+    }
+    output
+}
+
 /// As a kernel does with a disk that fails: at once, whoever has files open.
 #[test]
 fn a_disk_that_turns_read_only_ends_the_run_and_once_repaired_it_goes_on() {
@@ -213,14 +226,7 @@ fn a_disk_that_turns_read_only_ends_the_run_and_once_repaired_it_goes_on() {
         cp -r disk/run run; umount disk
         exit $code"
     );
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", &script]).env("UDAS", env!("CARGO_BIN_EXE_udas"));
-    let output = command.current_dir(bench.folder.path()).output();
-    // Not even `unshare`, or no file system to break.
-    let Some(output) = output.ok().filter(|_| bench.path("mounted").exists()) else {
-        eprintln!("skipped: a disk that fails takes root, loop devices and mkfs.ext4");
-        return;
-    };
+    let Some(output) = with_image(&bench, &script) else { return };
     // What was about to be written may meet the error itself, what comes later a read-only file system.
     ends(&output, 1, &["error: disk/run/", "may the folder be written?"]);
     let again = std::fs::read_to_string(bench.path("again")).unwrap();
@@ -246,13 +252,7 @@ fn a_file_system_that_goes_away_ends_the_run_and_once_back_it_goes_on() {
         cp -r disk/run run; umount disk
         exit $code"
     );
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", &script]).env("UDAS", env!("CARGO_BIN_EXE_udas"));
-    let output = command.current_dir(bench.folder.path()).output();
-    let Some(output) = output.ok().filter(|_| bench.path("mounted").exists()) else {
-        eprintln!("skipped: a file system that goes away takes root, loop devices and mkfs.ext4");
-        return;
-    };
+    let Some(output) = with_image(&bench, &script) else { return };
     ends(&output, 1, &["error: disk/run/", "may the folder be written?"]);
     let left = std::fs::read_to_string(bench.path("left")).unwrap();
     assert!(left.is_empty(), "written into the empty place: {left}");

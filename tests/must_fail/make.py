@@ -356,7 +356,7 @@ def checkpoints():
 
     add("network", "other_network.safetensors", safetensors(one, bytes(8)), "1 missing (init_path.0.weight)")
     stem = {"init_path.0.weight": tensor([2, 1, 3, 3], 0, 72), "out_path.1.layer.weight": tensor([1, 2, 1, 1], 72, 80)}
-    add("network", "mostly_missing.safetensors", safetensors(stem, bytes(80)), "mostly_missing.safetensors", "missing (", "and 3")
+    add("network", "mostly_missing.safetensors", safetensors(stem, bytes(80)), "mostly_missing.safetensors", "missing (", "and 2")
     wide = {"init_path.0.weight": tensor([2**60, 0], 0, 0), "out_path.1.layer.weight": tensor([2**60, 0], 0, 0)}
     add("network", "absurdly_wide.safetensors", safetensors(wide), "absurdly_wide.safetensors")
     scalar = {"init_path.0.weight": tensor([], 0, 4), "out_path.1.layer.weight": tensor([], 4, 8)}

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use udas_metrics::{
     Config, Connectivity, Grid, Metric, MetricSummary, Score, SubjectScores, Summary, score_labels,
 };
-use udas_record::Evaluation;
+use udas_record::{Evaluation, plain_in_tables};
 use udas_report::record_scores;
 use udas_run::selection::{self, OptionalSet};
 use udas_volume::{Labels, format_mm, probe_labels, read_label_frames, read_labels};
@@ -180,7 +180,7 @@ fn table_as_csv(rows: &[(String, SubjectScores)]) -> Result<Vec<u8>> {
     writer.write_record(&header)?;
     for (subject, scores) in rows {
         for class in &scores.classes {
-            let mut row = vec![subject.clone(), class.class.to_string()];
+            let mut row = vec![plain_in_tables(subject), class.class.to_string()];
             row.extend(class.columns().into_iter().map(|(_, score)| match score {
                 Score::Finite(value) => value.to_string(),
                 Score::Infinite => "inf".into(),

@@ -4,6 +4,7 @@ use crate::console::Console;
 use anyhow::Result;
 use std::path::Path;
 use udas_data::Subject;
+use udas_record::plain_in_tables;
 use udas_report::{
     Choice, Colour, Contour, Crop, MaskGroup, MaskPage, MaskRow, Overlay, Panel, Picture, Plane,
     Stroke,
@@ -104,9 +105,9 @@ pub fn as_csv(rows: &[Row]) -> Result<Vec<u8>> {
         let (expected, agreement, look) = (row.expected, row.look.agreement, row.look);
         let unlike = row.unlike.as_ref();
         writer.write_record([
-            row.case.clone(),
+            plain_in_tables(&row.case),
             row.class.to_string(),
-            row.group.clone().unwrap_or_default(),
+            row.group.as_deref().map(plain_in_tables).unwrap_or_default(),
             number(expected.map(|estimate| estimate.dice)),
             number(expected.map(|estimate| estimate.low)),
             number(expected.map(|estimate| estimate.high)),

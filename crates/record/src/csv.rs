@@ -1,9 +1,14 @@
 //! Fields of a CSV file (RFC 4180).
 
-/// A text field. A name that a spreadsheet would run as a formula gets a quote before it.
-pub(crate) fn field(text: &str) -> String {
+/// A name as a table holds it: one that a spreadsheet would run as a formula gets a quote before it.
+pub fn plain(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    if formula { format!("'{text}") } else { text.to_owned() }
+}
+
+/// A text field.
+pub(crate) fn field(text: &str) -> String {
+    let text = plain(text);
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

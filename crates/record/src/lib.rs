@@ -38,6 +38,7 @@ mod results;
 mod settings;
 
 pub use convergence::Convergence;
+pub use csv::plain as plain_in_tables;
 pub use evaluation::{ClassScores, Evaluation, SCORES_BEFORE_FILE, SCORES_FILE, SubjectRecord};
 pub use event::{EpochRecord, Event, Input, Phase, StartRecord, StopReason, StopRecord};
 pub use event_log::{EventLog, Progress};
