@@ -1,9 +1,10 @@
 //! Whether something has become slower: each piece of work against an anchor, plain loops that no kernel touches, in turns
-//! on one thread, compared with the ratios that are kept in `benches/ratios.csv`.
+//! on one thread, compared with the ratios that are kept in `benches/ratios.csv`. On Linux the time is what the process
+//! computed for, so that other work on the machine matters little.
 use crate::{Sizes, find};
 use std::error::Error;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use udas_kernels::{
     Activation, ConvKind, Finish, InstructionSet, MapShape, Unit, reference::unit_forward,
 };
@@ -47,19 +48,19 @@ pub fn run(record: bool) -> Result<(), Box<dyn Error>> {
         let ratio = ratio(name, Sizes { batch, size, channels })?;
         let key = format!("{set},{name},{batch},{size},{channels},");
         if record {
-            println!("{key}{ratio:.3}");
+            println!("{key}{ratio:.5}");
             continue;
         }
         let kept = KEPT.lines().find_map(|line| line.strip_prefix(&key)?.parse::<f64>().ok());
         let Some(kept) = kept else {
             println!(
-                "| {name} {batch} x {size} x {channels} | {ratio:.3} | - | not kept for {set} |"
+                "| {name} {batch} x {size} x {channels} | {ratio:.5} | - | not kept for {set} |"
             );
             continue;
         };
         let change = 100.0 * (ratio / kept - 1.0);
         println!(
-            "| {name} {batch} x {size} x {channels} | {ratio:.3} | {kept:.3} | {change:+.0} % |"
+            "| {name} {batch} x {size} x {channels} | {ratio:.5} | {kept:.5} | {change:+.0} % |"
         );
         if ratio < FALLEN * kept {
             fallen.push(name);
@@ -89,13 +90,34 @@ fn ratio(name: &str, sizes: Sizes) -> Result<f64, Box<dyn Error>> {
     work()?;
     let mut ratios = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
-        let start = Instant::now();
-        black_box(unit_forward(&unit, &x));
-        let anchor = start.elapsed();
-        let start = Instant::now();
-        work()?;
-        ratios.push(anchor.as_secs_f64() / start.elapsed().as_secs_f64());
+        let anchor = time_of(|| {
+            black_box(unit_forward(&unit, &x));
+            Ok(())
+        })?;
+        let own = time_of(&mut work)?;
+        ratios.push(anchor.as_secs_f64() / own.as_secs_f64());
     }
     ratios.sort_by(f64::total_cmp);
     Ok(ratios[ROUNDS / 2])
+}
+
+/// How long `work` computes; where the system does not say, how long it takes.
+fn time_of(
+    mut work: impl FnMut() -> Result<(), Box<dyn Error>>,
+) -> Result<Duration, Box<dyn Error>> {
+    let (started, computed) = (Instant::now(), computed());
+    work()?;
+    let took = started.elapsed();
+    let since = computed.zip(self::computed()).map(|(before, after)| after - before);
+    Ok(since.filter(|since| !since.is_zero()).unwrap_or(took))
+}
+
+/// How long all threads of this process have computed, in all.
+fn computed() -> Option<Duration> {
+    let mut all = 0;
+    for thread in std::fs::read_dir("/proc/self/task").ok()? {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        all += text.split(' ').next()?.parse::<u64>().ok()?;
+    }
+    Some(Duration::from_nanos(all))
 }
