@@ -139,7 +139,7 @@ fn norms_and_map(
         inv_std: noise(channels, seed + 1).iter().map(|v| 1.5 + v).collect(),
         gamma: noise(channels, seed + 2),
         beta: noise(channels, seed + 3),
-        statistics: if seed % 2 == 0 { Statistics::Batch } else { Statistics::Running },
+        statistics: if seed.is_multiple_of(2) { Statistics::Batch } else { Statistics::Running },
     };
     let norms: Vec<Norm> = (0..images).map(|image| norm(seed + image as u64)).collect();
     let mut x = noise(images * pixels * channels, seed + 9);
