@@ -111,7 +111,13 @@ def main():
     batch, size, channels, threads = map(int, sys.argv[2:])
     torch.set_num_threads(threads)
     torch.manual_seed(1)
-    work = WORKS[name](fast(images(batch, size)), channels)
+    if name.startswith("nnunet"):
+        # Imported here alone: its package need not be there for the rest.
+        import nnunet
+
+        work = nnunet.prepare(name, batch, size, channels)
+    else:
+        work = WORKS[name](fast(images(batch, size)), channels)
     for _ in sys.stdin:
         start = time.perf_counter()
         work()

@@ -1,7 +1,10 @@
 //! The worker behind `cargo xtask bench`: `steps WORK BATCH SIZE CHANNELS THREADS` prepares one piece of work,
 //! then does it once for every line on its input and answers with the seconds; at the end, its peak memory.
+//! `steps check` says what has become slower.
+mod check;
 mod kernel_work;
 mod network_work;
+mod nnunet_work;
 
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -23,12 +26,18 @@ struct Sizes {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    // As in the program.
+    udas_kernels::set_variable("CANDLE_NUM_THREADS", "1");
     // `cargo bench` adds `--bench`; `cargo test --benches` runs a bench without a worker's arguments.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let [name, numbers @ ..] = arguments.as_slice() else {
         println!("nothing to do: this worker is started by `cargo xtask bench`");
         return Ok(());
     };
+    if name == "check" {
+        rayon::ThreadPoolBuilder::new().num_threads(1).build_global()?;
+        return check::run(numbers.iter().any(|option| option == "--record"));
+    }
     let numbers = numbers.iter().map(|text| text.parse()).collect::<Result<Vec<usize>, _>>()?;
     let [batch, size, channels, threads] = numbers[..] else {
         return Err("usage: steps WORK BATCH SIZE CHANNELS THREADS".into());
@@ -39,10 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let sizes = Sizes { batch, size, channels };
-    let mut work = match kernel_work::find(name, sizes) {
-        Some(work) => work,
-        None => network_work::find(name, sizes)?,
-    };
+    let mut work = find(name, sizes)?;
     for line in std::io::stdin().lock().lines() {
         line?;
         let start = Instant::now();
@@ -52,6 +58,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("{}", udas_record::peak_memory_bytes().unwrap_or(0));
     Ok(())
+}
+
+/// The work called `name`.
+fn find(name: &str, sizes: Sizes) -> Result<Work, Box<dyn Error>> {
+    if let Some(work) = kernel_work::find(name, sizes) {
+        return Ok(work);
+    }
+    match nnunet_work::find(name, sizes)? {
+        Some(work) => Ok(work),
+        None => network_work::find(name, sizes),
+    }
 }
 
 /// Values in [-1, 1), the same on every run.

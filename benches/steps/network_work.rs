@@ -24,8 +24,8 @@ pub fn find(name: &str, sizes: Sizes) -> Result<Work, Box<dyn Error>> {
         }
         "source" => training(SourceTraining::new(unet), labelled(sizes)?),
         "head" => training(HeadTraining::new(unet, head()?), labelled(sizes)?),
-        "refine-attached" => refinement(unet, head()?, PseudoLabel::Attached, sizes)?,
-        "refine-detached" => refinement(unet, head()?, PseudoLabel::Detached, sizes)?,
+        "refine-attached" => refinement(unet, head()?, PseudoLabel::Attached, images(sizes)?)?,
+        "refine-detached" => refinement(unet, head()?, PseudoLabel::Detached, images(sizes)?)?,
         _ => return Err(format!("there is no work called `{name}`").into()),
     })
 }
@@ -41,24 +41,24 @@ fn labelled(sizes: Sizes) -> candle_core::Result<LabelledBatch> {
 }
 
 /// One refinement step of the `paper` preset at level 0.
-fn refinement(
-    unet: Box<dyn Network>,
+pub fn refinement(
+    network: Box<dyn Network>,
     head: EarlyHead,
     pseudo_label: PseudoLabel,
-    sizes: Sizes,
+    images: Tensor,
 ) -> Result<Work, Box<dyn Error>> {
     let method = METHODS.iter().find(|method| method.name() == "early-features");
     let recipe = method.ok_or("the paper's method is not registered")?.recipe();
     let options = Options { pseudo_label, ..Options::paper() };
     let given = Aids { head: Some(head), ..Aids::default() };
-    let adaptation = Adaptation::new(unet, given, recipe, options)?;
-    let batch =
-        TargetBatch { images: images(sizes)?, target: None, indices: (0..sizes.batch).collect() };
+    let adaptation = Adaptation::new(network, given, recipe, options)?;
+    let indices = (0..images.dims()[0]).collect();
+    let batch = TargetBatch { images, target: None, indices };
     Ok(training(adaptation, StepBatch::from(batch)))
 }
 
 /// Forward, backward, optimiser: what the training loop does for a batch.
-fn training<O: Objective + 'static>(mut objective: O, batch: O::Batch) -> Work
+pub fn training<O: Objective + 'static>(mut objective: O, batch: O::Batch) -> Work
 where
     O::Batch: 'static,
 {

@@ -7,11 +7,6 @@ use serde::Deserialize;
 
 pub use udas_run::flags::word;
 
-/// More threads a core only wait for each other, and each has memory of its own.
-const THREADS_A_CORE: usize = 4;
-/// As many do no harm on any machine.
-const FEW_THREADS: usize = 8;
-
 /// Options of every command.
 #[derive(Args)]
 #[command(next_help_heading = "Options of every command")]
@@ -62,14 +57,15 @@ impl Common {
         self.device()?;
         if let Some(threads) = self.threads {
             anyhow::ensure!(threads > 0, failure::usage("--threads 0: give at least 1"));
+            // More only wait for each other: a kernel ends with its slowest piece, which then waits for a core.
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let most = (THREADS_A_CORE * cores).max(FEW_THREADS);
-            if threads > most {
+            if threads > cores {
+                let (words, are) = if cores == 1 { ("core", "is") } else { ("cores", "are") };
                 console.warn(format!(
-                    "--threads {threads}: {cores} cores serve {most} at most; {most} are used"
+                    "--threads {threads}: this machine has {cores} {words} to give; {cores} {are} used"
                 ));
             }
-            rayon::ThreadPoolBuilder::new().num_threads(threads.min(most)).build_global()?;
+            rayon::ThreadPoolBuilder::new().num_threads(threads.min(cores)).build_global()?;
         }
         Ok(())
     }

@@ -28,22 +28,39 @@ pub(crate) fn place(row: usize, column: usize, stride: usize) -> usize {
     column / PANEL * stride + row * PANEL + column % PANEL
 }
 
-/// Sizes of `out = left * right`.
+/// Sizes of `out = left * right`, where a row of the left matrix may stand for several: what is added up over
+/// `taps` are products of rows `r`, `r + shift`, `r + 2 * shift`, ... of `left` with one part of `right` each.
 #[derive(Clone, Copy)]
 pub(crate) struct Sizes {
-    /// Rows of `left` and `out`, as [`padded_rows`] gives them.
+    /// Rows of `out`, as [`padded_rows`] gives them.
     pub rows: usize,
-    /// Columns of `left`, rows of `right`.
+    /// Columns of `left`, rows of each tap's part of `right`.
     pub depth: usize,
     /// Columns of `right` and `out`: a multiple of [`PANEL`].
     pub columns: usize,
+    /// Parts of `right`.
+    pub taps: usize,
+    /// Rows from one tap's left matrix to the next.
+    pub shift: usize,
 }
 
-/// `out[r][j] = sum_k left[r][k] * right[k][j]`
+impl Sizes {
+    /// Of a plain product.
+    pub fn plain(rows: usize, depth: usize, columns: usize) -> Self {
+        Self { rows, depth, columns, taps: 1, shift: 0 }
+    }
+
+    /// Rows of `left`.
+    pub fn left_rows(&self) -> usize {
+        self.rows + (self.taps - 1) * self.shift
+    }
+}
+
+/// `out[r][j] = sum_t sum_k left[r + t * shift][k] * right[t * depth + k][j]`
 ///
 /// # Safety
-/// All three are in panels: `left` with `rows * PANEL` values a panel, `right` with `depth * PANEL`, `out`
-/// with `rows * PANEL`.
+/// All three are in panels: `left` with `left_rows() * PANEL` values a panel, `right` with `taps * depth * PANEL`,
+/// `out` with `rows * PANEL`.
 #[inline(always)]
 pub(crate) unsafe fn multiply<L: Lanes>(
     left: *const f32,
@@ -55,7 +72,7 @@ pub(crate) unsafe fn multiply<L: Lanes>(
     while column < sizes.columns {
         // SAFETY: panels lie within the matrices, which the caller answers for.
         unsafe {
-            let right = right.add(column * sizes.depth);
+            let right = right.add(column * sizes.taps * sizes.depth);
             let out = out.add(column * sizes.rows);
             column += if L::N < PANEL {
                 multiply_panels::<L, 2>(left, right, out, sizes);
@@ -116,23 +133,27 @@ unsafe fn multiply_block<L: Lanes, const WIDTH: usize, const HEIGHT: usize>(
     right: *const f32,
     out: *mut f32,
     row: usize,
-    Sizes { rows, depth, .. }: Sizes,
+    sizes: Sizes,
 ) {
+    let Sizes { rows, depth, taps, shift, .. } = sizes;
+    let panel = taps * depth * PANEL;
     // SAFETY: passed on from the caller.
     unsafe {
         let mut sums = [[L::splat(0.0); WIDTH]; HEIGHT];
-        for first in (0..depth).step_by(PANEL) {
-            let left = left.add(first * rows + row * PANEL);
-            let right = right.add(first * PANEL);
-            for k in 0..PANEL.min(depth - first) {
-                let mut vectors = [L::splat(0.0); WIDTH];
-                for (j, vector) in vectors.iter_mut().enumerate() {
-                    *vector = L::load(right.add(k * PANEL + vector_place::<L>(j, depth * PANEL)));
-                }
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let value = L::splat(*left.add(r * PANEL + k));
-                    for (sum, vector) in sums.iter_mut().zip(vectors) {
-                        *sum = L::fma(value, vector, *sum);
+        for tap in 0..taps {
+            for first in (0..depth).step_by(PANEL) {
+                let left = left.add(first * sizes.left_rows() + (row + tap * shift) * PANEL);
+                let right = right.add((tap * depth + first) * PANEL);
+                for k in 0..PANEL.min(depth - first) {
+                    let mut vectors = [L::splat(0.0); WIDTH];
+                    for (j, vector) in vectors.iter_mut().enumerate() {
+                        *vector = L::load(right.add(k * PANEL + vector_place::<L>(j, panel)));
+                    }
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        let value = L::splat(*left.add(r * PANEL + k));
+                        for (sum, vector) in sums.iter_mut().zip(vectors) {
+                            *sum = L::fma(value, vector, *sum);
+                        }
                     }
                 }
             }
@@ -145,16 +166,24 @@ unsafe fn multiply_block<L: Lanes, const WIDTH: usize, const HEIGHT: usize>(
     }
 }
 
+/// A matrix in panels.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels {
+    /// Its first value.
+    pub first: *const f32,
+    /// Values of a panel.
+    pub stride: usize,
+}
+
 /// `sums[i][j] += sum_t left[t][i] * right[t][j]` for `depth` rows of `rows` and `columns` columns.
 ///
 /// # Safety
-/// All three are in panels: `left` and `right` with `stride` values a panel, `sums` with `rows * PANEL`;
-/// `rows` and `columns` are multiples of [`PANEL`].
+/// `left` and `right` have these rows and columns; `sums` is in panels of `rows * PANEL` values; `rows` and `columns` are
+/// multiples of [`PANEL`].
 #[inline(always)]
 pub(crate) unsafe fn add_outer<L: Lanes>(
-    left: *const f32,
-    right: *const f32,
-    stride: usize,
+    left: Panels,
+    right: Panels,
     sums: *mut f32,
     (rows, depth, columns): (usize, usize, usize),
 ) {
@@ -162,17 +191,17 @@ pub(crate) unsafe fn add_outer<L: Lanes>(
     while column < columns {
         // SAFETY: blocks lie within `rows` by `columns`, which the caller answers for.
         unsafe {
-            let right = right.add(place(0, column, stride));
+            let right = Panels { first: right.first.add(place(0, column, right.stride)), ..right };
             let sums = sums.add(column * rows);
             let sizes = (rows, depth);
             column += if L::N < PANEL {
-                add_outer_panels::<L, 2, 4>(left, right, stride, sums, sizes);
+                add_outer_panels::<L, 2, 4>(left, right, sums, sizes);
                 PANEL
             } else if columns - column >= 2 * PANEL {
-                add_outer_panels::<L, 2, 8>(left, right, stride, sums, sizes);
+                add_outer_panels::<L, 2, 8>(left, right, sums, sizes);
                 2 * PANEL
             } else {
-                add_outer_panels::<L, 1, 16>(left, right, stride, sums, sizes);
+                add_outer_panels::<L, 1, 16>(left, right, sums, sizes);
                 PANEL
             };
         }
@@ -185,16 +214,16 @@ pub(crate) unsafe fn add_outer<L: Lanes>(
 /// As [`add_outer`].
 #[inline(always)]
 unsafe fn add_outer_panels<L: Lanes, const WIDTH: usize, const HEIGHT: usize>(
-    left: *const f32,
-    right: *const f32,
-    stride: usize,
+    left: Panels,
+    right: Panels,
     sums: *mut f32,
     (rows, depth): (usize, usize),
 ) {
     for row in (0..rows).step_by(HEIGHT) {
         // SAFETY: passed on from the caller; a block of rows lies within one panel of `left`.
         unsafe {
-            let left = left.add(place(0, row, stride));
+            let (left, right_stride) = (left.first.add(place(0, row, left.stride)), right.stride);
+            let right = right.first;
             let sums = sums.add(row * PANEL);
             let mut block = [[L::splat(0.0); WIDTH]; HEIGHT];
             for (r, block) in block.iter_mut().enumerate() {
@@ -205,7 +234,8 @@ unsafe fn add_outer_panels<L: Lanes, const WIDTH: usize, const HEIGHT: usize>(
             for t in 0..depth {
                 let mut vectors = [L::splat(0.0); WIDTH];
                 for (j, vector) in vectors.iter_mut().enumerate() {
-                    *vector = L::load(right.add(t * PANEL + vector_place::<L>(j, stride)));
+                    let at = t * PANEL + vector_place::<L>(j, right_stride);
+                    *vector = L::load(right.add(at));
                 }
                 for (r, block) in block.iter_mut().enumerate() {
                     let value = L::splat(*left.add(t * PANEL + r));

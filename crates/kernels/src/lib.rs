@@ -18,9 +18,13 @@
 //! assert!((y[(2 * 7 + 3) * 3] - 18.0).abs() < 1e-4 && (y[0] - 8.0).abs() < 1e-4);
 //! ```
 
+mod adam;
 mod block_cache;
+mod direct;
 mod emit;
+mod few;
 mod gemm;
+mod leaky;
 mod load;
 pub mod loss;
 mod memory;
@@ -28,6 +32,7 @@ mod norm;
 mod ops;
 mod peak;
 mod pointwise;
+mod process;
 pub mod reference;
 mod shape;
 mod simd;
@@ -36,12 +41,18 @@ mod unit;
 mod upsample;
 mod winograd;
 
+pub use adam::AdamStep;
 pub use block_cache::BlockCache;
+pub use leaky::{LeakyGrads, leaky_norm, leaky_norm_backward, leaky_norm_in_place};
 pub use norm::{Moments, moments, norm_backward, norm_forward};
 pub use ops::{unit_backward, unit_forward};
 pub use peak::peak_flops;
+pub use process::set_variable;
 pub use shape::{ConvKind, MapShape};
 pub use simd::{InstructionSet, on_pool, with_instruction_set};
-pub use space::{SpaceConvolution, convolve_space};
+pub use space::{
+    SpaceConvolution, SpaceEnlargement, convolve_space, enlarge_backward, enlarge_forward,
+    space_backward, space_forward,
+};
 pub use unit::{Activation, Finish, Gather, Needs, Norm, Statistics, Unit, UnitGrads};
 pub use upsample::{upsample_bilinear, upsample_bilinear_backward};

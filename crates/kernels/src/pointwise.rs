@@ -3,7 +3,7 @@
 //! Each coarse pixel is a row. On the side that has the finer grid (the input of a down-sampling, the output
 //! of an up-sampling), a row is the four fine pixels under the coarse one, one after the other.
 use crate::emit::{Partial, Sink, Vectors};
-use crate::gemm::{PANEL, Sizes, add_outer, multiply, padded_rows, place};
+use crate::gemm::{PANEL, Panels, Sizes, add_outer, multiply, padded_rows, place};
 use crate::load::{Run, Source};
 use crate::memory::Scratch;
 use crate::simd::{InstructionSet, Job, Lanes, padded};
@@ -227,7 +227,7 @@ impl Job for Product<'_> {
         // `start .. start + count` lie within the grid and belong to this item.
         unsafe {
             block.gather::<L>(source, left, inputs);
-            multiply::<L>(inputs, matrix.as_ptr(), products, Sizes { rows, depth, columns });
+            multiply::<L>(inputs, matrix.as_ptr(), products, Sizes::plain(rows, depth, columns));
             block.scatter::<L>(products, sink, out, &mut partial);
         }
         partial
@@ -263,7 +263,8 @@ impl Job for Outer<'_> {
             block.gather::<L>(input, left, lefts);
             block.gather::<L>(gradient, right, rights);
             let sizes = (rows, count, columns);
-            add_outer::<L>(lefts, rights, stride, sums.as_mut_ptr(), sizes);
+            let panels = |first: *mut f32| Panels { first, stride };
+            add_outer::<L>(panels(lefts), panels(rights), sums.as_mut_ptr(), sizes);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The specification: the same operations in plain loops, summed in f64. Slow.
 use crate::loss::ClassMaps;
-use crate::{Activation, ConvKind, Finish, MapShape, Statistics, Unit, UnitGrads};
+use crate::{
+    Activation, AdamStep, ConvKind, Finish, LeakyGrads, MapShape, Norm, SpaceConvolution,
+    SpaceEnlargement, Statistics, Unit, UnitGrads,
+};
 
 /// The unit's input after normalisation and activation.
 fn pre_activation(unit: &Unit, x: &[f32]) -> Vec<f32> {
@@ -231,4 +234,245 @@ pub fn cross_entropy_backward(
         }
     });
     (dz, dt)
+}
+
+/// A kernel at equal steps over a fine map, with a value of a coarse one for each place.
+struct Steps {
+    n: usize,
+    fine: [usize; 3],
+    coarse: [usize; 3],
+    kernel: [usize; 3],
+    stride: [usize; 3],
+    pad: [usize; 3],
+    fine_channels: usize,
+    coarse_channels: usize,
+}
+
+impl Steps {
+    fn of_convolution(shape: &SpaceConvolution) -> Self {
+        Self {
+            n: shape.n,
+            fine: shape.size,
+            coarse: shape.out_size(),
+            kernel: shape.kernel,
+            stride: shape.stride,
+            pad: shape.kernel.map(|size| size / 2),
+            fine_channels: shape.inputs,
+            coarse_channels: shape.outputs,
+        }
+    }
+
+    fn of_enlargement(shape: &SpaceEnlargement) -> Self {
+        Self {
+            n: shape.n,
+            fine: shape.out_size(),
+            coarse: shape.size,
+            kernel: shape.block,
+            stride: shape.block,
+            pad: [0; 3],
+            fine_channels: shape.outputs,
+            coarse_channels: shape.inputs,
+        }
+    }
+
+    fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// Calls `visit(fine value, coarse value, weight)` with the indices of all three, for each product.
+    fn each(&self, mut visit: impl FnMut(usize, usize, usize)) {
+        let [d, h, w] = self.coarse;
+        let [_, kh, kw] = self.kernel;
+        for pixel in 0..self.n * d * h * w {
+            let at = [pixel / (h * w) % d, pixel / w % h, pixel % w];
+            for tap in 0..self.taps() {
+                let tap3 = [tap / (kh * kw), tap / kw % kh, tap % kw];
+                let place =
+                    [0, 1, 2].map(|a| (at[a] * self.stride[a] + tap3[a]).wrapping_sub(self.pad[a]));
+                if (0..3).any(|a| place[a] >= self.fine[a]) {
+                    continue;
+                }
+                let image = pixel / (d * h * w);
+                let fine = (image * self.fine[0] + place[0]) * self.fine[1] + place[1];
+                let fine = fine * self.fine[2] + place[2];
+                for o in 0..self.coarse_channels {
+                    for i in 0..self.fine_channels {
+                        let weight = (o * self.fine_channels + i) * self.taps() + tap;
+                        let (fine, coarse) =
+                            (fine * self.fine_channels + i, pixel * self.coarse_channels + o);
+                        visit(fine, coarse, weight);
+                    }
+                }
+            }
+        }
+    }
+
+    fn fine_len(&self) -> usize {
+        self.n * self.fine.iter().product::<usize>() * self.fine_channels
+    }
+
+    fn coarse_len(&self) -> usize {
+        self.n * self.coarse.iter().product::<usize>() * self.coarse_channels
+    }
+
+    /// From fine to coarse.
+    fn down(&self, x: &[f32], weight: &[f32]) -> Vec<f64> {
+        let mut y = vec![0.0; self.coarse_len()];
+        self.each(|fine, coarse, at| y[coarse] += f64::from(x[fine]) * f64::from(weight[at]));
+        y
+    }
+
+    /// From coarse to fine.
+    fn up(&self, x: &[f32], weight: &[f32]) -> Vec<f64> {
+        let mut y = vec![0.0; self.fine_len()];
+        self.each(|fine, coarse, at| y[fine] += f64::from(x[coarse]) * f64::from(weight[at]));
+        y
+    }
+
+    fn weight(&self, fine: &[f32], coarse: &[f32]) -> Vec<f64> {
+        let mut weight = vec![0.0; self.coarse_channels * self.fine_channels * self.taps()];
+        self.each(|f, c, at| weight[at] += f64::from(fine[f]) * f64::from(coarse[c]));
+        weight
+    }
+}
+
+fn rounded(values: Vec<f64>) -> Vec<f32> {
+    values.into_iter().map(|value| value as f32).collect()
+}
+
+fn with_bias(mut y: Vec<f64>, bias: &[f32]) -> Vec<f32> {
+    y.iter_mut().enumerate().for_each(|(at, y)| *y += f64::from(bias[at % bias.len()]));
+    rounded(y)
+}
+
+fn sums_of(dy: &[f32], channels: usize) -> Vec<f32> {
+    let mut sums = vec![0.0f64; channels];
+    dy.iter().enumerate().for_each(|(at, dy)| sums[at % channels] += f64::from(*dy));
+    rounded(sums)
+}
+
+/// As [`crate::space_forward`], without moments; and [`crate::convolve_space`].
+pub fn space_forward(
+    shape: &SpaceConvolution,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
+    with_bias(Steps::of_convolution(shape).down(x, weight), bias)
+}
+
+/// As [`crate::space_backward`], with all gradients.
+pub fn space_backward(
+    shape: &SpaceConvolution,
+    x: &[f32],
+    weight: &[f32],
+    dy: &[f32],
+) -> UnitGrads {
+    let steps = Steps::of_convolution(shape);
+    UnitGrads {
+        input: Some(rounded(steps.up(dy, weight))),
+        weight: Some(rounded(steps.weight(x, dy))),
+        bias: Some(sums_of(dy, shape.outputs)),
+        ..UnitGrads::default()
+    }
+}
+
+/// As [`crate::enlarge_forward`].
+pub fn enlarge_forward(
+    shape: &SpaceEnlargement,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
+    with_bias(Steps::of_enlargement(shape).up(x, weight), bias)
+}
+
+/// As [`crate::enlarge_backward`], with all gradients.
+pub fn enlarge_backward(
+    shape: &SpaceEnlargement,
+    x: &[f32],
+    weight: &[f32],
+    dy: &[f32],
+) -> UnitGrads {
+    let steps = Steps::of_enlargement(shape);
+    UnitGrads {
+        input: Some(rounded(steps.down(dy, weight))),
+        weight: Some(rounded(steps.weight(dy, x))),
+        bias: Some(sums_of(dy, shape.outputs)),
+        ..UnitGrads::default()
+    }
+}
+
+/// The normalised value, and the value that is rectified.
+fn normalised(norm: &Norm, c: usize, x: f32) -> (f64, f64) {
+    let normal = (f64::from(x) - f64::from(norm.mean[c])) * f64::from(norm.inv_std[c]);
+    (normal, normal * f64::from(norm.gamma[c]) + f64::from(norm.beta[c]))
+}
+
+/// As [`crate::leaky_norm`].
+pub fn leaky_norm(x: &[f32], norms: &[Norm], slope: f32) -> Vec<f32> {
+    let (channels, image) = (norms[0].mean.len(), x.len() / norms.len());
+    let value = |(at, &x): (usize, &f32)| {
+        let (_, value) = normalised(&norms[at / image], at % channels, x);
+        (if value < 0.0 { value * f64::from(slope) } else { value }) as f32
+    };
+    x.iter().enumerate().map(value).collect()
+}
+
+/// As [`crate::leaky_norm_backward`]; the input's gradient first.
+pub fn leaky_norm_backward(
+    x: &[f32],
+    norms: &[Norm],
+    slope: f32,
+    dy: &[f32],
+) -> (Vec<f32>, LeakyGrads) {
+    let (channels, image) = (norms[0].mean.len(), x.len() / norms.len());
+    let (mut gamma, mut beta) = (vec![0.0; channels], vec![0.0; channels]);
+    let (mut dx, mut bias) = (Vec::new(), vec![0.0; channels]);
+    for ((x, dy), norm) in x.chunks(image).zip(dy.chunks(image)).zip(norms) {
+        let gradient = |at: usize| {
+            let (normal, value) = normalised(norm, at % channels, x[at]);
+            let dy = f64::from(dy[at]);
+            (normal, if value > 0.0 { dy } else { dy * f64::from(slope) })
+        };
+        let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
+        for at in 0..image {
+            let (normal, gradient) = gradient(at);
+            sums[at % channels] += gradient;
+            products[at % channels] += gradient * normal;
+        }
+        let share = match norm.statistics {
+            Statistics::Batch => channels as f64 / image as f64,
+            Statistics::Running => 0.0,
+        };
+        for at in 0..image {
+            let (c, (normal, gradient)) = (at % channels, gradient(at));
+            let centred = gradient - share * sums[c] - normal * share * products[c];
+            let value = centred * f64::from(norm.gamma[c]) * f64::from(norm.inv_std[c]);
+            bias[c] += value;
+            dx.push(value as f32);
+        }
+        for c in 0..channels {
+            gamma[c] += products[c];
+            beta[c] += sums[c];
+        }
+    }
+    let grads = LeakyGrads { gamma: rounded(gamma), beta: rounded(beta), bias: rounded(bias) };
+    (dx, grads)
+}
+
+/// As [`AdamStep::apply`].
+pub fn adam_step(
+    step: &AdamStep,
+    value: &mut [f32],
+    gradient: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+) {
+    let AdamStep { step_size, beta1, beta2, root, epsilon } = *step;
+    for i in 0..value.len() {
+        first[i] += (gradient[i] - first[i]) * (1.0 - beta1);
+        second[i] = beta2 * second[i] + (1.0 - beta2) * gradient[i] * gradient[i];
+        value[i] -= step_size * first[i] / (second[i].sqrt() * root + epsilon);
+    }
 }

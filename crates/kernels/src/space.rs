@@ -1,21 +1,16 @@
-//! Convolutions in three axes as one matrix product: exact to a few roundings where Winograd's form is to more, of any
-//! odd kernel and any stride.
-//!
-//! A row of the left matrix is what a result's kernel sees, tap after tap; rows are gathered a block at a time.
-use crate::emit::{Epilogue, Partial, Sink, Sums, Vectors};
-use crate::gemm::{PANEL, Sizes, multiply, padded_rows, place};
-use crate::load::{Prologue, Run, Source};
-use crate::memory::{Scratch, written};
-use crate::simd::{InstructionSet, Job, Lanes, padded};
-use rayon::prelude::*;
+//! Convolutions in three axes, and their transposed ones whose kernel is their stride, with their gradients: by Winograd's
+//! form where it pays, with weights as they lie in memory where maps are small, else as one matrix product.
+use crate::direct::{self, NARROW, Window};
+use crate::emit::{Epilogue, Sink, Sums};
+use crate::few;
+use crate::load::{Prologue, Source};
+use crate::memory::written;
+use crate::norm::{column_sums, combine, moments};
+use crate::winograd::{Direction, Filter, convolve_volume, volume_weight_gradient};
+use crate::{Gather, MapShape, Moments, Needs, UnitGrads};
 
-/// Results of a work item.
-const BLOCK: usize = 96;
-
-/// Channels that are so few that a vector for each tap would be mostly padding.
-const NARROW: usize = 6;
-
-/// A convolution of channels-last maps `[n, d, h, w, c]`; zeros around the map let strides alone make it smaller.
+/// A convolution of channels-last maps `[n, d, h, w, c]`; zeros around the map let strides alone make it smaller. Weights
+/// are `[outputs, inputs, kd, kh, kw]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SpaceConvolution {
     /// Images.
@@ -38,67 +33,59 @@ impl SpaceConvolution {
         [0, 1, 2].map(|axis| self.size[axis].div_ceil(self.stride[axis]))
     }
 
-    fn taps(&self) -> usize {
-        self.kernel.iter().product()
+    /// Values of the input.
+    pub fn input_len(&self) -> usize {
+        self.n * self.size.iter().product::<usize>() * self.inputs
     }
 
-    /// Columns of the left matrix from one tap to the next: whole panels, but for few channels, whose taps stand side by
-    /// side.
-    fn tap_columns(&self) -> usize {
-        if self.inputs <= NARROW { self.inputs } else { padded(self.inputs) }
+    /// Values of the result.
+    pub fn output_len(&self) -> usize {
+        self.n * self.out_size().iter().product::<usize>() * self.outputs
     }
 
-    /// Columns of the left matrix.
-    fn depth(&self) -> usize {
-        padded(self.taps() * self.tap_columns())
+    /// Values of the weights.
+    pub fn weight_len(&self) -> usize {
+        self.outputs * self.inputs * self.kernel.iter().product::<usize>()
     }
 
-    fn pixels(&self) -> usize {
-        self.n * self.out_size().iter().product::<usize>()
-    }
-
-    fn check(&self, x: &[f32], weight: &[f32], bias: &[f32]) {
-        let voxels: usize = self.size.iter().product();
+    fn check(&self, x: &[f32], weight: &[f32]) {
         assert!(self.kernel.iter().all(|size| size % 2 == 1), "a kernel of {:?}", self.kernel);
         assert!(!self.stride.contains(&0), "a stride of {:?}", self.stride);
-        assert_eq!(x.len(), self.n * voxels * self.inputs, "a map of another shape");
-        assert_eq!(
-            weight.len(),
-            self.outputs * self.inputs * self.taps(),
-            "weights for another shape"
-        );
-        assert_eq!(bias.len(), self.outputs, "a bias for other channels");
+        assert_eq!(x.len(), self.input_len(), "a map of another shape");
+        assert_eq!(weight.len(), self.weight_len(), "weights for another shape");
     }
 
-    /// For few channels, what each column of the left matrix reads: its tap's place against the kernel's corner, and how
-    /// far from the corner's first channel it stands in memory.
-    fn columns(&self) -> Vec<([usize; 3], usize)> {
-        let [_, h, w] = self.size;
-        let [kd, kh, kw] = self.kernel;
-        let mut columns = Vec::new();
-        for (z, y) in (0..kd).flat_map(|z| (0..kh).map(move |y| (z, y))) {
-            for (x, c) in (0..kw).flat_map(|x| (0..self.inputs).map(move |c| (x, c))) {
-                columns.push(([z, y, x], ((z * h + y) * w + x) * self.inputs + c));
-            }
+    fn window(&self) -> Window {
+        Window {
+            n: self.n,
+            fine: self.size,
+            coarse: self.out_size(),
+            fine_channels: self.inputs,
+            coarse_channels: self.outputs,
+            kernel: self.kernel,
+            stride: self.stride,
+            pad: self.kernel.map(|size| size / 2),
         }
-        columns
     }
 
-    /// The weights as the right matrix, in panels.
-    fn matrix(&self, weight: &[f32]) -> Vec<f32> {
-        let (taps, inputs, rows) = (self.taps(), self.tap_columns(), self.depth());
-        let mut matrix = vec![0.0; rows * padded(self.outputs)];
-        for (pair, weights) in weight.chunks_exact(taps).enumerate() {
-            let (o, i) = (pair / self.inputs, pair % self.inputs);
-            for (tap, weight) in weights.iter().enumerate() {
-                matrix[place(tap * inputs + i, o, rows * PANEL)] = *weight;
-            }
-        }
-        matrix
+    /// Planes of the map.
+    fn planes(&self, c: usize) -> MapShape {
+        let [d, h, w] = self.size;
+        MapShape { n: self.n * d, h, w, c }
+    }
+
+    /// Whether Winograd's form takes less time than a plain product, where it can be used: 36 products for each tile of 16
+    /// pixels and for the filter's transform, which costs about as much as so many tiles, against 9 for each pixel.
+    fn is_tiled(&self, channels_read: usize) -> bool {
+        const FILTER: usize = 24;
+        let MapShape { n, h, w, .. } = self.planes(1);
+        let tiles = n * h.div_ceil(4) * w.div_ceil(4);
+        let can_be = self.kernel[1..] == [3, 3] && self.stride == [1; 3] && channels_read > NARROW;
+        can_be && 4 * (tiles + FILTER) < n * h * w
     }
 }
 
-/// `x * weight + bias`; weight `[outputs, inputs, kd, kh, kw]`.
+/// `x * weight + bias`, product by product: exact to a few roundings, where Winograd's form is to more.
 ///
 /// # Panics
 /// When slices have not the lengths that the shape says, or a kernel's size is even.
@@ -108,200 +95,220 @@ pub fn convolve_space(
     weight: &[f32],
     bias: &[f32],
 ) -> Vec<f32> {
-    shape.check(x, weight, bias);
-    let matrix = shape.matrix(weight);
+    shape.check(x, weight);
     let source = Source { map: x, channels: shape.inputs, prologue: Prologue::Plain };
-    let columns = if shape.inputs <= NARROW { shape.columns() } else { Vec::new() };
-    let set = InstructionSet::current();
-    let pixels = shape.pixels();
-    // SAFETY: the items store each pixel of the output once and read none of it.
-    let (out, ()) = unsafe {
-        written(pixels * shape.outputs, |out| {
-            let epilogue = Epilogue::Plain { bias: Some(bias) };
-            let sink = Sink { out, channels: shape.outputs, epilogue, sums: Sums::Nothing };
-            (0..pixels.div_ceil(BLOCK)).into_par_iter().with_max_len(8).for_each(|item| {
-                let start = item * BLOCK;
-                let count = BLOCK.min(pixels - start);
-                let (source, matrix, sink, columns) = (&source, &matrix, &sink, &columns);
-                set.run(Item { shape, source, matrix, sink, columns, start, count });
-            });
-        })
+    stored(shape.output_len(), shape.outputs, Some(bias), Sums::Nothing, |sink| {
+        direct::convolve(&shape.window(), &source, weight, sink);
+    })
+    .0
+}
+
+/// `x * weight + bias`, the fast way, and the result's moments for each image where they are asked for.
+///
+/// # Panics
+/// As [`convolve_space`].
+pub fn space_forward(
+    shape: &SpaceConvolution,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    gather: Gather,
+) -> (Vec<f32>, Vec<Moments>) {
+    shape.check(x, weight);
+    assert_eq!(bias.len(), shape.outputs, "a bias for other channels");
+    if shape.window().is_small() {
+        let y = few::convolve(&shape.window(), x, weight, bias);
+        let [d, h, w] = shape.out_size();
+        let image = MapShape { n: d, h, w, c: shape.outputs };
+        let images = y.chunks_exact(image.len().max(1)).filter(|_| gather == Gather::Moments);
+        let of_images = images.map(|values| moments(values, image)).collect();
+        return (y, of_images);
+    }
+    let source = Source { map: x, channels: shape.inputs, prologue: Prologue::Plain };
+    let sums = if gather == Gather::Moments { Sums::Moments } else { Sums::Nothing };
+    let (y, partials) = stored(shape.output_len(), shape.outputs, Some(bias), sums, |sink| {
+        if !shape.is_tiled(shape.inputs) {
+            return direct::convolve(&shape.window(), &source, weight, sink);
+        }
+        let filter = Filter::new(weight, shape.outputs, shape.inputs, Direction::Forward);
+        convolve_volume(&source, shape.planes(shape.inputs), shape.size[0], &filter, sink)
+    });
+    let of_image = partials.len() / shape.n.max(1);
+    let moments = match gather {
+        Gather::Nothing => Vec::new(),
+        Gather::Moments => {
+            partials.chunks(of_image.max(1)).map(|image| combine(image, shape.outputs)).collect()
+        }
     };
-    out
+    (y, moments)
 }
 
-/// Results `start .. start + count`, in their order in memory.
-struct Item<'a> {
-    shape: &'a SpaceConvolution,
-    source: &'a Source<'a>,
-    matrix: &'a [f32],
-    sink: &'a Sink<'a>,
-    columns: &'a [([usize; 3], usize)],
-    start: usize,
-    count: usize,
-}
-
-impl Job for Item<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        let depth = self.shape.depth();
-        let columns = padded(self.shape.outputs);
-        let rows = padded_rows(self.count);
-        let mut scratch = Scratch::take(rows * (depth + columns));
-        let (inputs, products) = scratch.values().split_at_mut(rows * depth);
-        let (inputs, products) = (inputs.as_mut_ptr(), products.as_mut_ptr());
-        // SAFETY: the scratch has the rows on both sides, and `matrix` the sizes; the results lie within the output and
-        // belong to this item.
-        unsafe {
-            if self.shape.inputs <= NARROW {
-                self.gather_narrow(inputs, rows);
-            } else {
-                self.gather::<L>(inputs, rows * PANEL);
+/// Gradients of [`space_forward`] for the output's gradient `dy`: of input, weights and bias, where they are wanted.
+///
+/// # Panics
+/// As [`convolve_space`].
+pub fn space_backward(
+    shape: &SpaceConvolution,
+    x: &[f32],
+    weight: &[f32],
+    dy: &[f32],
+    needs: &Needs,
+) -> UnitGrads {
+    shape.check(x, weight);
+    assert_eq!(dy.len(), shape.output_len(), "a gradient of another shape");
+    let (window, depth) = (shape.window(), shape.size[0]);
+    let input = Source { map: x, channels: shape.inputs, prologue: Prologue::Plain };
+    let gradient = Source { map: dy, channels: shape.outputs, prologue: Prologue::Plain };
+    let mut grads = UnitGrads::default();
+    if needs.weight {
+        grads.weight = Some(if window.is_small() {
+            few::weight_gradient(&window, x, dy)
+        } else if shape.is_tiled(shape.inputs.min(shape.outputs)) {
+            let planes = shape.planes(shape.inputs);
+            volume_weight_gradient(&input, &gradient, planes, depth, shape.kernel[0])
+        } else {
+            direct::weight_gradient(&window, &input, &gradient)
+        });
+    }
+    if needs.bias {
+        grads.bias = Some(column_sums(dy, None, shape.outputs));
+    }
+    if needs.input && window.is_small() {
+        grads.input = Some(few::convolve_back(&window, dy, weight, None));
+    } else if needs.input {
+        let made = stored(x.len(), shape.inputs, None, Sums::Nothing, |sink| {
+            if !shape.is_tiled(shape.outputs) {
+                return direct::convolve_back(&window, &gradient, weight, sink);
             }
-            multiply::<L>(inputs, self.matrix.as_ptr(), products, Sizes { rows, depth, columns });
-            self.scatter::<L>(products, rows * PANEL);
+            let filter = Filter::new(weight, shape.outputs, shape.inputs, Direction::Backward);
+            convolve_volume(&gradient, shape.planes(shape.outputs), depth, &filter, sink);
+        });
+        grads.input = Some(made.0);
+    }
+    grads
+}
+
+/// A transposed convolution of channels-last maps `[n, d, h, w, c]` whose kernel is its stride: each pixel becomes a block.
+/// Weights are `[inputs, outputs, kd, kh, kw]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SpaceEnlargement {
+    /// Images.
+    pub n: usize,
+    /// Depth, height, width of the input.
+    pub size: [usize; 3],
+    /// Channels of the input.
+    pub inputs: usize,
+    /// Channels of the result.
+    pub outputs: usize,
+    /// Depth, height, width of a block.
+    pub block: [usize; 3],
+}
+
+impl SpaceEnlargement {
+    /// Depth, height, width of the result.
+    pub fn out_size(&self) -> [usize; 3] {
+        [0, 1, 2].map(|axis| self.size[axis] * self.block[axis])
+    }
+
+    fn output_len(&self) -> usize {
+        self.n * self.out_size().iter().product::<usize>() * self.outputs
+    }
+
+    fn check(&self, x: &[f32], weight: &[f32]) {
+        let pixels: usize = self.size.iter().product();
+        let taps: usize = self.block.iter().product();
+        assert!(taps > 0, "a block of {:?}", self.block);
+        assert_eq!(x.len(), self.n * pixels * self.inputs, "a map of another shape");
+        assert_eq!(weight.len(), self.inputs * self.outputs * taps, "weights for another shape");
+    }
+
+    fn window(&self) -> Window {
+        Window {
+            n: self.n,
+            fine: self.out_size(),
+            coarse: self.size,
+            fine_channels: self.outputs,
+            coarse_channels: self.inputs,
+            kernel: self.block,
+            stride: self.block,
+            pad: [0; 3],
         }
     }
 }
 
-/// Results of one line.
-#[derive(Clone, Copy)]
-struct Line {
-    image: usize,
-    /// Of the result's pixel that comes first.
-    at: [usize; 3],
-    count: usize,
+/// Each pixel's block of `x * weight`, plus `bias`.
+///
+/// # Panics
+/// When slices have not the lengths that the shape says.
+pub fn enlarge_forward(
+    shape: &SpaceEnlargement,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
+    shape.check(x, weight);
+    assert_eq!(bias.len(), shape.outputs, "a bias for other channels");
+    if shape.window().is_small() {
+        return few::convolve_back(&shape.window(), x, weight, Some(bias));
+    }
+    let source = Source { map: x, channels: shape.inputs, prologue: Prologue::Plain };
+    let made = stored(shape.output_len(), shape.outputs, Some(bias), Sums::Nothing, |sink| {
+        direct::convolve_back(&shape.window(), &source, weight, sink);
+    });
+    made.0
 }
 
-impl Item<'_> {
-    /// Reads what each result's kernel sees.
-    ///
-    /// # Safety
-    /// `to` has a row of all taps' padded channels for each result, `stride` values a panel.
-    #[inline(always)]
-    unsafe fn gather<L: Lanes>(&self, to: *mut f32, stride: usize) {
-        let [od, oh, ow] = self.shape.out_size();
-        let [kd, kh, kw] = self.shape.kernel;
-        let tap_len = padded(self.shape.inputs) / PANEL * stride;
-        let mut row = 0;
-        while row < self.count {
-            let pixel = self.start + row;
-            let at = [pixel / (oh * ow) % od, pixel / ow % oh, pixel % ow];
-            let count = (ow - at[2]).min(self.count - row);
-            let line = Line { image: pixel / (od * oh * ow), at, count };
-            let mut tap = 0;
-            for z in 0..kd {
-                for y in 0..kh {
-                    for x in 0..kw {
-                        // SAFETY: the line's rows lie within each tap's panels.
-                        unsafe {
-                            let to = to.add(tap * tap_len + row * PANEL);
-                            self.read_line::<L>(line, [z, y, x], to, stride);
-                        }
-                        tap += 1;
-                    }
-                }
-            }
-            row += count;
+/// Gradients of [`enlarge_forward`] for the output's gradient `dy`: of input, weights and bias, where they are wanted.
+///
+/// # Panics
+/// As [`enlarge_forward`].
+pub fn enlarge_backward(
+    shape: &SpaceEnlargement,
+    x: &[f32],
+    weight: &[f32],
+    dy: &[f32],
+    needs: &Needs,
+) -> UnitGrads {
+    shape.check(x, weight);
+    assert_eq!(dy.len(), shape.output_len(), "a gradient of another shape");
+    let window = shape.window();
+    let input = Source { map: x, channels: shape.inputs, prologue: Prologue::Plain };
+    let gradient = Source { map: dy, channels: shape.outputs, prologue: Prologue::Plain };
+    let dx = || {
+        if window.is_small() {
+            return few::convolve(&window, dy, weight, &vec![0.0; shape.inputs]);
         }
+        let made = stored(x.len(), shape.inputs, None, Sums::Nothing, |sink| {
+            direct::convolve(&window, &gradient, weight, sink);
+        });
+        made.0
+    };
+    UnitGrads {
+        input: needs.input.then(dx),
+        weight: needs.weight.then(|| match window.is_small() {
+            true => few::weight_gradient(&window, dy, x),
+            false => direct::weight_gradient(&window, &gradient, &input),
+        }),
+        bias: needs.bias.then(|| column_sums(dy, None, shape.outputs)),
+        ..UnitGrads::default()
     }
+}
 
-    /// The same for few channels, value by value.
-    ///
-    /// # Safety
-    /// `to` has `rows` rows of [`SpaceConvolution::depth`] columns, in panels.
-    #[inline(always)]
-    unsafe fn gather_narrow(&self, to: *mut f32, rows: usize) {
-        let SpaceConvolution { size, kernel, stride: step, inputs, .. } = *self.shape;
-        let [od, oh, ow] = self.shape.out_size();
-        for row in 0..self.count {
-            let pixel = self.start + row;
-            let image = pixel / (od * oh * ow);
-            // The kernel's corner; outside the map it wraps round to a large number, and so does the place in memory.
-            let at = [pixel / (oh * ow) % od, pixel / ow % oh, pixel % ow];
-            let corner =
-                [0, 1, 2].map(|axis| (at[axis] * step[axis]).wrapping_sub(kernel[axis] / 2));
-            let line = (image * size[0]).wrapping_add(corner[0]).wrapping_mul(size[1]);
-            let first = line.wrapping_add(corner[1]).wrapping_mul(size[2]).wrapping_add(corner[2]);
-            let first = first.wrapping_mul(inputs);
-            for (column, (tap, offset)) in self.columns.iter().enumerate() {
-                let is_inside =
-                    (0..3).all(|axis| corner[axis].wrapping_add(tap[axis]) < size[axis]);
-                let value =
-                    if is_inside { self.source.map[first.wrapping_add(*offset)] } else { 0.0 };
-                // SAFETY: row and column lie within the matrix.
-                unsafe { *to.add(place(row, column, rows * PANEL)) = value };
-            }
-            for column in self.columns.len()..self.shape.depth() {
-                // SAFETY: as above.
-                unsafe { *to.add(place(row, column, rows * PANEL)) = 0.0 };
-            }
-        }
+/// A map of `len` values that `kernel` stores whole.
+fn stored<T>(
+    len: usize,
+    channels: usize,
+    bias: Option<&[f32]>,
+    sums: Sums,
+    kernel: impl FnOnce(&Sink) -> T,
+) -> (Vec<f32>, T) {
+    if let Some(bias) = bias {
+        assert_eq!(bias.len(), channels, "a bias for other channels");
     }
-
-    /// Reads what one tap sees of a line, with zeros outside the map.
-    ///
-    /// # Safety
-    /// As [`Self::gather`]; `to` has a row for each of the line's results in each panel.
-    #[inline(always)]
-    unsafe fn read_line<L: Lanes>(&self, line: Line, tap: [usize; 3], to: *mut f32, stride: usize) {
-        let SpaceConvolution { size, kernel, stride: step, inputs, .. } = *self.shape;
-        let Line { image, at, count } = line;
-        let panels = padded(inputs) / PANEL;
-        let clear = |from: usize, end: usize| {
-            for panel in 0..panels {
-                // SAFETY: rows `from .. end` are the line's.
-                unsafe {
-                    let to = to.add(panel * stride + from * PANEL);
-                    std::ptr::write_bytes(to, 0, (end - from) * PANEL);
-                }
-            }
-        };
-        let inside = |axis: usize| {
-            let place = (at[axis] * step[axis] + tap[axis]).checked_sub(kernel[axis] / 2);
-            place.filter(|&place| place < size[axis])
-        };
-        let (Some(z), Some(y)) = (inside(0), inside(1)) else { return clear(0, count) };
-        // Results whose tap lies within the map's line.
-        let pad = kernel[2] / 2;
-        let first = pad.saturating_sub(tap[2]).div_ceil(step[2]).saturating_sub(at[2]).min(count);
-        let end = (size[2] + pad).saturating_sub(tap[2]).div_ceil(step[2]);
-        let end = end.saturating_sub(at[2]).clamp(first, count);
-        clear(0, first);
-        if end > first {
-            let x = (at[2] + first) * step[2] + tap[2] - pad;
-            let pixel = ((image * size[0] + z) * size[1] + y) * size[2] + x;
-            let run = Run { pixel, count: end - first, step: step[2] };
-            // SAFETY: the pixels lie within the map, and their rows are the line's.
-            unsafe { self.source.read::<L>(run, to.add(first * PANEL), stride) };
-        }
-        clear(end, count);
-    }
-
-    /// Stores the results.
-    ///
-    /// # Safety
-    /// `from` holds a row of the padded outputs for each; they belong to this item alone.
-    #[inline(always)]
-    unsafe fn scatter<L: Lanes>(&self, from: *const f32, stride: usize) {
-        const GROUP: usize = 16;
-        let mut partial = Partial::new(self.sink.channels, Sums::Nothing);
-        for first in (0..self.count).step_by(GROUP) {
-            let group = GROUP.min(self.count - first);
-            let mut pixels = [0; GROUP];
-            for (r, pixel) in pixels.iter_mut().enumerate() {
-                *pixel = self.start + first + r;
-            }
-            for c in (0..padded(self.sink.channels)).step_by(L::N) {
-                // SAFETY: passed on from the caller; `c` lies within the padded outputs.
-                unsafe {
-                    let at = c / PANEL * stride + c % PANEL;
-                    let values = Vectors { first: from.add(at + first * PANEL), stride: PANEL };
-                    self.sink.store::<L>(&pixels[..group], values, c, &mut partial);
-                }
-            }
-        }
+    // SAFETY: every kernel stores each pixel of its output once and reads only what it has stored.
+    unsafe {
+        written(len, |out| {
+            kernel(&Sink { out, channels, epilogue: Epilogue::Plain { bias }, sums })
+        })
     }
 }

@@ -1,7 +1,9 @@
 //! Adam, with a state that can be saved and restored to the bit.
 use crate::{Error, Mismatch, Result, StateDict};
-use candle_core::{Device, Tensor, Var, backprop::GradStore};
+use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var, backprop::GradStore};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use udas_kernels::AdamStep;
 
 /// Adam's constants (Kingma and Ba 2015, algorithm 1); no weight decay.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -74,19 +76,24 @@ impl Adam {
         let exponent = self.steps.min(i32::MAX as u64) as i32;
         let correction1 = 1.0 - beta1.powi(exponent);
         let correction2 = (1.0 - beta2.powi(exponent)).sqrt();
-        let step_size = (learning_rate / correction1) as f32;
-        let (beta1, beta2) = (beta1 as f32, beta2 as f32);
-        let (root, epsilon) = (1.0 / correction2 as f32, epsilon as f32);
+        let step = AdamStep {
+            step_size: (learning_rate / correction1) as f32,
+            beta1: beta1 as f32,
+            beta2: beta2 as f32,
+            root: 1.0 / correction2 as f32,
+            epsilon: epsilon as f32,
+        };
         for Moments { var, first, second } in self.moments.values_mut() {
             let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
+            if var.device().is_cpu() && var.is_contiguous() {
+                let moments = RefCell::new((first.as_mut_slice(), second.as_mut_slice()));
+                let step = InPlace { step, moments };
+                var.as_tensor().inplace_op2(&gradient.contiguous()?, &step)?;
+                continue;
+            }
             let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
             let mut value = var.flatten_all()?.to_vec1::<f32>()?;
-            let moments = first.iter_mut().zip(second.iter_mut());
-            for ((value, gradient), (m, v)) in value.iter_mut().zip(gradient).zip(moments) {
-                *m += (gradient - *m) * (1.0 - beta1);
-                *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
-                *value -= step_size * *m / (v.sqrt() * root + epsilon);
-            }
+            step.apply(&mut value, &gradient, first, second);
             var.set(&Tensor::from_vec(value, var.shape(), var.device())?)?;
         }
         Ok(())
@@ -127,6 +134,39 @@ impl Adam {
                 *values = saved;
             }
         }
+        Ok(())
+    }
+}
+
+/// A step on a variable's own memory.
+struct InPlace<'a> {
+    step: AdamStep,
+    moments: RefCell<(&'a mut [f32], &'a mut [f32])>,
+}
+
+impl InplaceOp2 for InPlace<'_> {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &mut CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> candle_core::Result<()> {
+        let (Some(value), Some(gradient)) = (l1.contiguous_offsets(), l2.contiguous_offsets())
+        else {
+            candle_core::bail!("a variable or a gradient that is not contiguous")
+        };
+        let (CpuStorage::F32(values), CpuStorage::F32(gradients)) = (s1, s2) else {
+            candle_core::bail!("a variable or a gradient that is not float32")
+        };
+        let mut moments = self.moments.borrow_mut();
+        let (first, second) = &mut *moments;
+        let value = &mut values[value.0..value.1];
+        self.step.apply(value, &gradients[gradient.0..gradient.1], first, second);
         Ok(())
     }
 }

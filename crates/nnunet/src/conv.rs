@@ -1,11 +1,12 @@
-//! Convolutions of channels-last maps `[N, D, H, W, C]` on the kernels for planes, with their gradients.
-//!
-//! In the fast form and for gradients, a 3-D convolution is a sum over the kernel's depth of convolutions of planes, and
-//! a stride takes every so many results of the convolution without it. Weights have PyTorch's layout.
+//! Convolutions of channels-last maps `[N, D, H, W, C]` with the norm and LeakyReLU that follow them, and their transposed
+//! ones, each as one candle operation over the kernels, with gradients. Weights have PyTorch's layout.
+use crate::map::{Map, all, values};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use std::sync::{Arc, Mutex, PoisonError};
 use udas_kernels::{
-    Activation, ConvKind, Finish, Gather, MapShape, Needs, SpaceConvolution, Unit, UnitGrads,
-    convolve_space, unit_backward, unit_forward,
+    Gather, Moments, Needs, Norm, SpaceConvolution, SpaceEnlargement, UnitGrads, convolve_space,
+    enlarge_backward, enlarge_forward, leaky_norm, leaky_norm_backward, leaky_norm_in_place,
+    moments, on_pool, space_backward, space_forward,
 };
 
 /// How convolutions are computed, and what predictions are added up in.
@@ -18,335 +19,172 @@ pub enum Arithmetic {
     Fast,
 }
 
-/// Sizes of a map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Map {
-    pub n: usize,
-    pub d: usize,
-    pub h: usize,
-    pub w: usize,
-    pub c: usize,
+/// Added to the variance, as nnU-Net plans it.
+const EPSILON: f64 = 1e-5;
+
+/// Slope of LeakyReLU below 0.
+pub(crate) const SLOPE: f32 = 0.01;
+
+/// Mean and variance that the norm after a convolution goes by.
+#[derive(Clone)]
+pub(crate) enum Statistics {
+    /// There is no norm.
+    Absent,
+    /// Each image's own.
+    Image,
+    /// The batch's own; no gradient flows through them.
+    Batch,
+    /// These; no gradient flows through them.
+    Given(Moments),
 }
 
-impl Map {
-    pub fn of(shape: &Shape) -> Result<Self> {
-        let (n, d, h, w, c) = shape.dims5()?;
-        Ok(Self { n, d, h, w, c })
-    }
-
-    pub fn len(self) -> usize {
-        self.n * self.slice() * self.d
-    }
-
-    /// Values of one depth of one image.
-    fn slice(self) -> usize {
-        self.h * self.w * self.c
-    }
-
-    fn strided(self, [d, h, w]: [usize; 3], c: usize) -> Self {
-        let Self { n, .. } = self;
-        Self { n, d: self.d.div_ceil(d), h: self.h.div_ceil(h), w: self.w.div_ceil(w), c }
-    }
-
-    fn shape(self) -> Shape {
-        (self.n, self.d, self.h, self.w, self.c).into()
-    }
-}
-
-/// A contiguous tensor's values.
-pub(crate) fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("a map that is not contiguous"),
-    }
-}
-
-/// A tensor's values, row by row.
-pub(crate) fn to_vec(tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor.flatten_all()?.to_vec1()
-}
-
-/// `x * weight + bias`, padded so that strides alone make it smaller; weight `[out, in, kd, kh, kw]`, sizes 1 or 3.
-pub(crate) fn convolve(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    stride: [usize; 3],
-    arithmetic: Arithmetic,
-) -> Result<Tensor> {
-    let convolution = Convolution { stride, arithmetic };
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, convolution)
-}
-
-/// A convolution transposed, with its kernel as stride: each value becomes a block; weight `[in, out, kd, kh, kw]`.
-pub(crate) fn enlarge(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Enlargement)
-}
-
-struct Convolution {
-    stride: [usize; 3],
-    arithmetic: Arithmetic,
-}
-
-/// Sizes of a convolution's weight.
-#[derive(Clone, Copy)]
-struct Kernel {
-    outputs: usize,
-    inputs: usize,
-    depth: usize,
-    height: usize,
-    width: usize,
-}
-
-impl Kernel {
-    fn of(shape: &Shape) -> Result<Self> {
-        let (outputs, inputs, depth, height, width) = shape.dims5()?;
-        let kernel = Self { outputs, inputs, depth, height, width };
-        if [depth, height, width].iter().any(|size| ![1, 3].contains(size)) {
-            bail!("a kernel of {depth} x {height} x {width}; sizes of 1 and 3 are supported");
-        }
-        Ok(kernel)
-    }
-
-    fn kind(self) -> ConvKind {
-        if (self.height, self.width) == (1, 1) { ConvKind::K1 } else { ConvKind::K3 }
-    }
-
-    /// Where the weights of one depth stand in a plane's kernel: `(here, there)` for each.
-    fn each(self, tap: usize, mut visit: impl FnMut(usize, usize)) {
-        let Self { outputs, inputs, depth, height, width } = self;
-        let side = if self.kind() == ConvKind::K1 { 1 } else { 3 };
-        let (top, left) = ((side - height) / 2, (side - width) / 2);
-        for pair in 0..outputs * inputs {
-            for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-                let here = ((pair * depth + tap) * height + y) * width + x;
-                visit(here, (pair * side + top + y) * side + left + x);
-            }
-        }
-    }
-
-    /// The plane's kernel of one depth.
-    fn plane(self, weight: &[f32], tap: usize) -> Vec<f32> {
-        let mut plane = vec![0.0; self.outputs * self.inputs * self.kind().taps()];
-        self.each(tap, |here, there| plane[there] = weight[here]);
-        plane
-    }
-
-    /// The depths of the result that one depth of the kernel reaches, and the first depth of the input they read.
-    fn reach(self, tap: usize, depth: usize, stride: usize) -> (std::ops::Range<usize>, usize) {
-        let pad = self.depth / 2;
-        let first = pad.saturating_sub(tap).div_ceil(stride);
-        let end = (depth + pad - tap).div_ceil(stride).min(depth.div_ceil(stride));
-        (first..end.max(first), (first * stride + tap).saturating_sub(pad))
-    }
-
-    /// The kernel's depths, the middle one first: it reaches all of the result.
-    fn taps(self) -> impl Iterator<Item = usize> {
-        let middle = self.depth / 2;
-        std::iter::once(middle).chain((0..self.depth).filter(move |&tap| tap != middle))
-    }
-
-    fn unit<'a>(self, weight: &'a [f32], input: MapShape, finish: Finish<'a>) -> Unit<'a> {
-        Unit {
-            kind: self.kind(),
-            input,
-            cout: self.outputs,
-            norm: None,
-            activation: Activation::None,
-            weight,
-            bias: None,
-            finish,
-        }
-    }
-}
-
-/// Depths `first`, `first + stride`, ... of one image.
-fn depths(image: &[f32], slice: usize, first: usize, stride: usize, count: usize) -> Vec<f32> {
-    let mut taken = Vec::with_capacity(count * slice);
-    for z in 0..count {
-        let start = (first + z * stride) * slice;
-        taken.extend_from_slice(&image[start..start + slice]);
-    }
-    taken
-}
-
-/// Every `stride`th row and column of planes.
-fn thin(planes: &[f32], map: Map, [_, dy, dx]: [usize; 3]) -> Vec<f32> {
-    let mut kept = Vec::new();
-    for plane in planes.chunks_exact(map.slice()) {
-        for row in plane.chunks_exact(map.w * map.c).step_by(dy) {
-            kept.extend(row.chunks_exact(map.c).step_by(dx).flatten());
-        }
-    }
-    kept
-}
-
-/// The transposed of [`thin`]: zeros between rows and columns. `map` is the larger one.
-fn spread(kept: &[f32], map: Map, [_, dy, dx]: [usize; 3]) -> Vec<f32> {
-    let mut planes =
-        vec![0.0; kept.len() / (map.h.div_ceil(dy) * map.w.div_ceil(dx)) * map.h * map.w];
-    let mut kept = kept.chunks_exact(map.c);
-    for plane in planes.chunks_exact_mut(map.slice()) {
-        for row in plane.chunks_exact_mut(map.w * map.c).step_by(dy) {
-            for (to, from) in row.chunks_exact_mut(map.c).step_by(dx).zip(&mut kept) {
-                to.copy_from_slice(from);
-            }
-        }
-    }
-    planes
+/// A convolution, padded so that strides alone make its result smaller, and what follows it.
+pub(crate) struct Convolution {
+    pub stride: [usize; 3],
+    pub arithmetic: Arithmetic,
+    pub statistics: Statistics,
+    /// Of the LeakyReLU that ends it; 1: there is none.
+    pub slope: f32,
 }
 
 impl Convolution {
-    fn exact(&self, x: &[f32], map: Map, weight: &[f32], kernel: Kernel, bias: &[f32]) -> Vec<f32> {
-        let shape = SpaceConvolution {
-            n: map.n,
-            size: [map.d, map.h, map.w],
-            inputs: map.c,
-            outputs: kernel.outputs,
-            kernel: [kernel.depth, kernel.height, kernel.width],
-            stride: self.stride,
+    /// `leaky(norm(x * weight + bias))`, and the batch's moments where the norm goes by them. The weight is
+    /// `[out, in, kd, kh, kw]`, or without a depth, with sizes of 1 and 3. `affine` is the bias and, where there is a norm,
+    /// its scale and its shift, one after the other.
+    pub fn apply(
+        self,
+        x: &Tensor,
+        weight: &Tensor,
+        affine: &Tensor,
+    ) -> Result<(Tensor, Option<Moments>)> {
+        let is_recorded = x.track_op() || weight.track_op() || affine.track_op();
+        let batch = Arc::default();
+        let op = Op {
+            convolution: self,
+            is_recorded,
+            tape: Mutex::default(),
+            batch: Arc::clone(&batch),
         };
-        convolve_space(&shape, x, weight, bias)
+        let y = x.contiguous()?.apply_op3(&weight.contiguous()?, &affine.contiguous()?, op)?;
+        let moments = batch.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok((y, moments))
     }
 
-    fn fast(&self, x: &[f32], map: Map, weight: &[f32], kernel: Kernel, bias: &[f32]) -> Vec<f32> {
-        let [stride, dy, dx] = self.stride;
-        let planes: Vec<_> = (0..kernel.depth).map(|tap| kernel.plane(weight, tap)).collect();
-        let wide = Map { d: map.d.div_ceil(stride), c: kernel.outputs, ..map };
-        let mut out = Vec::with_capacity(map.n * wide.d * wide.slice());
-        for image in x.chunks_exact(map.d * map.slice()) {
-            let mut sum: Vec<f32> = Vec::new();
-            for tap in kernel.taps() {
-                let (reached, first) = kernel.reach(tap, map.d, stride);
-                let count = reached.len();
-                if count == 0 {
-                    continue;
-                }
-                let input = depths_of(image, map, first, stride, count);
-                let shape = MapShape { n: count, h: map.h, w: map.w, c: map.c };
-                if sum.is_empty() {
-                    let unit = kernel.unit(&planes[tap], shape, Finish::Plain);
-                    sum =
-                        unit_forward(&Unit { bias: Some(bias), ..unit }, &input, Gather::Nothing).0;
-                    continue;
-                }
-                let part = &mut sum[reached.start * wide.slice()..reached.end * wide.slice()];
-                let unit = kernel.unit(&planes[tap], shape, Finish::Add(part));
-                let added = unit_forward(&unit, &input, Gather::Nothing).0;
-                part.copy_from_slice(&added);
-            }
-            match (dy, dx) {
-                (1, 1) => out.append(&mut sum),
-                _ => out.extend(thin(&sum, wide, self.stride)),
-            }
+    /// Whether something follows the convolution.
+    fn is_followed(&self) -> bool {
+        self.slope != 1.0 || !matches!(self.statistics, Statistics::Absent)
+    }
+
+    fn shape(&self, map: Map, weight: &Shape) -> Result<SpaceConvolution> {
+        let (outputs, inputs, kernel) = sizes(weight)?;
+        if kernel.iter().any(|size| ![1, 3].contains(size)) {
+            bail!("a kernel of {kernel:?}; sizes of 1 and 3 are supported");
         }
-        out
+        if map.c != inputs || map.len() == 0 {
+            bail!("a map {map:?} for a kernel of {inputs} channels");
+        }
+        let (n, size) = (map.n, [map.d, map.h, map.w]);
+        Ok(SpaceConvolution { n, size, inputs, outputs, kernel, stride: self.stride })
     }
 
-    fn backward(
+    /// The convolution's result and the norms of its images.
+    fn convolve(
         &self,
+        shape: &SpaceConvolution,
         x: &[f32],
-        map: Map,
         weight: &[f32],
-        kernel: Kernel,
-        dy: &[f32],
-        needs: Needs,
-    ) -> Gradients {
-        let stride = self.stride[0];
-        let planes: Vec<_> = (0..kernel.depth).map(|tap| kernel.plane(weight, tap)).collect();
-        let wide = Map { d: map.d.div_ceil(stride), c: kernel.outputs, ..map };
-        let dy = spread(dy, wide, self.stride);
-        let mut grads = Gradients {
-            input: if needs.input { vec![0.0; x.len()] } else { Vec::new() },
-            weight: vec![0.0; weight.len()],
-            bias: vec![0.0; kernel.outputs],
+        affine: &[f32],
+    ) -> Convolved {
+        let bias = &affine[..shape.outputs];
+        let gather = match self.statistics {
+            Statistics::Image => Gather::Moments,
+            _ => Gather::Nothing,
         };
-        let images =
-            x.chunks_exact(map.d * map.slice()).zip(dy.chunks_exact(wide.d * wide.slice()));
-        for (n, (image, dy)) in images.enumerate() {
-            for tap in kernel.taps() {
-                let (reached, first) = kernel.reach(tap, map.d, stride);
-                if reached.is_empty() {
-                    continue;
-                }
-                let input = depths_of(image, map, first, stride, reached.len());
-                let shape = MapShape { n: reached.len(), h: map.h, w: map.w, c: map.c };
-                let unit = kernel.unit(&planes[tap], shape, Finish::Plain);
-                let dy = &dy[reached.start * wide.slice()..reached.end * wide.slice()];
-                let needs = Needs { bias: needs.bias && tap == kernel.depth / 2, ..needs };
-                let made = unit_backward(&unit, &input, None, dy, &needs, None);
-                let starts = (0..).map(|z| (n * map.d + first + z * stride) * map.slice());
-                grads.add(made, kernel, tap, map.slice(), starts);
+        let (result, gathered) = match self.arithmetic {
+            Arithmetic::Exact => (convolve_space(shape, x, weight, bias), Vec::new()),
+            Arithmetic::Fast => space_forward(shape, x, weight, bias, gather),
+        };
+        let [d, h, w] = shape.out_size();
+        let map = Map { n: shape.n, d, h, w, c: shape.outputs };
+        let of_images = match (&self.statistics, self.arithmetic) {
+            (Statistics::Image, Arithmetic::Fast) => gathered,
+            (Statistics::Image, Arithmetic::Exact) => {
+                let image = map.planes(1);
+                result.chunks_exact(image.len()).map(|values| moments(values, image)).collect()
             }
+            (Statistics::Batch, _) => vec![moments(&result, map.planes(map.n))],
+            (Statistics::Given(moments), _) => vec![moments.clone()],
+            (Statistics::Absent, _) => Vec::new(),
+        };
+        let norms = (0..map.n).map(|image| {
+            let moments = of_images.get(image).or(of_images.first());
+            self.norm(moments, &affine[shape.outputs..], shape.outputs)
+        });
+        let norms = if self.is_followed() { norms.collect() } else { Vec::new() };
+        let is_batch = matches!(self.statistics, Statistics::Batch);
+        Convolved { result, norms, batch: of_images.into_iter().next().filter(|_| is_batch) }
+    }
+
+    /// An image's norm; without moments it changes nothing.
+    fn norm(&self, moments: Option<&Moments>, affine: &[f32], channels: usize) -> Norm {
+        use udas_kernels::Statistics::{Batch, Running};
+        let Some(moments) = moments else {
+            let [zeros, ones] = [0.0, 1.0].map(|value| vec![value; channels]);
+            let (mean, beta, inv_std, gamma) = (zeros.clone(), zeros, ones.clone(), ones);
+            return Norm { mean, inv_std, gamma, beta, statistics: Running };
+        };
+        let inverse = |&variance: &f32| (1.0 / (f64::from(variance) + EPSILON).sqrt()) as f32;
+        Norm {
+            mean: moments.mean.clone(),
+            inv_std: moments.variance.iter().map(inverse).collect(),
+            gamma: affine[..channels].to_vec(),
+            beta: affine[channels..].to_vec(),
+            statistics: if matches!(self.statistics, Statistics::Image) { Batch } else { Running },
         }
-        grads
     }
 }
 
-impl Gradients {
-    /// Adds those of one depth of the kernel; its input's planes stand at `starts`.
-    fn add(
-        &mut self,
-        made: UnitGrads,
-        kernel: Kernel,
-        tap: usize,
-        slice: usize,
-        starts: impl Iterator<Item = usize>,
-    ) {
-        if let Some(weight) = made.weight {
-            kernel.each(tap, |here, there| self.weight[here] += weight[there]);
-        }
-        let bias = made.bias.unwrap_or_default();
-        self.bias.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
-        let planes = made.input.unwrap_or_default();
-        for (plane, start) in planes.chunks_exact(slice).zip(starts) {
-            let to = &mut self.input[start..start + slice];
-            to.iter_mut().zip(plane).for_each(|(to, from)| *to += from);
-        }
-    }
+struct Convolved {
+    result: Vec<f32>,
+    /// One for each image; none where nothing follows.
+    norms: Vec<Norm>,
+    /// The batch's moments, where the norm goes by them.
+    batch: Option<Moments>,
 }
 
-/// Depths of an image as they are, or gathered where they are not neighbours.
-fn depths_of(
-    image: &[f32],
-    map: Map,
-    first: usize,
-    stride: usize,
-    count: usize,
-) -> std::borrow::Cow<'_, [f32]> {
-    match stride {
-        1 => image[first * map.slice()..(first + count) * map.slice()].into(),
-        _ => depths(image, map.slice(), first, stride, count).into(),
-    }
+struct Op {
+    convolution: Convolution,
+    /// Whether a backward pass may follow.
+    is_recorded: bool,
+    /// Left by the forward pass for the backward one; candle hands an operation to both by reference.
+    tape: Mutex<Option<Convolved>>,
+    batch: Arc<Mutex<Option<Moments>>>,
 }
 
-#[derive(Default)]
-struct Gradients {
-    input: Vec<f32>,
-    weight: Vec<f32>,
-    bias: Vec<f32>,
+/// Outputs, inputs and kernel of a weight `[out, in, kd, kh, kw]`, or without a depth.
+fn sizes(weight: &Shape) -> Result<(usize, usize, [usize; 3])> {
+    match *weight.dims() {
+        [outputs, inputs, height, width] => Ok((outputs, inputs, [1, height, width])),
+        [outputs, inputs, depth, height, width] => Ok((outputs, inputs, [depth, height, width])),
+        ref dims => bail!("a kernel of {dims:?}"),
+    }
 }
 
 type Three = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
-impl Gradients {
-    fn tensors(self, needs: Needs, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Three> {
-        let tensor = |values: Vec<f32>, like: &Tensor, needed: bool| {
-            needed.then(|| Tensor::from_vec(values, like.shape(), like.device())).transpose()
-        };
-        Ok((
-            tensor(self.input, x, needs.input)?,
-            tensor(self.weight, weight, needs.weight)?,
-            tensor(self.bias, bias, needs.bias)?,
-        ))
-    }
+fn tensors(grads: UnitGrads, like: [&Tensor; 3]) -> Result<Three> {
+    let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
+        values.map(|values| Tensor::from_vec(values, like.shape(), like.device())).transpose()
+    };
+    let [x, weight, affine] = like;
+    Ok((tensor(grads.input, x)?, tensor(grads.weight, weight)?, tensor(grads.bias, affine)?))
 }
 
 fn needs_of(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Needs {
     Needs { input: x.track_op(), norm: false, weight: weight.track_op(), bias: bias.track_op() }
 }
 
-impl CustomOp3 for Convolution {
+impl CustomOp3 for Op {
     fn name(&self) -> &'static str {
         "convolution"
     }
@@ -360,90 +198,82 @@ impl CustomOp3 for Convolution {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (map, kernel) = (Map::of(l1.shape())?, Kernel::of(l2.shape())?);
-        if map.c != kernel.inputs || map.len() == 0 {
-            bail!("a map {:?} for a kernel of {} channels", l1.dims(), kernel.inputs);
+        let (convolution, map) = (&self.convolution, Map::of(l1.shape())?);
+        let shape = convolution.shape(map, l2.shape())?;
+        let (x, weight, affine) = (values(s1, l1)?, values(s2, l2)?, values(s3, l3)?);
+        let rows = if matches!(convolution.statistics, Statistics::Absent) { 1 } else { 3 };
+        if affine.len() != rows * shape.outputs {
+            bail!("{} scales and shifts for {} channels", affine.len(), shape.outputs);
         }
-        let (x, weight, bias) = (values(s1, l1)?, values(s2, l2)?, values(s3, l3)?);
-        let out = match self.arithmetic {
-            Arithmetic::Exact => self.exact(x, map, weight, kernel, bias),
-            Arithmetic::Fast => self.fast(x, map, weight, kernel, bias),
-        };
-        Ok((CpuStorage::F32(out), map.strided(self.stride, kernel.outputs).shape()))
+        let out = on_pool(|| {
+            let mut made = convolution.convolve(&shape, x, weight, affine);
+            *self.batch.lock().unwrap_or_else(PoisonError::into_inner) = made.batch.take();
+            if !convolution.is_followed() {
+                return made.result;
+            }
+            if !self.is_recorded {
+                leaky_norm_in_place(&mut made.result, &made.norms, convolution.slope);
+                return made.result;
+            }
+            let out = leaky_norm(&made.result, &made.norms, convolution.slope);
+            *self.tape.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+            out
+        });
+        let [d, h, w] = shape.out_size();
+        Ok((CpuStorage::F32(out), (map.n, d, h, w, shape.outputs).into()))
     }
 
     fn bwd(
         &self,
         x: &Tensor,
         weight: &Tensor,
-        bias: &Tensor,
+        affine: &Tensor,
         _: &Tensor,
         dy: &Tensor,
     ) -> Result<Three> {
-        let needs = needs_of(x, weight, bias);
-        let (map, kernel) = (Map::of(x.shape())?, Kernel::of(weight.shape())?);
-        let (xs, weights) = (to_vec(x)?, to_vec(weight)?);
-        let grads = self.backward(&xs, map, &weights, kernel, &to_vec(dy)?, needs);
-        grads.tensors(needs, x, weight, bias)
+        let convolution = &self.convolution;
+        let needs = needs_of(x, weight, affine);
+        let shape = convolution.shape(Map::of(x.shape())?, weight.shape())?;
+        let dy = dy.contiguous()?;
+        let read = [x, weight, affine, &dy].map(Tensor::storage_and_layout);
+        let [xs, weights, affines, dys] = all(&read)?;
+        let grads = on_pool(|| {
+            if !convolution.is_followed() {
+                return space_backward(&shape, xs, weights, dys, &needs);
+            }
+            let kept = self.tape.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // A second backward pass finds nothing kept.
+            let kept = kept.unwrap_or_else(|| convolution.convolve(&shape, xs, weights, affines));
+            let Convolved { result: mut dz, norms, .. } = kept;
+            let of_norm = leaky_norm_backward(&mut dz, &norms, convolution.slope, dys);
+            let needs = Needs { bias: false, ..needs };
+            let mut grads = space_backward(&shape, xs, weights, &dz, &needs);
+            let mut sums = of_norm.bias;
+            if !matches!(convolution.statistics, Statistics::Absent) {
+                sums.extend(of_norm.gamma);
+                sums.extend(of_norm.beta);
+            }
+            grads.bias = affine.track_op().then_some(sums);
+            grads
+        });
+        tensors(grads, [x, weight, affine])
     }
+}
+
+/// A convolution transposed, with its kernel as stride: each value becomes a block. The weight is
+/// `[in, out, kd, kh, kw]`, or without a depth.
+pub(crate) fn enlarge(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Enlargement)
 }
 
 struct Enlargement;
 
-/// A transposed convolution as a product: weights `[taps * out, in]`, and back.
-fn as_product(weight: &[f32], inputs: usize, outputs: usize, taps: usize) -> Vec<f32> {
-    let mut product = vec![0.0; weight.len()];
-    for_each_weight(inputs, outputs, taps, |here, there| product[there] = weight[here]);
-    product
-}
-
-fn for_each_weight(
-    inputs: usize,
-    outputs: usize,
-    taps: usize,
-    mut visit: impl FnMut(usize, usize),
-) {
-    for i in 0..inputs {
-        for o in 0..outputs {
-            for tap in 0..taps {
-                visit((i * outputs + o) * taps + tap, (tap * outputs + o) * inputs + i);
-            }
-        }
+fn enlargement(map: Map, weight: &Shape) -> Result<SpaceEnlargement> {
+    let (inputs, outputs, block) = sizes(weight)?;
+    if map.c != inputs || map.len() == 0 {
+        bail!("a map {map:?} for a kernel of {inputs} channels");
     }
-}
-
-/// Calls `visit(place of the block's value, place in the enlarged map)`, both in runs of `c` values.
-fn for_each_block(map: Map, [kd, kh, kw]: [usize; 3], mut visit: impl FnMut(usize, usize)) {
-    let mut block = 0;
-    for z in 0..map.n * map.d {
-        for (y, x) in (0..map.h).flat_map(|y| (0..map.w).map(move |x| (y, x))) {
-            for (a, b) in (0..kd).flat_map(|a| (0..kh).map(move |b| (a, b))) {
-                let row = (z * kd + a) * map.h * kh + y * kh + b;
-                for c in 0..kw {
-                    visit(block, row * map.w * kw + x * kw + c);
-                    block += 1;
-                }
-            }
-        }
-    }
-}
-
-fn kernel_of(weight: &Shape) -> Result<(usize, usize, [usize; 3])> {
-    let (inputs, outputs, d, h, w) = weight.dims5()?;
-    Ok((inputs, outputs, [d, h, w]))
-}
-
-fn product_unit(map: Map, weight: &[f32]) -> Unit<'_> {
-    Unit {
-        kind: ConvKind::K1,
-        input: MapShape { n: map.n * map.d, h: map.h, w: map.w, c: map.c },
-        cout: weight.len() / map.c,
-        norm: None,
-        activation: Activation::None,
-        weight,
-        bias: None,
-        finish: Finish::Plain,
-    }
+    Ok(SpaceEnlargement { n: map.n, size: [map.d, map.h, map.w], inputs, outputs, block })
 }
 
 impl CustomOp3 for Enlargement {
@@ -460,23 +290,11 @@ impl CustomOp3 for Enlargement {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (map, (inputs, outputs, kernel)) = (Map::of(l1.shape())?, kernel_of(l2.shape())?);
-        if map.c != inputs || map.len() == 0 {
-            bail!("a map {:?} for a kernel of {inputs} channels", l1.dims());
-        }
-        let taps = kernel.iter().product();
-        let product = as_product(values(s2, l2)?, inputs, outputs, taps);
-        let bias = values(s3, l3)?.repeat(taps);
-        let unit = Unit { bias: Some(&bias), ..product_unit(map, &product) };
-        let blocks = unit_forward(&unit, values(s1, l1)?, Gather::Nothing).0;
-        let mut out = vec![0.0; blocks.len()];
-        for_each_block(map, kernel, |from, to| {
-            let (from, to) = (from * outputs, to * outputs);
-            out[to..to + outputs].copy_from_slice(&blocks[from..from + outputs]);
-        });
-        let [d, h, w] = kernel;
-        let shape = (map.n, map.d * d, map.h * h, map.w * w, outputs);
-        Ok((CpuStorage::F32(out), shape.into()))
+        let shape = enlargement(Map::of(l1.shape())?, l2.shape())?;
+        let (x, weight, bias) = (values(s1, l1)?, values(s2, l2)?, values(s3, l3)?);
+        let out = on_pool(|| enlarge_forward(&shape, x, weight, bias));
+        let [d, h, w] = shape.out_size();
+        Ok((CpuStorage::F32(out), (shape.n, d, h, w, shape.outputs).into()))
     }
 
     fn bwd(
@@ -488,26 +306,11 @@ impl CustomOp3 for Enlargement {
         dy: &Tensor,
     ) -> Result<Three> {
         let needs = needs_of(x, weight, bias);
-        let (map, (inputs, outputs, kernel)) = (Map::of(x.shape())?, kernel_of(weight.shape())?);
-        let taps = kernel.iter().product();
-        let dy = to_vec(dy)?;
-        let mut blocks = vec![0.0; dy.len()];
-        for_each_block(map, kernel, |to, from| {
-            let (from, to) = (from * outputs, to * outputs);
-            blocks[to..to + outputs].copy_from_slice(&dy[from..from + outputs]);
-        });
-        let product = as_product(&to_vec(weight)?, inputs, outputs, taps);
-        let unit = product_unit(map, &product);
-        let made = unit_backward(&unit, &to_vec(x)?, None, &blocks, &needs, None);
-        let mut grads = Gradients { input: made.input.unwrap_or_default(), ..Gradients::default() };
-        if let Some(product) = made.weight {
-            grads.weight = vec![0.0; product.len()];
-            let weight = &mut grads.weight;
-            for_each_weight(inputs, outputs, taps, |here, there| weight[here] = product[there]);
-        }
-        let sums = made.bias.unwrap_or_default();
-        let summed = |o: usize| sums.iter().skip(o).step_by(outputs).sum();
-        grads.bias = (0..outputs).map(summed).collect();
-        grads.tensors(needs, x, weight, bias)
+        let shape = enlargement(Map::of(x.shape())?, weight.shape())?;
+        let dy = dy.contiguous()?;
+        let read = [x, weight, &dy].map(Tensor::storage_and_layout);
+        let [xs, weights, dys] = all(&read)?;
+        let grads = on_pool(|| enlarge_backward(&shape, xs, weights, dys, &needs));
+        tensors(grads, [x, weight, bias])
     }
 }

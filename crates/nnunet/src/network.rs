@@ -1,7 +1,7 @@
 //! The networks: encoder stages down, transposed convolutions up, each stage's output joined on the way.
 use crate::architecture::{Block, Blueprint, Layers, PLAIN_MARK, RESIDUAL_MARK, Stage, Unit, Up};
-use crate::conv::{Arithmetic, convolve, enlarge};
-use crate::norm::{SLOPE, Statistics, average, leaky, moments_of, normalise};
+use crate::conv::{Arithmetic, Convolution, SLOPE, Statistics, enlarge};
+use crate::map::{average, join, rectified_sum};
 use crate::plans::{Architecture, Encoder};
 use crate::trace;
 use candle_core::{DType, Device, Tensor};
@@ -153,12 +153,6 @@ impl NnUNet {
         self.parameters.value(&format!("{name}.{part}"))
     }
 
-    /// A kernel with three sizes.
-    fn kernel(&self, name: &str) -> Result<Tensor> {
-        let weight = self.value(name, "weight")?;
-        Ok(if self.spec.axes == 2 { weight.unsqueeze(2)? } else { weight })
-    }
-
     fn bias(&self, name: &str, present: bool, outputs: usize, like: &Tensor) -> Result<Tensor> {
         if present {
             return self.value(name, "bias");
@@ -169,36 +163,34 @@ impl NnUNet {
     /// Convolution and norm; values below 0 are multiplied by `slope`.
     fn unit(&self, unit: &Unit, x: &Tensor, slope: f32, mode: NormMode) -> Result<Tensor> {
         let conv = format!("{}.conv", unit.name);
+        let weight = self.value(&conv, "weight")?;
         let bias = self.bias(&conv, unit.bias, unit.outputs, x)?;
-        let x = convolve(x, &self.kernel(&conv)?, &bias, unit.stride, self.arithmetic)?;
         let norm = format!("{}.norm", unit.name);
-        let statistics = match self.spec.norm {
-            NormKind::Absent if slope == SLOPE => return Ok(leaky(&x)?),
-            NormKind::Absent => return Ok(x),
-            NormKind::Instance => Statistics::Image,
-            NormKind::Batch => Statistics::Given(self.moments(&norm, &x, mode)?),
+        let statistics = match (self.spec.norm, mode) {
+            (NormKind::Absent, _) => Statistics::Absent,
+            (NormKind::Instance, _) => Statistics::Image,
+            (NormKind::Batch, NormMode::Batch(_)) => Statistics::Batch,
+            (NormKind::Batch, NormMode::Running) => Statistics::Given(self.running(&norm)?),
         };
-        let (gamma, beta) = (self.value(&norm, "weight")?, self.value(&norm, "bias")?);
-        Ok(normalise(&x, &gamma, &beta, statistics, slope)?)
+        let affine = match self.spec.norm {
+            NormKind::Absent => bias,
+            _ => Tensor::cat(&[bias, self.value(&norm, "weight")?, self.value(&norm, "bias")?], 0)?,
+        };
+        let (stride, arithmetic) = (unit.stride, self.arithmetic);
+        let convolution = Convolution { stride, arithmetic, statistics, slope };
+        let (y, batch) = convolution.apply(x, &weight, &affine)?;
+        if let (NormMode::Batch(update), Some(moments)) = (mode, batch) {
+            update_running(&self.parameters, &norm, &moments, update)?;
+        }
+        Ok(y)
     }
 
-    /// What a batch norm goes by. Gradients do not flow through a batch's own statistics.
-    fn moments(&self, norm: &str, x: &Tensor, mode: NormMode) -> Result<Moments> {
-        let running = |part: &str| -> Result<Vec<f32>> {
+    /// What a batch norm goes by when it does not go by the batch's own.
+    fn running(&self, norm: &str) -> Result<Moments> {
+        let values = |part: &str| -> Result<Vec<f32>> {
             Ok(self.parameters.var(&format!("{norm}.{part}"))?.to_vec1()?)
         };
-        match mode {
-            NormMode::Running => Ok(Moments {
-                mean: running("running_mean")?,
-                variance: running("running_var")?,
-                count: 1,
-            }),
-            NormMode::Batch(update) => {
-                let moments = moments_of(x)?;
-                update_running(&self.parameters, norm, &moments, update)?;
-                Ok(moments)
-            }
-        }
+        Ok(Moments { mean: values("running_mean")?, variance: values("running_var")?, count: 1 })
     }
 
     fn block(&self, block: &Block, x: &Tensor, mode: NormMode) -> Result<Tensor> {
@@ -211,7 +203,7 @@ impl NnUNet {
         if let Some(project) = &block.project {
             skip = self.unit(project, &skip, 1.0, mode)?;
         }
-        Ok(leaky(&(inner + skip)?)?)
+        Ok(rectified_sum(&inner, &skip)?)
     }
 
     fn stage(&self, stage: usize, x: &Tensor, mode: NormMode) -> Result<Tensor> {
@@ -238,8 +230,8 @@ impl NnUNet {
     fn up(&self, up: &Up, below: &Tensor, across: &Tensor, mode: NormMode) -> Result<Tensor> {
         let Unit { name, outputs, bias, .. } = &up.enlarge;
         let bias = self.bias(name, *bias, *outputs, below)?;
-        let enlarged = enlarge(below, &self.kernel(name)?, &bias)?;
-        let mut x = Tensor::cat(&[&enlarged, across], 4)?;
+        let enlarged = enlarge(below, &self.value(name, "weight")?, &bias)?;
+        let mut x = join(&enlarged, across)?;
         for unit in &up.units {
             x = self.unit(unit, &x, SLOPE, mode)?;
         }
@@ -277,8 +269,14 @@ impl NnUNet {
     /// Logits of a map at full size, channels first.
     fn logits(&self, map: &Tensor) -> Result<Tensor> {
         let head = self.layers.ups.last().map(|up| up.head.as_str()).unwrap_or_default();
-        let (kernel, bias) = (self.kernel(head)?, self.value(head, "bias")?);
-        let logits = convolve(map, &kernel, &bias, [1; 3], self.arithmetic)?;
+        let (weight, bias) = (self.value(head, "weight")?, self.value(head, "bias")?);
+        let convolution = Convolution {
+            stride: [1; 3],
+            arithmetic: self.arithmetic,
+            statistics: Statistics::Absent,
+            slope: 1.0,
+        };
+        let (logits, _) = convolution.apply(map, &weight, &bias)?;
         let logits = logits.permute((0, 4, 1, 2, 3))?.contiguous()?;
         Ok(if self.spec.axes == 2 { logits.squeeze(2)? } else { logits })
     }

@@ -1,6 +1,6 @@
 //! The networks as standard operations, for other programs.
 use crate::architecture::{Block, Layers, Stage, Unit, Up};
-use crate::norm::SLOPE;
+use crate::conv::SLOPE;
 use udas_network::{NormKind, Spec};
 use udas_nn::{Graph, IMAGES, Operation};
 

@@ -334,8 +334,10 @@ impl Job {
         let model = self.model_file(adapted.state.clone(), epochs)?;
         let case = aids.case(&self.source, &model);
         let on_harm = self.settings.judging.on_harm;
-        let (settlement, judgement) =
-            judging::settle(on_harm, &case, &self.subjects, folder, host)?;
+        let steps = adapted.summary.iter().flat_map(|summary| &summary.epochs);
+        let slices = self.options.batch_size * steps.map(|epoch| epoch.steps).sum::<usize>();
+        let judged = (self.subjects.as_slice(), slices);
+        let (settlement, judgement) = judging::settle(on_harm, &case, judged, folder, host)?;
         let is_kept = settlement == Settlement::Kept;
         let patch = folder.path().join(if is_kept { PATCH_FILE } else { REJECTED_PATCH });
         let mut outcome = Outcome::of(self.method, adapted, [folder.model(), patch]);

@@ -243,6 +243,34 @@ fn subjects_text(subjects: &[&SubjectJudgement], calibration: Option<&Calibratio
     text
 }
 
+/// Subjects that the verdict of an adaptation looks at in any case.
+const AT_LEAST: usize = 12;
+/// The verdict's share of the adaptation's passes over slices.
+const SHARE: f64 = 0.2;
+/// Passes that a subject's verdict takes: three and a half predictions of its slices, by both models.
+const SUBJECT_PASSES: f64 = 7.0 * udas_verdict::SLICES as f64;
+/// Passes that a step takes for a slice: forward, and back to maps and to weights.
+const STEP_PASSES: f64 = 3.0;
+
+/// The subjects that an adaptation of steps on `slices` slices is judged by: all of few, else so many, evenly spaced in their
+/// order, that the verdict costs at most a fifth of the adaptation, or about half a minute.
+pub fn sampled(subjects: &[Subject], slices: usize) -> Vec<Subject> {
+    let most = (SHARE * STEP_PASSES * slices as f64 / SUBJECT_PASSES) as usize;
+    let most = most.max(AT_LEAST).min(subjects.len());
+    (0..most).map(|place| subjects[(2 * place + 1) * subjects.len() / (2 * most)].clone()).collect()
+}
+
+/// What is said of a verdict on some subjects alone.
+fn of_sample(judgement: &Judgement, all: usize) -> Option<String> {
+    let names: Vec<_> = judgement.subjects.iter().map(|subject| subject.subject.as_str()).collect();
+    (names.len() < all).then(|| {
+        let (count, names) = (names.len(), names.join(", "));
+        format!(
+            "{count} of the {all} subjects were judged, evenly spaced among them; `udas judge` looks at all: {names}."
+        )
+    })
+}
+
 /// What becomes of the adapted model of a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {
@@ -252,18 +280,20 @@ pub enum Settlement {
     RolledBack,
 }
 
-/// Judges an adaptation that is done, records the verdict, and writes what the run's model is.
+/// Judges an adaptation that is done, of steps on `slices` slices, by a sample of its subjects, records the verdict, and writes
+/// what the run's model is.
 ///
 /// # Errors
 /// Those of reading volumes and of writing the folder.
 pub fn settle(
     on_harm: Option<OnHarm>,
     case: &Case,
-    subjects: &[Subject],
+    (subjects, slices): (&[Subject], usize),
     folder: &mut RunFolder,
     host: &dyn Host,
 ) -> Result<(Settlement, Judgement)> {
-    let judgement = judged(case, subjects, host)?;
+    let mut judgement = judged(case, &sampled(subjects, slices), host)?;
+    judgement.reasons.extend(of_sample(&judgement, subjects.len()));
     let fate = fate(on_harm, case.calibration, &judgement, folder, host)?;
     match fate {
         Settlement::Kept => case.after.save(&folder.model())?,
@@ -320,4 +350,32 @@ pub fn rolled_back(folder: &RunFolder) -> String {
         "the adaptation was rolled back: the run's model is the source model; the adapted one is {}",
         rejected.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use udas_data::Frames;
+
+    #[test]
+    fn a_verdict_looks_at_no_more_subjects_than_it_is_worth() {
+        let subject = |number: usize| Subject {
+            id: format!("s{number:02}"),
+            domain: "d".into(),
+            image: PathBuf::new(),
+            labels: None,
+            frames: Frames::Single,
+            part: None,
+        };
+        let subjects: Vec<_> = (0..50).map(subject).collect();
+        let names = |count: usize, slices: usize| -> Vec<String> {
+            sampled(&subjects[..count], slices).into_iter().map(|subject| subject.id).collect()
+        };
+        assert_eq!(names(3, 0), ["s00", "s01", "s02"]);
+        let few = names(50, 100);
+        assert_eq!((few.len(), few[0].as_str(), few[11].as_str()), (AT_LEAST, "s02", "s47"));
+        // A long adaptation is worth more: 20 % of 3 x 5600 passes are those of 30 subjects.
+        assert_eq!(names(50, 5600).len(), 30);
+        assert_eq!(names(50, 1_000_000).len(), 50);
+    }
 }

@@ -63,6 +63,12 @@ impl Observer for Watch<'_> {
         steps.advance(&format!("loss {loss:.4}"));
     }
 
+    fn waited(&mut self, epoch: usize, share: f64) {
+        let (share, epochs) = (100.0 * share, self.epochs);
+        self.host
+            .detail(&format!("epoch {epoch}/{epochs}: {share:.1} % of the time waiting for data"));
+    }
+
     fn epoch(&mut self, record: &EpochRecord, snapshot: &Snapshot) -> Result<()> {
         if let Some(steps) = self.steps.take() {
             steps.finish();

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use udas_nn::{Adam, AdamConfig};
 use udas_record::{EpochRecord, Phase, StopReason, peak_memory_bytes};
 
@@ -64,6 +64,9 @@ pub trait Observer {
 
     /// After every step: epoch and step from 1, steps an epoch, loss.
     fn step(&mut self, _epoch: usize, _step: usize, _steps: usize, _loss: f32) {}
+
+    /// After every epoch's steps: the share of their time in which the computing waited for batches.
+    fn waited(&mut self, _epoch: usize, _share: f64) {}
 
     /// After every epoch, with the state to go on from.
     ///
@@ -259,7 +262,13 @@ fn run_epoch<O: Objective>(
     interrupt: &AtomicBool,
 ) -> Result<Option<f64>> {
     let mut total = 0.0;
-    for (index, batch) in train.epoch(epoch as u64)?.enumerate() {
+    let started = Instant::now();
+    let mut waited = Duration::ZERO;
+    let mut batches = train.epoch(epoch as u64)?;
+    for index in 0.. {
+        let asked = Instant::now();
+        let Some(batch) = batches.next() else { break };
+        waited += asked.elapsed();
         if interrupt.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -278,6 +287,7 @@ fn run_epoch<O: Objective>(
         }
         observer.step(epoch, step, train.steps(), loss);
     }
+    observer.waited(epoch, waited.as_secs_f64() / started.elapsed().as_secs_f64().max(1e-9));
     Ok(Some(total / train.steps() as f64))
 }
 

@@ -56,16 +56,14 @@ pub fn judge(
     let mut judged = Vec::with_capacity(subjects.len());
     let slices = calibration.map_or(SLICES, |calibration| calibration.origin.slices);
     for subject in subjects {
-        let observe = |segmenter: &Segmenter, model: &ModelFile| -> Result<Observation> {
-            let preprocessing = &model.info.preprocessing;
-            Observation::new(
-                segmenter,
-                &Sample::read(subject, preprocessing, LabelUse::Ignore, slices)?,
-            )
+        let mut samples = Samples { subject, slices, read: Vec::new() };
+        let observed = Observation::new(&first, samples.of(&before.info.preprocessing)?)?;
+        let adapted = if same {
+            observed.clone()
+        } else {
+            Observation::new(&second, samples.of(&after.info.preprocessing)?)?
         };
-        let observed = observe(&first, before)?;
-        let adapted = if same { observed.clone() } else { observe(&second, after)? };
-        let opinions = opinions(&peers, subject, slices)?;
+        let opinions = opinions(&peers, &mut samples)?;
         let pair = SubjectPair { observed: [&observed, &adapted], opinions: &opinions };
         judged.push(pair.judged(&subject.id, calibration));
         on_subject(&subject.id);
@@ -106,16 +104,38 @@ pub(crate) fn hashes(models: &[ModelFile]) -> Result<Vec<String>> {
 }
 
 /// What other trainings say of the slices that perturbations are tried on.
-fn opinions(
-    peers: &[(Segmenter, &Preprocessing)],
-    subject: &Subject,
-    slices: usize,
+fn opinions<'a>(
+    peers: &[(Segmenter, &'a Preprocessing)],
+    samples: &mut Samples<'a>,
 ) -> Result<Vec<Vec<u8>>> {
-    let opinion = |(segmenter, preprocessing): &(Segmenter, &Preprocessing)| {
-        let sample = Sample::read(subject, preprocessing, LabelUse::Ignore, slices)?;
+    let opinion = |(segmenter, preprocessing): &(Segmenter, &'a Preprocessing)| {
+        let sample = samples.of(preprocessing)?;
         Ok(segmenter.predict(&sample.probed_images(), sample.size)?.labels)
     };
     peers.iter().map(opinion).collect()
+}
+
+/// A subject's samples, each read once for all models that see it alike.
+struct Samples<'a> {
+    subject: &'a Subject,
+    slices: usize,
+    read: Vec<(&'a Preprocessing, Sample)>,
+}
+
+impl<'a> Samples<'a> {
+    fn of(&mut self, preprocessing: &'a Preprocessing) -> Result<&Sample> {
+        let known = self.read.iter().position(|(of, _)| *of == preprocessing);
+        let place = match known {
+            Some(place) => place,
+            None => {
+                let sample =
+                    Sample::read(self.subject, preprocessing, LabelUse::Ignore, self.slices)?;
+                self.read.push((preprocessing, sample));
+                self.read.len() - 1
+            }
+        };
+        Ok(&self.read[place].1)
+    }
 }
 
 /// A sentence on the agreement with other trainings, where there are some.

@@ -1,13 +1,10 @@
 //! `cargo xtask bench`: how fast the network and its kernels are, alone or beside PyTorch.
-
 mod tables;
 mod worker;
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::ValueEnum;
-
+use std::path::PathBuf;
 use worker::Place;
 
 /// What to measure and beside whom.
@@ -16,6 +13,9 @@ pub struct Args {
     /// What to measure.
     #[arg(value_enum, default_value = "steps")]
     what: What,
+    /// Only say what has become slower than benches/ratios.csv says.
+    #[arg(long)]
+    check: bool,
     /// Measure this peer in the same rounds and print ratios.
     #[arg(long, value_enum)]
     peer: Option<Peer>,
@@ -62,6 +62,9 @@ struct Bench {
 
 /// Measures and prints one table, in Markdown.
 pub fn run(args: Args) -> Result<()> {
+    if args.check {
+        return worker::check();
+    }
     let peer = args.peer.map(|Peer::Torch| Place::torch(args.python)).transpose()?;
     let cores = || Ok::<_, std::io::Error>(std::thread::available_parallelism()?.get());
     let threads = args.threads.map_or_else(cores, Ok)?;

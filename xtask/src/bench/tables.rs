@@ -1,9 +1,7 @@
 //! The tables of `cargo xtask bench`: which work they hold, and how it is told.
-
-use anyhow::Result;
-
 use super::Bench;
 use super::worker::{Job, Place, Times, alternate, peak};
+use anyhow::Result;
 
 /// Steps of the paper's network: ours, and what a user of PyTorch would run instead.
 const STEPS: [(&str, &str, &str); 7] = [

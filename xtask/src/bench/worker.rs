@@ -1,12 +1,9 @@
 //! A process that does one piece of work a line, in our own program's code or in the peer's.
-
+use crate::workspace;
+use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
-use anyhow::{Context, Result, bail, ensure};
-
-use crate::workspace;
 
 /// Rounds that are not counted: caches, buffers and the processor's clock settle in them.
 const WARM_UP: usize = 2;
@@ -85,6 +82,13 @@ impl Place {
             }
         }
     }
+}
+
+/// Lets our worker say what has become slower.
+pub fn check() -> Result<()> {
+    let status = Place::ours()?.command().arg("check").status()?;
+    ensure!(status.success(), "see above; benches/ratios.csv says what is expected");
+    Ok(())
 }
 
 /// Our arithmetic peak with these threads, in operations a second.

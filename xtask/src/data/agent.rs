@@ -1,5 +1,4 @@
 //! The HTTP client: its limits, and the cryptography behind `https`.
-
 use std::time::Duration;
 
 use anyhow::{Context, Result};

@@ -1,5 +1,4 @@
 //! Unpacking a zip that is not trusted: no way out of the folder, no links, no bombs, no full disk.
-
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};

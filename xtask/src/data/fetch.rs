@@ -1,5 +1,4 @@
 //! `data fetch`: every chosen file into the archives folder, complete and checked or not at all.
-
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,4 @@
 //! A data set's manifest: its files with sizes and checksums, its licence, domains and splits.
-
 use std::fs;
 use std::path::Path;
 

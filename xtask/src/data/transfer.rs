@@ -1,11 +1,9 @@
 //! One file over HTTP into a `.part` file: resumed, retried, never longer than announced.
-
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
-
 use ureq::http::{HeaderMap, Response, header};
 use ureq::{Agent, Body};
 

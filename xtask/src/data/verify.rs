@@ -1,5 +1,4 @@
 //! `data verify`: archives against the manifest, and compressed images to their last byte.
-
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;

@@ -5,9 +5,11 @@
 //! Blocks do not depend on the number of threads, so neither do the bits.
 mod filter;
 mod transform;
+mod volume;
 mod weight;
 
 pub(crate) use filter::{Direction, Filter};
+pub(crate) use volume::{convolve_volume, volume_weight_gradient};
 pub(crate) use weight::weight_gradient;
 
 use crate::MapShape;
@@ -97,7 +99,7 @@ impl Job for ConvolveBlock<'_> {
         let Self { source, shape, filter, sink, block } = self;
         let inputs = padded(source.channels);
         let rows = padded_rows(block.tiles());
-        let sizes = Sizes { rows, depth: filter.depth, columns: filter.columns };
+        let sizes = Sizes::plain(rows, filter.depth, filter.columns);
         let in_stride = rows * inputs + SPREAD;
         let out_stride = rows * filter.columns + SPREAD;
         let mut partial = Partial::new(sink.channels, sink.sums);

@@ -2,7 +2,7 @@
 use super::transform::{self, PRODUCTS, gradient_column};
 use super::{Block, PATCH, SPREAD, TILE, Tiles, blocks, strip_len};
 use crate::MapShape;
-use crate::gemm::{PANEL, add_outer, place};
+use crate::gemm::{PANEL, Panels, add_outer, place};
 use crate::load::{Run, Source};
 use crate::memory::Scratch;
 use crate::simd::{InstructionSet, Job, Lanes, padded};
@@ -38,15 +38,15 @@ pub(crate) fn weight_gradient(input: &Source, gradient: &Source, shape: MapShape
             sums
         })
         .collect();
-    add_up(&parts, input.channels, gradient.channels)
+    add_up(&parts, 1, input.channels, gradient.channels)
 }
 
-/// Gᵀ u G of the sum of all parts.
-fn add_up(parts: &[Vec<f32>], cin: usize, cout: usize) -> Vec<f32> {
+/// Gᵀ u G of the sum of all parts, for each of the kernel's depths.
+pub(super) fn add_up(parts: &[Vec<f32>], depths: usize, cin: usize, cout: usize) -> Vec<f32> {
     let set = InstructionSet::current();
-    let mut weight = vec![0.0; cout * cin * 9];
-    weight.par_chunks_mut(PANEL * cin * 9).enumerate().for_each(|(panel, weight)| {
-        set.run(AddUp { parts, cin, columns: padded(cout), panel, weight });
+    let mut weight = vec![0.0; cout * cin * depths * 9];
+    weight.par_chunks_mut(PANEL * cin * depths * 9).enumerate().for_each(|(panel, weight)| {
+        set.run(AddUp { parts, depths, cin, columns: padded(cout), panel, weight });
     });
     weight
 }
@@ -54,6 +54,7 @@ fn add_up(parts: &[Vec<f32>], cin: usize, cout: usize) -> Vec<f32> {
 /// The weights that lead to one panel's channels.
 struct AddUp<'a> {
     parts: &'a [Vec<f32>],
+    depths: usize,
     cin: usize,
     columns: usize,
     panel: usize,
@@ -65,17 +66,16 @@ impl Job for AddUp<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Self { parts, cin, columns, panel, weight } = self;
+        let Self { parts, depths, cin, columns, panel, weight } = self;
         let rows = padded(cin);
-        for i in 0..cin {
-            let at = place(i, panel * PANEL, rows * PANEL);
+        for (i, depth) in (0..cin).flat_map(|i| (0..depths).map(move |depth| (i, depth))) {
+            let at = depth * PRODUCTS * rows * columns + place(i, panel * PANEL, rows * PANEL);
             let parts = parts.iter().map(|part| part[at..].as_ptr());
-            // SAFETY: a part has 36 matrices of `rows` by `columns`, and `at` lies in the first.
+            // SAFETY: a part has 36 matrices of `rows` by `columns` for each depth, and `at` lies in a depth's first.
             let taps = unsafe { transform::weight_gradients::<L>(parts, rows * columns) };
-            for (j, weight) in weight.chunks_exact_mut(cin * 9).enumerate() {
-                for (weight, tap) in weight[i * 9..][..9].iter_mut().zip(&taps) {
-                    *weight = tap[j];
-                }
+            for (j, weight) in weight.chunks_exact_mut(cin * depths * 9).enumerate() {
+                let weight = &mut weight[(i * depths + depth) * 9..][..9];
+                weight.iter_mut().zip(&taps).for_each(|(weight, tap)| *weight = tap[j]);
             }
         }
     }
@@ -112,10 +112,10 @@ impl Job for GatherBlock<'_> {
             lefts.transform_input::<L>(input, strip.as_mut_ptr(), left.as_mut_ptr());
             rights.transform_gradient::<L>(gradient, strip.as_mut_ptr(), right.as_mut_ptr());
             for product in 0..PRODUCTS {
+                let panels = |first: *const f32| Panels { first, stride: tiles * PANEL };
                 add_outer::<L>(
-                    left.as_ptr().add(product * left_stride),
-                    right.as_ptr().add(product * right_stride),
-                    tiles * PANEL,
+                    panels(left.as_ptr().add(product * left_stride)),
+                    panels(right.as_ptr().add(product * right_stride)),
                     sums.as_mut_ptr().add(product * rows * columns),
                     (rows, tiles, columns),
                 );
@@ -130,7 +130,12 @@ impl Tiles {
     /// # Safety
     /// As [`Tiles::transform_input`].
     #[inline(always)]
-    unsafe fn transform_gradient<L: Lanes>(self, source: &Source, strip: *mut f32, to: *mut f32) {
+    pub(super) unsafe fn transform_gradient<L: Lanes>(
+        self,
+        source: &Source,
+        strip: *mut f32,
+        to: *mut f32,
+    ) {
         let Block { rows, columns, .. } = self.block;
         let wide = columns.1 - columns.0;
         let line = TILE * wide;
