@@ -209,7 +209,7 @@ fn sigterm_ends_a_run_in_order() {
 fn a_closed_terminal_and_a_clock_that_jumps_lose_nothing() {
     let bench = Bench::new();
     bench.succeed("phantom --task head --out ph --domain GE_3 --subjects 1 --matrix 32");
-    let line = "train --data ph --domain GE_3 --filters 2 --batch-size 4 --epochs 8";
+    let line = "train --data ph --domain GE_3 --filters 2 --batch-size 4 --epochs 60";
     let begin = bench.command(&format!("{line} --out cut")).stderr(Stdio::piped()).spawn();
     let mut run = begin.unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);

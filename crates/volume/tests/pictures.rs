@@ -110,7 +110,7 @@ fn broken_pictures_are_named() {
     for (name, bytes, expected) in [
         ("text.png", b"no picture".to_vec(), "neither PNG"),
         ("cut.png", png[..png.len() / 2].to_vec(), ""),
-        ("empty.tif", Vec::new(), "neither PNG"),
+        ("empty.tif", Vec::new(), "is empty"),
         ("huge.png", huge_png(2_000_000_000), ""),
         ("large.png", huge_png(32_000), ""),
         ("pages.tif", pages, "several pages; save one file a page"),
