@@ -203,10 +203,23 @@ fn sigterm_ends_a_run_in_order() {
     assert_eq!(hash("cut"), hash("whole"));
 }
 
+/// Whether this process was started with SIGHUP ignored, where the system says it.
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 == 1)
+}
+
 /// A terminal that closes sends SIGHUP; a clock that jumps leaves files of the future and of long ago. Neither loses anything.
 #[cfg(unix)]
 #[test]
 fn a_closed_terminal_and_a_clock_that_jumps_lose_nothing() {
+    if is_hangup_ignored() {
+        eprintln!("skipped: SIGHUP is ignored here, as below nohup, and so it is by what is started from here");
+        return;
+    }
     let bench = Bench::new();
     bench.succeed("phantom --task head --out ph --domain GE_3 --subjects 1 --matrix 32");
     let line = "train --data ph --domain GE_3 --filters 2 --batch-size 4 --epochs 60";
@@ -226,7 +239,7 @@ fn a_closed_terminal_and_a_clock_that_jumps_lose_nothing() {
     }
     let output = bench.run(&format!("{line} --out cut --resume"));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !said.contains("epoch 1/8"), "{said}");
+    assert!(output.status.success() && !said.contains("epoch 1/60"), "{said}");
     bench.succeed(&format!("{line} --out whole"));
     let hash = |run: &str| {
         Checkpoint::load(bench.path(run).join("model.safetensors")).unwrap().hash().unwrap()
