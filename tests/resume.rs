@@ -217,7 +217,9 @@ fn is_hangup_ignored() -> bool {
 #[test]
 fn a_closed_terminal_and_a_clock_that_jumps_lose_nothing() {
     if is_hangup_ignored() {
-        eprintln!("skipped: SIGHUP is ignored here, as below nohup, and so it is by what is started from here");
+        eprintln!(
+            "skipped: SIGHUP is ignored here, as below nohup, and so it is by what is started from here"
+        );
         return;
     }
     let bench = Bench::new();
