@@ -121,10 +121,8 @@ pub fn calibrate(
     let mut progress = console.progress(pairs.len(), "cases");
     for pair in &pairs {
         anyhow::ensure!(!interrupt::asked(), "interrupted; nothing is written");
-        let image = match images.is_empty() {
-            true => None,
-            false => Some(image_of(&images, &pair.subject)?),
-        };
+        let wanted = !images.is_empty();
+        let image = wanted.then(|| image_of(&images, &pair.subject)).transpose()?;
         cases.extend(graded(pair, &others, image)?);
         progress.advance(&pair.subject);
     }
