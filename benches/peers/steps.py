@@ -2,8 +2,11 @@
 
 Prepares one piece of work, then does it once for every line on its input and answers with the
 seconds; at the end, its peak memory in bytes. Tensors are float32 and channels_last.
+UDAS_BENCH_DEVICE=cuda measures on the GPU, in full float32; UDAS_BENCH_PRECISION=tf32 or bf16 in fewer bits;
+UDAS_BENCH_ORDER=contiguous_format puts channels before pixels.
 """
 
+import os
 import resource
 import sys
 import time
@@ -13,6 +16,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from unet import EarlyHead, UNet
 
+DEVICE = os.environ.get("UDAS_BENCH_DEVICE", "cpu")
+PRECISION = os.environ.get("UDAS_BENCH_PRECISION", "float32")
+ORDER = os.environ.get("UDAS_BENCH_ORDER", "channels_last")
+
 
 def images(batch, size):
     generator = torch.Generator().manual_seed(3)
@@ -20,7 +27,12 @@ def images(batch, size):
 
 
 def fast(value):
-    return value.to(memory_format=torch.channels_last)
+    return value.to(DEVICE, memory_format=getattr(torch, ORDER))
+
+
+def finish():
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
 
 
 def forward(x, channels):
@@ -29,6 +41,7 @@ def forward(x, channels):
     def work():
         with torch.no_grad():
             unet(x)
+        finish()
 
     return work
 
@@ -118,9 +131,13 @@ def main():
         work = nnunet.prepare(name, batch, size, channels)
     else:
         work = WORKS[name](fast(images(batch, size)), channels)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = PRECISION == "tf32"
+    reduced = torch.autocast(DEVICE, torch.bfloat16, enabled=PRECISION == "bf16")
     for _ in sys.stdin:
         start = time.perf_counter()
-        work()
+        with reduced:
+            work()
+        finish()
         print(time.perf_counter() - start, flush=True)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, flush=True)
 

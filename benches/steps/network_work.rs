@@ -10,28 +10,37 @@ use udas_unet::UNet;
 
 /// The work called `name`.
 pub fn find(name: &str, sizes: Sizes) -> Result<Work, Box<dyn Error>> {
+    let device = device()?;
     let shape = Shape { filters: sizes.channels, outputs: 1 };
-    let unet: Box<dyn Network> = Box::new(UNet::random(shape, 1, &Device::Cpu)?);
+    let unet: Box<dyn Network> = Box::new(UNet::random(shape, 1, &device)?);
     let spec = unet.spec().clone();
-    let head = || EarlyHead::random(&spec, 0, 2, &Device::Cpu);
+    let head = || EarlyHead::random(&spec, 0, 2, &device);
     Ok(match name {
         "forward" => {
             let images = images(sizes)?;
             Box::new(move || {
                 unet.forward(&images, NormMode::Running)?;
-                Ok(())
+                Ok(device.synchronize()?)
             })
         }
-        "source" => training(SourceTraining::new(unet), labelled(sizes)?),
-        "head" => training(HeadTraining::new(unet, head()?), labelled(sizes)?),
+        "source" => training(SourceTraining::new(unet), labelled(sizes)?)?,
+        "head" => training(HeadTraining::new(unet, head()?), labelled(sizes)?)?,
         "refine-attached" => refinement(unet, head()?, PseudoLabel::Attached, images(sizes)?)?,
         "refine-detached" => refinement(unet, head()?, PseudoLabel::Detached, images(sizes)?)?,
         _ => return Err(format!("there is no work called `{name}`").into()),
     })
 }
 
+/// Where networks are measured: UDAS_BENCH_DEVICE is `cpu` or `cuda`.
+fn device() -> candle_core::Result<Device> {
+    match std::env::var("UDAS_BENCH_DEVICE").as_deref() {
+        Ok("cuda") => Device::new_cuda(0),
+        _ => Ok(Device::Cpu),
+    }
+}
+
 fn images(Sizes { batch, size, .. }: Sizes) -> candle_core::Result<Tensor> {
-    Tensor::from_vec(noise(batch * size * size, 3), (batch, 1, size, size), &Device::Cpu)
+    Tensor::from_vec(noise(batch * size * size, 3), (batch, 1, size, size), &device()?)
 }
 
 fn labelled(sizes: Sizes) -> candle_core::Result<LabelledBatch> {
@@ -54,20 +63,23 @@ pub fn refinement(
     let adaptation = Adaptation::new(network, given, recipe, options)?;
     let indices = (0..images.dims()[0]).collect();
     let batch = TargetBatch { images, target: None, indices };
-    Ok(training(adaptation, StepBatch::from(batch)))
+    training(adaptation, StepBatch::from(batch))
 }
 
 /// Forward, backward, optimiser: what the training loop does for a batch.
-pub fn training<O: Objective + 'static>(mut objective: O, batch: O::Batch) -> Work
+pub fn training<O: Objective + 'static>(
+    mut objective: O,
+    batch: O::Batch,
+) -> Result<Work, Box<dyn Error>>
 where
     O::Batch: 'static,
 {
-    let mut adam = Adam::new(objective.trainable(), AdamConfig::new(1e-3));
-    Box::new(move || {
+    let mut adam = Adam::new(objective.trainable(), AdamConfig::new(1e-3))?;
+    Ok(Box::new(move || {
         let loss = objective.loss(&batch)?;
         adam.step(&loss.backward()?)?;
         objective.after_step()?;
         loss.to_scalar::<f32>()?;
         Ok(())
-    })
+    }))
 }

@@ -27,7 +27,7 @@ pub fn find(name: &str, sizes: Sizes) -> Result<Option<Work>, Box<dyn Error>> {
             network.forward(&batch.images, NormMode::Running)?;
             Ok(())
         }),
-        "step" => training(SourceTraining::new(Box::new(network)), batch),
+        "step" => training(SourceTraining::new(Box::new(network)), batch)?,
         "refine" => {
             let head = EarlyHead::random(network.spec(), 0, 2, &Device::Cpu)?;
             refinement(Box::new(network), head, PseudoLabel::Attached, batch.images)?

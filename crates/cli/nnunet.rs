@@ -92,6 +92,13 @@ fn open(path: &Path, folds: &[String]) -> Result<ModelFolder> {
     Ok(ModelFolder::open(&in_run_folder(path), folds)?)
 }
 
+/// Says that a GPU is not used.
+fn warn_of_device(console: &Console) {
+    if !console.device().is_cpu() {
+        console.warn("--device: networks of nnU-Net compute on the CPU alone; it is used");
+    }
+}
+
 /// Writes the weights of a folder's only fold, under one name a parameter, as .safetensors or .pth.
 pub fn write_weights(folder: &Path, output: &Path, console: &Console) -> Result<()> {
     let folder = open(folder, &[])?;
@@ -157,6 +164,7 @@ struct Work<'a> {
 }
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
+    warn_of_device(console);
     let folder = open(&args.model, &args.nnunet.folds)?;
     let cases = cases(&args.images.subjects(console)?, &folder)?;
     let masks: Vec<String> = cases.iter().map(|case| mask_name(case, &folder)).collect();

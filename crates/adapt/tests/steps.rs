@@ -339,7 +339,7 @@ fn conv_lora_of_full_rank_steps_as_plain_fine_tuning() {
     let options = Options { rank: 2, ..ConvLora.options() };
     let step = |adaptation: &mut Adaptation| {
         let gradients = adaptation.loss(&step_batch()).unwrap().backward().unwrap();
-        let mut adam = Adam::new(adaptation.trainable(), AdamConfig::new(1e-3));
+        let mut adam = Adam::new(adaptation.trainable(), AdamConfig::new(1e-3)).unwrap();
         adam.step(&gradients).unwrap();
         adaptation.after_step().unwrap();
         adaptation.adapted().unwrap()
@@ -372,7 +372,7 @@ fn conv_lora_of_full_rank_steps_as_plain_fine_tuning() {
 fn the_averaged_teacher_is_the_closed_form() {
     let options = Options { teacher_decay: 0.7, ..MeanTeacher.options() };
     let mut adaptation = Adaptation::new(unet(1), given(1), MeanTeacher.recipe(), options).unwrap();
-    let mut adam = Adam::new(adaptation.trainable(), AdamConfig::new(1e-2));
+    let mut adam = Adam::new(adaptation.trainable(), AdamConfig::new(1e-2)).unwrap();
     let (target, source) = (target(), source(1));
     let students = |adaptation: &Adaptation| adaptation.network().parameters().state().unwrap();
     let mut course = vec![students(&adaptation)];

@@ -20,6 +20,7 @@ pub fn run(args: &CalibrateArgs, (model, data): (&Path, &Path), console: &Consol
         let text = "--plane: the plans of an nnU-Net folder say how images are seen; leave it out";
         return Err(failure::usage(text).into());
     }
+    super::warn_of_device(console);
     let source = Fold::open(model)?;
     source.refuse_regions("verdicts are", "look at masks of both models yourself")?;
     if source.folder.folds().len() > 1 {

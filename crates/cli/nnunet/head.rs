@@ -28,6 +28,7 @@ struct Plan {
 }
 
 pub fn run(mut args: HeadArgs, start: Start, dry_run: bool, console: &Console) -> Result<()> {
+    super::warn_of_device(console);
     let plan = plan(&mut args, console)?;
     let warnings = selection::warn_of_headers(&plan.learned, console);
     if dry_run {

@@ -123,6 +123,7 @@ impl Job {
     /// Opens everything, and writes into `args` what was found out, so that the settings are complete.
     pub fn prepare(args: &mut AdaptSettings, console: &Console) -> Result<Self> {
         args.target.check()?;
+        super::warn_of_device(console);
         let model = udas_run::settings::needed(args.model.as_ref(), "--model")?;
         let source = Fold::open(model)?;
         if source.folder.folds().len() > 1 {

@@ -151,6 +151,7 @@ pub fn run(
     (before_path, after_path): (&Path, &Path),
     console: &Console,
 ) -> Result<(Judgement, Option<Calibration>)> {
+    super::warn_of_device(console);
     let rejected = after_path.join(REJECTED_FOLDER);
     let after = Fold::open(if super::is_folder(&rejected) { &rejected } else { after_path })?;
     let before = before(before_path, &after)?;

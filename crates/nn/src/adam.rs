@@ -27,11 +27,48 @@ impl AdamConfig {
 
 struct Moments {
     var: Var,
-    first: Vec<f32>,
-    second: Vec<f32>,
+    kept: Kept,
 }
 
-/// Adam over named variables. Moments live in host memory, whatever the device of the variables.
+/// Both moments, where the variable is.
+enum Kept {
+    Host { first: Vec<f32>, second: Vec<f32> },
+    Device { first: Tensor, second: Tensor },
+}
+
+impl Kept {
+    fn zeros(var: &Var) -> Result<Self> {
+        if var.device().is_cpu() {
+            let zeros = vec![0.0; var.elem_count()];
+            return Ok(Self::Host { first: zeros.clone(), second: zeros });
+        }
+        let zeros = var.zeros_like()?;
+        Ok(Self::Device { first: zeros.clone(), second: zeros })
+    }
+
+    fn tensors(&self, var: &Var) -> Result<[Tensor; 2]> {
+        let cpu = &Device::Cpu;
+        Ok(match self {
+            Self::Host { first, second } => [
+                Tensor::from_slice(first, var.shape(), cpu)?,
+                Tensor::from_slice(second, var.shape(), cpu)?,
+            ],
+            Self::Device { first, second } => [first.to_device(cpu)?, second.to_device(cpu)?],
+        })
+    }
+
+    fn of(tensors: [&Tensor; 2], var: &Var) -> Result<Self> {
+        let [first, second] = tensors;
+        if var.device().is_cpu() {
+            let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+            return Ok(Self::Host { first: values(first)?, second: values(second)? });
+        }
+        let there = |tensor: &Tensor| tensor.to_device(var.device())?.reshape(var.shape());
+        Ok(Self::Device { first: there(first)?, second: there(second)? })
+    }
+}
+
+/// Adam over named variables. Moments live where their variable lives.
 pub struct Adam {
     config: AdamConfig,
     steps: u64,
@@ -40,15 +77,15 @@ pub struct Adam {
 
 impl Adam {
     /// An optimiser over `variables`, moments at zero.
-    pub fn new(variables: Vec<(String, Var)>, config: AdamConfig) -> Self {
-        let moments = variables
-            .into_iter()
-            .map(|(name, var)| {
-                let zeros = vec![0.0; var.elem_count()];
-                (name, Moments { var, first: zeros.clone(), second: zeros })
-            })
-            .collect();
-        Self { config, steps: 0, moments }
+    ///
+    /// # Errors
+    /// When a device has no memory for the moments.
+    pub fn new(variables: Vec<(String, Var)>, config: AdamConfig) -> Result<Self> {
+        let moments = variables.into_iter().map(|(name, var)| {
+            let kept = Kept::zeros(&var)?;
+            Ok((name, Moments { var, kept }))
+        });
+        Ok(Self { config, steps: 0, moments: moments.collect::<Result<_>>()? })
     }
 
     /// The constants.
@@ -83,18 +120,16 @@ impl Adam {
             root: 1.0 / correction2 as f32,
             epsilon: epsilon as f32,
         };
-        for Moments { var, first, second } in self.moments.values_mut() {
+        for Moments { var, kept } in self.moments.values_mut() {
             let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
-            if var.device().is_cpu() && var.is_contiguous() {
-                let moments = RefCell::new((first.as_mut_slice(), second.as_mut_slice()));
-                let step = InPlace { step, moments };
-                var.as_tensor().inplace_op2(&gradient.contiguous()?, &step)?;
-                continue;
+            match kept {
+                Kept::Host { first, second } => {
+                    let moments = RefCell::new((first.as_mut_slice(), second.as_mut_slice()));
+                    let step = InPlace { step, moments };
+                    var.as_tensor().inplace_op2(&gradient.contiguous()?, &step)?;
+                }
+                Kept::Device { first, second } => on_device(step, var, gradient, first, second)?,
             }
-            let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
-            let mut value = var.flatten_all()?.to_vec1::<f32>()?;
-            step.apply(&mut value, &gradient, first, second);
-            var.set(&Tensor::from_vec(value, var.shape(), var.device())?)?;
         }
         Ok(())
     }
@@ -107,11 +142,9 @@ impl Adam {
         let mut state = StateDict::new();
         state.insert("steps".into(), Tensor::new(self.steps as i64, &Device::Cpu)?);
         for (name, moments) in &self.moments {
-            let shape = moments.var.shape();
-            for (prefix, values) in [("first", &moments.first), ("second", &moments.second)] {
-                let tensor = Tensor::from_slice(values, shape, &Device::Cpu)?;
-                state.insert(format!("{prefix}.{name}"), tensor);
-            }
+            let [first, second] = moments.kept.tensors(&moments.var)?;
+            state.insert(format!("first.{name}"), first);
+            state.insert(format!("second.{name}"), second);
         }
         Ok(state)
     }
@@ -123,19 +156,40 @@ impl Adam {
     pub fn restore(&mut self, state: &StateDict) -> Result<()> {
         self.steps = entry(state, "steps")?.to_scalar::<i64>()?.max(0) as u64;
         for (name, moments) in &mut self.moments {
-            for (prefix, values) in [("first", &mut moments.first), ("second", &mut moments.second)]
-            {
-                let saved = entry(state, &format!("{prefix}.{name}"))?;
-                let saved = saved.flatten_all()?.to_vec1::<f32>()?;
-                if saved.len() != values.len() {
-                    let misshapen = vec![format!("{prefix}.{name}")];
+            let saved = |prefix: &str| -> Result<&Tensor> {
+                let name = format!("{prefix}.{name}");
+                let tensor = entry(state, &name)?;
+                if tensor.elem_count() != moments.var.elem_count() {
+                    let misshapen = vec![name];
                     return Err(Error::Mismatch(Mismatch { misshapen, ..Mismatch::default() }));
                 }
-                *values = saved;
-            }
+                Ok(tensor)
+            };
+            moments.kept = Kept::of([saved("first")?, saved("second")?], &moments.var)?;
         }
         Ok(())
     }
+}
+
+/// A step by candle's own operations; none of the values comes to the host.
+fn on_device(
+    step: AdamStep,
+    var: &Var,
+    gradient: &Tensor,
+    first: &mut Tensor,
+    second: &mut Tensor,
+) -> Result<()> {
+    let AdamStep { step_size, beta1, beta2, root, epsilon } = step;
+    let gradient = gradient.detach();
+    let blend = |kept: &Tensor, new: Tensor, beta: f32| {
+        let beta = f64::from(beta);
+        (kept * beta)? + (new * (1.0 - beta))?
+    };
+    *first = blend(first, gradient.clone(), beta1)?;
+    *second = blend(second, gradient.sqr()?, beta2)?;
+    let width = (second.sqrt()? * f64::from(root))?.affine(1.0, f64::from(epsilon))?;
+    let change = ((&*first / width)? * f64::from(step_size))?;
+    Ok(var.set(&(var.as_tensor().detach() - change)?)?)
 }
 
 /// A step on a variable's own memory.
@@ -175,4 +229,30 @@ fn entry<'a>(state: &'a StateDict, name: &str) -> Result<&'a Tensor> {
     state.get(name).ok_or_else(|| {
         Error::Mismatch(Mismatch { missing: vec![name.to_owned()], ..Mismatch::default() })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_by_candles_operations_is_the_step_of_the_kernel() {
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+        let step = AdamStep { step_size: 0.01, beta1: 0.9, beta2: 0.999, root: 1.2, epsilon: 1e-8 };
+        let (mut first, mut second) = (tensor(&[0.0; 4]), tensor(&[0.0; 4]));
+        let (mut host_first, mut host_second) = (vec![0.0; 4], vec![0.0; 4]);
+        let mut host = vec![1.0, -2.0, 0.5, 3.0];
+        let var = Var::from_tensor(&tensor(&host)).unwrap();
+        for gradient in [[0.1, -3.0, 0.0, 7.0], [0.2, 2.0, 1e-6, -7.0]] {
+            step.apply(&mut host, &gradient, &mut host_first, &mut host_second);
+            on_device(step, &var, &tensor(&gradient), &mut first, &mut second).unwrap();
+        }
+        let pairs =
+            [(&var.to_vec1::<f32>().unwrap(), &host), (&second.to_vec1().unwrap(), &host_second)];
+        for (found, expected) in pairs {
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} {expected}");
+            }
+        }
+    }
 }

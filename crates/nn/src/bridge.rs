@@ -135,7 +135,7 @@ impl Optimizer for Adam {
     fn new(vars: Vec<Var>, config: AdamConfig) -> candle_core::Result<Self> {
         let floats = vars.into_iter().filter(|var| var.dtype().is_float());
         let named = floats.enumerate().map(|(place, var)| (place.to_string(), var));
-        Ok(Self::new(named.collect(), config))
+        Ok(Self::new(named.collect(), config)?)
     }
 
     fn step(&mut self, gradients: &GradStore) -> candle_core::Result<()> {

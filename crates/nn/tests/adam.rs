@@ -23,7 +23,7 @@ fn step(adam: &mut Adam, variables: &[(String, Var)]) {
 #[test]
 fn the_first_step_is_the_step_size_against_the_gradient() {
     let variables = variables();
-    let mut adam = Adam::new(variables.clone(), AdamConfig::new(0.1));
+    let mut adam = Adam::new(variables.clone(), AdamConfig::new(0.1)).unwrap();
     step(&mut adam, &variables);
     let found = values(&variables);
     for (found, expected) in found.concat().iter().zip([0.9, -2.1, 2.9, 0.4]) {
@@ -36,13 +36,13 @@ fn the_first_step_is_the_step_size_against_the_gradient() {
 fn a_restored_state_goes_on_to_the_same_bits() {
     let (first, second) = (variables(), variables());
     let config = AdamConfig::new(0.01);
-    let mut adam = Adam::new(first.clone(), config);
+    let mut adam = Adam::new(first.clone(), config).unwrap();
     (0..5).for_each(|_| step(&mut adam, &first));
     let state = adam.state().unwrap();
     for ((_, from), (_, to)) in first.iter().zip(&second) {
         to.set(&from.as_tensor().copy().unwrap()).unwrap();
     }
-    let mut resumed = Adam::new(second.clone(), config);
+    let mut resumed = Adam::new(second.clone(), config).unwrap();
     resumed.restore(&state).unwrap();
     for _ in 0..5 {
         step(&mut adam, &first);
@@ -55,7 +55,7 @@ fn a_restored_state_goes_on_to_the_same_bits() {
 #[test]
 fn a_variable_without_gradient_stays() {
     let variables = variables();
-    let mut adam = Adam::new(variables.clone(), AdamConfig::new(0.1));
+    let mut adam = Adam::new(variables.clone(), AdamConfig::new(0.1)).unwrap();
     let loss = variables[0].1.as_tensor().sum_all().unwrap();
     adam.step(&loss.backward().unwrap()).unwrap();
     assert_eq!(values(&variables)[1], [0.5]);
@@ -63,7 +63,7 @@ fn a_variable_without_gradient_stays() {
 
 #[test]
 fn a_state_of_another_network_is_refused() {
-    let mut adam = Adam::new(variables(), AdamConfig::new(0.1));
+    let mut adam = Adam::new(variables(), AdamConfig::new(0.1)).unwrap();
     let mut state = adam.state().unwrap();
     state.insert("first.a".into(), Tensor::new(&[1f32], &Device::Cpu).unwrap());
     for state in [state, StateDict::new()] {

@@ -62,34 +62,60 @@ fn assert_derivative(name: &str, gradient: &Tensor, at: &Tensor, value: impl Fn(
     }
 }
 
+/// Where chains are tested: the CPU, and a GPU in builds for one, if one is there.
+fn devices() -> Vec<Device> {
+    let mut devices = vec![Device::Cpu];
+    if cfg!(feature = "cuda") {
+        match Device::new_cuda(0) {
+            Ok(device) => devices.push(device),
+            Err(error) => println!("skipped on the GPU: {error}"),
+        }
+    }
+    devices
+}
+
 /// Every parameter's and the map's gradient, with what `trainable` names and the map tracked or not.
 fn check(layers: Vec<Layer>, inputs: usize, mode: NormMode) {
     let chain = Chain::new(layers);
     let state = state(&chain.entries());
     let map = noise(&[2, 6, 10, inputs], 99);
-    let mut parameters = Parameters::new(&chain.entries(), &state, &Device::Cpu).unwrap();
+    for device in devices() {
+        check_on(&device, &chain, &state, &map, mode);
+    }
+}
+
+fn check_on(device: &Device, chain: &Chain, state: &StateDict, map: &Tensor, mode: NormMode) {
+    let mut parameters = Parameters::new(&chain.entries(), state, device).unwrap();
     parameters.set_trainable(|_| true);
-    let var = Var::from_tensor(&map).unwrap();
+    let var = Var::from_tensor(&map.to_device(device).unwrap()).unwrap();
     let y = chain.forward(&parameters, var.as_tensor(), mode).unwrap();
     let r = noise(y.dims(), 98);
-    let gradients = (y * &r).unwrap().sum_all().unwrap().backward().unwrap();
-    assert_derivative("map", gradients.get(var.as_tensor()).unwrap(), &map, |map| {
-        exact(&chain, &state, map, mode, &r)
-    });
+    let product = (y * r.to_device(device).unwrap()).unwrap();
+    let gradients = product.sum_all().unwrap().backward().unwrap();
+    let of = |var: &Var| gradients.get(var).unwrap().to_device(&Device::Cpu).unwrap();
+    assert_derivative("map", &of(&var), map, |map| exact(chain, state, map, mode, &r));
     for (name, var) in parameters.trainable() {
-        assert_derivative(&name, gradients.get(var.as_tensor()).unwrap(), &state[&name], |value| {
+        assert_derivative(&name, &of(&var), &state[&name], |value| {
             let mut state = state.clone();
             state.insert(name.clone(), value.clone());
-            exact(&chain, &state, &map, mode, &r)
+            exact(chain, &state, map, mode, &r)
         });
     }
-    frozen_parts(&chain, &state, &map, mode, &r);
+    frozen_parts(device, chain, state, map, mode, &r);
 }
 
 /// Gradients of what is tracked must not depend on what is frozen beside it; what is frozen has none.
-fn frozen_parts(chain: &Chain, state: &StateDict, map: &Tensor, mode: NormMode, r: &Tensor) {
+fn frozen_parts(
+    device: &Device,
+    chain: &Chain,
+    state: &StateDict,
+    map: &Tensor,
+    mode: NormMode,
+    r: &Tensor,
+) {
+    let (map, r) = (&map.to_device(device).unwrap(), &r.to_device(device).unwrap());
     let gradients = |trainable: &dyn Fn(&str) -> bool, attached: bool| {
-        let mut parameters = Parameters::new(&chain.entries(), state, &Device::Cpu).unwrap();
+        let mut parameters = Parameters::new(&chain.entries(), state, device).unwrap();
         parameters.set_trainable(trainable);
         let var = Var::from_tensor(map).unwrap();
         let input = if attached { var.as_tensor().clone() } else { map.clone() };
@@ -230,6 +256,15 @@ fn up_sampling() {
             (double(&y) * double(&r)).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap()
         };
         let gradient = double(gradients.get(var.as_tensor()).unwrap());
+        // By candle's own operations, as on other devices: the same.
+        let other = Var::from_tensor(&double(&map)).unwrap();
+        let z = upsample_bilinear(other.as_tensor(), factor).unwrap();
+        let others = (&z * double(&r)).unwrap().sum_all().unwrap().backward().unwrap();
+        let far = |a: &Tensor, b: &Tensor| {
+            (double(a) - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap()
+        };
+        assert!(far(&upsample_bilinear(&map, factor).unwrap(), &z) < 1e-6);
+        assert!(far(&gradient, others.get(other.as_tensor()).unwrap()) < 1e-5);
         let direction = noise(map.dims(), 3);
         let numeric = value(&(&map + &direction).unwrap()) - value(&map);
         let analytic = (gradient * double(&direction)).unwrap().sum_all().unwrap();

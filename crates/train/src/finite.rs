@@ -12,23 +12,41 @@ pub(crate) fn in_loss(loss: f32) -> Fault {
 
 /// Looks at the statistics that the step's forward pass has moved.
 pub(crate) fn in_statistics<O: Objective>(objective: &O) -> Result<Fault> {
-    for (name, var) in objective.statistics() {
-        if let Some(value) = odd_value(var.as_tensor())? {
-            return Ok(Some((format!("the statistic `{name}`"), value)));
-        }
-    }
-    Ok(None)
+    let statistics = objective.statistics();
+    let named = statistics.iter().map(|(name, var)| (name.as_str(), var.as_tensor()));
+    Ok(odd_among(named)?.map(|(name, value)| (format!("the statistic `{name}`"), value)))
 }
 
 /// Looks at the gradients of what is trained.
 pub(crate) fn in_gradients<O: Objective>(objective: &O, gradients: &GradStore) -> Result<Fault> {
-    for (name, var) in objective.trainable() {
-        let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
-        if let Some(value) = odd_value(gradient)? {
-            return Ok(Some((format!("the gradient of `{name}`"), value)));
+    let trainable = objective.trainable();
+    let named = trainable
+        .iter()
+        .filter_map(|(name, var)| Some((name.as_str(), gradients.get(var.as_tensor())?)));
+    Ok(odd_among(named)?.map(|(name, value)| (format!("the gradient of `{name}`"), value)))
+}
+
+fn odd_among<'a>(
+    named: impl Iterator<Item = (&'a str, &'a Tensor)>,
+) -> Result<Option<(&'a str, f32)>> {
+    let mut elsewhere = Vec::new();
+    for (name, tensor) in named {
+        if !tensor.device().is_cpu() {
+            elsewhere.push((name, tensor));
+        } else if let Some(value) = odd_value(tensor)? {
+            return Ok(Some((name, value)));
         }
     }
-    Ok(None)
+    if elsewhere.is_empty() {
+        return Ok(None);
+    }
+    // What is on a device is asked about in one copy: zero times a number is zero, times NaN or infinity NaN.
+    let zero = |(_, tensor): &(&str, &Tensor)| (*tensor * 0.0)?.sum_all();
+    let zeros: candle_core::Result<Vec<Tensor>> = elsewhere.iter().map(zero).collect();
+    let zeros = Tensor::stack(&zeros?, 0)?.to_vec1::<f32>()?;
+    let Some(at) = zeros.iter().position(|zero| zero.is_nan()) else { return Ok(None) };
+    let (name, tensor) = elsewhere[at];
+    Ok(odd_value(tensor)?.map(|value| (name, value)))
 }
 
 fn odd_value(tensor: &Tensor) -> Result<Option<f32>> {

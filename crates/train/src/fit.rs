@@ -128,7 +128,7 @@ pub fn fit<O: Objective>(objective: &mut O, mut fit: Fit<O::Batch>) -> Result<Fi
     if scored && check.is_none() {
         return Err(Error::NoScore);
     }
-    let mut adam = Adam::new(objective.trainable(), config.adam);
+    let mut adam = Adam::new(objective.trainable(), config.adam)?;
     let mut best = Best::new(config.keep);
     let resumed = fit.resume.as_ref().map(|snapshot| snapshot.objective.clone());
     let mut history = begin(objective, &mut adam, &mut best, &mut fit)?;

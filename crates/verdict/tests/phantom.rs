@@ -58,7 +58,7 @@ fn train(training: &mut SourceTraining, subjects: &[Subject], preprocessing: &Pr
         BatchPlan { order: Order::Shuffled { seed: 1 }, batch_size: 8, last: LastBatch::Drop };
     let batches = LabelledBatches::new(Labelled::new(Arc::new(slices)), plan).unwrap();
     let batches = SourceBatches::new(batches, Task::Binary, CPU);
-    let mut adam = Adam::new(training.trainable(), AdamConfig::new(1e-2));
+    let mut adam = Adam::new(training.trainable(), AdamConfig::new(1e-2)).unwrap();
     for epoch in 0..10 {
         for batch in batches.epoch(epoch).unwrap() {
             let loss = training.loss(&batch.unwrap()).unwrap();

@@ -4,7 +4,8 @@ use super::Findings;
 use crate::workspace::{Kind, Package};
 
 /// Every member and its level. A dependency must lie on a lower level; a dev-dependency may lie on the same.
-const LEVELS: [(&str, u32); 24] = [
+const LEVELS: [(&str, u32); 25] = [
+    ("udas-cuda", 0),
     ("udas-dicom", 0),
     ("udas-files", 0),
     ("udas-kernels", 0),

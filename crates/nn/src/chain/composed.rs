@@ -1,8 +1,10 @@
-//! A chain by candle's own operations, for any device and type: no fusion, one operation a step.
+//! A chain step by step, for any device and type.
+use super::device::{self, Statistics};
 use super::spec::{After, Bias, Skip, Step, StepKind, UnitSpec};
-use crate::{NormMode, Parameters, Result, batch_norm, layout};
-use candle_core::{D, Tensor};
-use udas_kernels::{Activation, ConvKind, Moments};
+use crate::batch_norm::DeviceMoments;
+use crate::{NormMode, Parameters, Result, layout};
+use candle_core::Tensor;
+use udas_kernels::Activation;
 
 /// The result `[N, H, W, C]` and the moments of every batch norm that used the batch's own.
 pub(super) fn forward(
@@ -10,7 +12,7 @@ pub(super) fn forward(
     parameters: &Parameters,
     map: &Tensor,
     mode: NormMode,
-) -> Result<(Tensor, Vec<Moments>)> {
+) -> Result<(Tensor, Vec<DeviceMoments>)> {
     let mut moments = Vec::new();
     let mut x = layout::to_channels_first(map)?;
     let mut remembered = None;
@@ -18,8 +20,12 @@ pub(super) fn forward(
         if step.skip == Skip::Opens {
             remembered = Some(x.clone());
         }
+        let rectified =
+            matches!(&step.kind, StepKind::Unit(unit) if unit.activation == Activation::Relu);
         if let Some((name, _)) = step.norm() {
-            x = normalise(parameters, name, &x, mode, &mut moments)?;
+            x = normalise(parameters, name, &x, mode, rectified, &mut moments)?;
+        } else if rectified {
+            x = device::shift(x, None, true)?;
         }
         if let StepKind::Unit(unit) = &step.kind {
             x = convolve(parameters, unit, &x)?;
@@ -34,25 +40,13 @@ pub(super) fn forward(
 }
 
 fn convolve(parameters: &Parameters, unit: &UnitSpec, x: &Tensor) -> Result<Tensor> {
-    let x = if unit.activation == Activation::Relu { rectify(x)? } else { x.clone() };
     let weight = parameters.value(&format!("{}.weight", unit.name))?;
-    let mut y = match unit.kind {
-        ConvKind::K3 => x.conv2d(&weight, 1, 1, 1, 1)?,
-        ConvKind::K1 => x.conv2d(&weight, 0, 1, 1, 1)?,
-        ConvKind::Down2 => x.conv2d(&weight, 0, 2, 1, 1)?,
-        ConvKind::Up2 => x.conv_transpose2d(&weight, 0, 0, 2, 1)?,
+    let y = device::convolve(unit.kind, x, &weight)?;
+    let bias = match unit.bias {
+        Bias::Present => Some(parameters.value(&format!("{}.bias", unit.name))?),
+        Bias::Absent => None,
     };
-    if unit.bias == Bias::Present {
-        let bias = parameters.value(&format!("{}.bias", unit.name))?;
-        y = y.broadcast_add(&bias.reshape((1, unit.outputs, 1, 1))?)?;
-    }
-    if unit.after == After::Relu { rectify(&y) } else { Ok(y) }
-}
-
-/// ReLU whose gradient at 0 is 0, as PyTorch's; candle's own is 1 there.
-fn rectify(x: &Tensor) -> Result<Tensor> {
-    let positive = x.gt(0.0)?.to_dtype(x.dtype())?;
-    Ok((x * positive)?)
+    device::shift(y, bias.as_ref(), unit.after == After::Relu)
 }
 
 fn normalise(
@@ -60,33 +54,26 @@ fn normalise(
     name: &str,
     x: &Tensor,
     mode: NormMode,
-    moments: &mut Vec<Moments>,
+    rectified: bool,
+    moments: &mut Vec<DeviceMoments>,
 ) -> Result<Tensor> {
-    let (n, c, h, w) = x.dims4()?;
-    let column = |tensor: Tensor| tensor.to_dtype(x.dtype())?.reshape((1, c, 1, 1));
-    let (mean, variance) = match mode {
+    let (n, _, h, w) = x.dims4()?;
+    let statistics = match mode {
         NormMode::Running => {
             let of = |part: &str| -> Result<Tensor> {
                 let var = parameters.var(&format!("{name}.{part}"))?;
-                Ok(column(var.as_detached_tensor())?)
+                Ok(var.as_detached_tensor().to_dtype(x.dtype())?)
             };
-            (of("running_mean")?, of("running_var")?)
+            Statistics::Given { mean: of("running_mean")?, variance: of("running_var")? }
         }
         NormMode::Batch(_) => {
-            let per_channel = x.transpose(0, 1)?.flatten_from(1)?;
-            let mean = per_channel.mean_keepdim(D::Minus1)?;
-            let variance = per_channel.broadcast_sub(&mean)?.sqr()?.mean_keepdim(D::Minus1)?;
-            let host = |tensor: &Tensor| -> Result<Vec<f32>> {
-                Ok(tensor.flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1()?)
-            };
-            let (host_mean, host_variance) = (host(&mean)?, host(&variance)?);
-            moments.push(Moments { mean: host_mean, variance: host_variance, count: n * h * w });
-            (column(mean)?, column(variance)?)
+            let (mean, variance) = device::moments(x)?;
+            let (kept, count) = ((mean.detach(), variance.detach()), n * h * w);
+            moments.push(DeviceMoments { mean: kept.0, variance: kept.1, count });
+            Statistics::Own { mean, variance }
         }
     };
-    let gamma = column(parameters.value(&format!("{name}.weight"))?)?;
-    let beta = column(parameters.value(&format!("{name}.bias"))?)?;
-    let centred = x.broadcast_sub(&mean)?;
-    let normal = centred.broadcast_div(&(variance + batch_norm::EPSILON)?.sqrt()?)?;
-    Ok(normal.broadcast_mul(&gamma)?.broadcast_add(&beta)?)
+    let gamma = parameters.value(&format!("{name}.weight"))?;
+    let beta = parameters.value(&format!("{name}.bias"))?;
+    device::normalise(x, statistics, &gamma, &beta, rectified)
 }

@@ -4,6 +4,7 @@
 //! vector. Inside, the steps share their intermediate maps, fuse what surrounds a convolution into it, and
 //! skip the gradients of what is frozen.
 mod composed;
+mod device;
 mod op;
 mod spec;
 
@@ -81,22 +82,26 @@ impl Chain {
         other: Option<&Tensor>,
         mode: NormMode,
     ) -> Result<Tensor> {
-        let (result, moments) = if map.device().is_cpu() && map.dtype() == DType::F32 {
-            self.fused(parameters, map, other, mode)?
-        } else {
-            let (result, moments) = composed::forward(&self.steps, parameters, map, mode)?;
-            match other {
-                Some(other) => ((result + other)?, moments),
-                None => (result, moments),
+        let norms = self.steps.iter().filter_map(Step::norm);
+        if map.device().is_cpu() && map.dtype() == DType::F32 {
+            let (result, moments) = self.fused(parameters, map, other, mode)?;
+            if let NormMode::Batch(update) = mode {
+                for ((name, _), moments) in norms.zip(&moments) {
+                    batch_norm::update(parameters, name, moments, update)?;
+                }
             }
-        };
+            return Ok(result);
+        }
+        let (result, moments) = composed::forward(&self.steps, parameters, map, mode)?;
         if let NormMode::Batch(update) = mode {
-            let norms = self.steps.iter().filter_map(Step::norm);
             for ((name, _), moments) in norms.zip(&moments) {
-                batch_norm::update(parameters, name, moments, update)?;
+                batch_norm::update_on_device(parameters, name, moments, update)?;
             }
         }
-        Ok(result)
+        match other {
+            Some(other) => Ok((result + other)?),
+            None => Ok(result),
+        }
     }
 
     /// The same by candle's own operations: what other devices run, and what the fused path is tested
