@@ -160,7 +160,7 @@ impl SplitSlices {
     pub fn check(&self, seed: u64, batch_size: usize, console: &Console) -> Result<SourceBatches> {
         let plan = OrderName::Sequential.plan(seed, batch_size);
         let plan = BatchPlan { last: LastBatch::Keep, ..plan };
-        Ok(self.held_out.as_ref().unwrap_or(&self.train).batches(plan, Augment::Off, console)?)
+        Ok(self.held_out.as_ref().unwrap_or(&self.train).batches(plan, Augment::OFF, console)?)
     }
 
     /// Who is held out, in words.

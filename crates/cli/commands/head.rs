@@ -143,7 +143,7 @@ fn train(
     let training = Training {
         phase: Phase::Head,
         slices: &plan.slices,
-        augment: Augment::Off,
+        augment: Augment::OFF,
         keep: Keep::Last,
         seed: args.seed,
         score: if plan.slices.is_held_out() { "held-out Dice" } else { "Dice" },

@@ -9,8 +9,8 @@ use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use udas_data::{
-    Augment, AugmentationRanges, DataSet, Geometry, Layout, Plane, Preprocessing,
-    RandomisationRanges, Subject,
+    Augment, AugmentationRanges, Contrast, DataSet, DeformationRanges, Geometry, Layout, Plane,
+    Preprocessing, RandomisationRanges, Subject,
 };
 use udas_model::{ModelFile, ModelInfo, Provenance, families, family};
 use udas_network::{Family, Shape, Spec, Task};
@@ -79,8 +79,9 @@ pub struct TrainArgs {
     /// Intensities: min-max, percentile, percentile:LOW,HIGH, z-score or nyul
     #[arg(long, default_value = "min-max")]
     intensity: String,
-    /// Alter the intensities of training slices: intensity (gamma, gain, bias field, noise, blur), randomised (random
-    /// convolutions for each labelled region, inverted contrasts among them, coarser pixels), or none (the paper's)
+    /// Alter training slices: intensity (gamma, gain, bias field, noise, blur), randomised (random convolutions for each
+    /// labelled region, inverted contrasts among them, coarser pixels), spatial (turned, scaled and bent with their labels),
+    /// either with spatial, or none (the paper's)
     #[arg(long, default_value = "intensity", value_parser = word::<AugmentName>())]
     augment: AugmentName,
     /// Weights to end with: last, or best-score on what is held out
@@ -115,6 +116,12 @@ enum AugmentName {
     Intensity,
     /// Random convolutions for each labelled region, coarser pixels, bias field, noise, blur
     Randomised,
+    /// Turned, scaled, bent
+    Spatial,
+    #[serde(rename = "intensity+spatial")]
+    IntensityAndSpatial,
+    #[serde(rename = "randomised+spatial")]
+    RandomisedAndSpatial,
 }
 
 /// Voxels as they are.
@@ -252,15 +259,23 @@ impl TrainArgs {
     }
 
     fn augment(&self) -> Augment {
-        match self.augment {
-            AugmentName::None => Augment::Off,
-            AugmentName::Randomised => {
-                Augment::Randomised { ranges: RandomisationRanges::PUBLISHED, seed: self.seed }
+        use AugmentName as Name;
+        let contrast = match self.augment {
+            Name::None | Name::Spatial => Contrast::Kept,
+            Name::Intensity | Name::IntensityAndSpatial => {
+                Contrast::Altered(AugmentationRanges::SCANNERS)
             }
-            AugmentName::Intensity => {
-                Augment::Intensity { ranges: AugmentationRanges::SCANNERS, seed: self.seed }
+            Name::Randomised | Name::RandomisedAndSpatial => {
+                Contrast::Randomised(RandomisationRanges::PUBLISHED)
             }
-        }
+        };
+        let deformation = match self.augment {
+            Name::Spatial | Name::IntensityAndSpatial | Name::RandomisedAndSpatial => {
+                Some(DeformationRanges::PUBLISHED)
+            }
+            Name::None | Name::Intensity | Name::Randomised => None,
+        };
+        Augment { contrast, deformation, seed: self.seed }
     }
 }
 

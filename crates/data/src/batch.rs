@@ -2,6 +2,7 @@
 
 use crate::augmentation::{AugmentationRanges, augment};
 use crate::balance::Shown;
+use crate::deformation::{Deformation, DeformationRanges};
 use crate::randomisation::{Randomisation, RandomisationRanges};
 use crate::{BatchPlan, Error, Groups, Labelled, Order, Prefetch, Result, Unlabelled};
 
@@ -29,35 +30,49 @@ pub struct LabelledBatch {
     pub labels: Vec<u8>,
 }
 
-/// Whether training slices are altered.
+/// What is done to the intensities of training slices.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Augment {
-    /// They are used as they are.
-    Off,
-    /// Their intensities are altered, each slice anew each epoch.
-    Intensity {
-        /// How far.
-        ranges: AugmentationRanges,
-        /// Of what is drawn.
-        seed: u64,
-    },
-    /// They go through random convolutions, drawn for each labelled region apart, and are made coarser; then shading, blur
-    /// and noise. Each slice anew each epoch.
-    Randomised {
-        /// How far.
-        ranges: RandomisationRanges,
-        /// Of what is drawn.
-        seed: u64,
-    },
+pub enum Contrast {
+    /// They stay as they are.
+    Kept,
+    /// They are altered within these ranges.
+    Altered(AugmentationRanges),
+    /// They go through random convolutions, drawn for each labelled region apart, and pixels are made coarser; then shading, blur
+    /// and noise.
+    Randomised(RandomisationRanges),
+}
+
+/// How training slices are altered, each anew each epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Augment {
+    /// Their intensities, after the deformation.
+    pub contrast: Contrast,
+    /// Whether and how far slice and labels are turned, scaled and bent.
+    pub deformation: Option<DeformationRanges>,
+    /// Of what is drawn.
+    pub seed: u64,
 }
 
 impl Augment {
-    fn apply(&self, image: &mut [f32], labels: &[u8], width: usize, (epoch, index): (u64, usize)) {
-        match *self {
-            Self::Off => {}
-            Self::Intensity { ranges, seed } => augment(image, width, &ranges, seed, epoch, index),
-            Self::Randomised { ranges, seed } => {
-                Randomisation::draw(&ranges, seed, epoch, index).apply(image, labels, width);
+    /// Slices are used as they are.
+    pub const OFF: Self = Self { contrast: Contrast::Kept, deformation: None, seed: 0 };
+
+    fn apply(
+        &self,
+        image: &mut Vec<f32>,
+        labels: &mut Vec<u8>,
+        width: usize,
+        (epoch, index): (u64, usize),
+    ) {
+        let seed = self.seed;
+        if let Some(ranges) = &self.deformation {
+            Deformation::draw(ranges, seed, epoch, index).apply(image, labels, width);
+        }
+        match &self.contrast {
+            Contrast::Kept => {}
+            Contrast::Altered(ranges) => augment(image, width, ranges, seed, epoch, index),
+            Contrast::Randomised(ranges) => {
+                Randomisation::draw(ranges, seed, epoch, index).apply(image, labels, width);
                 augment(image, width, &AugmentationRanges::TEXTURE, seed, epoch, index);
             }
         }
@@ -84,7 +99,7 @@ impl LabelledBatches {
     /// Batches of `source` by `plan`, without augmentation.
     pub fn new(source: Labelled, plan: BatchPlan) -> Result<Self> {
         plan.check()?;
-        Ok(Self { source, plan, augment: Augment::Off, groups: Groups::new() })
+        Ok(Self { source, plan, augment: Augment::OFF, groups: Groups::new() })
     }
 
     /// The same number of batches of slices that are drawn from groups by their shares, in the place of each slice once.
@@ -98,7 +113,7 @@ impl LabelledBatches {
         Ok(Self { groups, ..self })
     }
 
-    /// The same batches with their intensities altered.
+    /// The same batches with their slices altered.
     pub fn with_augmentation(self, augment: Augment) -> Self {
         Self { augment, ..self }
     }
@@ -194,10 +209,10 @@ fn labelled(
     let mut images = Vec::with_capacity(shown.len() * height * width);
     let mut labels = Vec::with_capacity(images.capacity());
     for &Shown { index, time } in shown {
-        let (mut slice, classes) = source.read(index)?;
+        let (mut slice, mut classes) = source.read(index)?;
         // What is shown again is altered otherwise: as a slice of a number that there is not.
         let drawn_for = index + time * slices;
-        augmentation.apply(&mut slice.image, &classes, width, (epoch, drawn_for));
+        augmentation.apply(&mut slice.image, &mut classes, width, (epoch, drawn_for));
         images.append(&mut slice.image);
         labels.extend(classes);
     }

@@ -61,6 +61,7 @@ mod balance;
 mod batch;
 mod cache;
 mod dataset;
+mod deformation;
 mod error;
 mod files;
 mod geometry;
@@ -83,8 +84,9 @@ mod volume_slices;
 
 pub use augmentation::{Augmentation, AugmentationRanges};
 pub use balance::Groups;
-pub use batch::{Augment, Batch, LabelledBatch, LabelledBatches, UnlabelledBatches};
+pub use batch::{Augment, Batch, Contrast, LabelledBatch, LabelledBatches, UnlabelledBatches};
 pub use dataset::{DataSet, Layout};
+pub use deformation::{Deformation, DeformationRanges};
 pub use error::{Error, Result};
 pub use files::{composed, expand, name_of};
 pub use geometry::{BODY_AXES, Geometry, Range};

@@ -293,7 +293,7 @@ impl Job {
         let cache = training::cache_bytes(self.settings.cache_gib)?;
         let set = LabelledSet::open(subjects, &self.model.info.preprocessing, task, cache)?;
         let plan = self.settings.order.plan(self.settings.seed, self.options.batch_size);
-        set.batches(plan, Augment::Off, host)
+        set.batches(plan, Augment::OFF, host)
     }
 
     /// A training that failed leaves the weights of its last good epoch behind.
