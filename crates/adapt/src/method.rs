@@ -75,6 +75,14 @@ pub trait Method: Sync {
     /// Options it runs with unless told otherwise.
     fn options(&self) -> Options;
 
+    /// Its options for such a network: without batch norm, a network that learns from its own prediction has its logits held, or
+    /// classes vanish.
+    fn options_for(&self, network: &Spec) -> Options {
+        let options = self.options();
+        let holds = network.norm != NormKind::Batch && self.recipe().uses("hold", options.norm);
+        Options { hold: if holds { 1.0 } else { options.hold }, ..options }
+    }
+
     /// The encoder stage that its early head sits on, unless told otherwise; none: that of whatever head there is.
     fn level(&self, _network: &Spec) -> Option<usize> {
         None

@@ -33,6 +33,8 @@ pub struct Adaptation {
     network: Box<dyn Network>,
     adapters: Option<Adapters>,
     teacher: Option<Teacher>,
+    /// The network as it was, where its logits are held.
+    anchor: Option<Box<dyn Network>>,
     aids: Aids,
     recipe: Recipe,
     options: Options,
@@ -72,8 +74,11 @@ impl Adaptation {
         let teacher = teacher
             .map(|kind| Teacher::of(&*network, kind, options.teacher_decay, &device))
             .transpose()?;
+        let holds = options.hold > 0.0 && recipe.uses("hold", options.norm);
+        let copy = || network.with_state(&network.parameters().state()?, &device);
+        let anchor = holds.then(copy).transpose()?;
         let task = Task::of(network.spec().outputs);
-        Ok(Self { network, adapters, teacher, aids, recipe, options, task, steps: 0 })
+        Ok(Self { network, adapters, teacher, anchor, aids, recipe, options, task, steps: 0 })
     }
 
     /// The network that the steps move.
@@ -151,6 +156,21 @@ impl Adaptation {
         Ok(self.task.mean_probabilities(teacher.network(), &self.aids.teachers, &batch.images)?)
     }
 
+    /// How far the final logits have moved from the anchor's, in the anchor's deviations, a mean over channels; 0 without an
+    /// anchor.
+    ///
+    /// A network whose last layer is a batch norm, as the paper's, has logits of the same mean and deviation whatever its early
+    /// layers do. Any other can meet its own prediction best by predicting background everywhere.
+    fn drift(&self, images: &Tensor, last: &Tensor) -> Result<Option<Tensor>> {
+        let Some(anchor) = &self.anchor else { return Ok(None) };
+        let before = anchor.forward(images, self.mode(RunningUpdate::Keep))?.detach();
+        let (mean, variance) = moments_of_channels(last)?;
+        let (held_mean, held_variance) = moments_of_channels(&before)?;
+        let shift = ((mean - held_mean)?.sqr()? / &held_variance)?;
+        let stretch = ((variance.log()? - held_variance.log()?)? * 0.5)?.sqr()?;
+        Ok(Some(((shift + stretch)?.mean_all()? * self.options.hold)?))
+    }
+
     /// Cross-entropy on labelled source slices. The running statistics stay the target's.
     fn source_loss(&self, batch: &StepBatch) -> Result<Tensor> {
         let source = batch.source.as_ref().ok_or_else(|| missing("labelled source slices"))?;
@@ -162,6 +182,16 @@ impl Adaptation {
     fn consistency(&self, logits: &Tensor, taught: &Tensor) -> Result<Tensor> {
         Ok((self.task.probabilities(logits)? - taught)?.sqr()?.mean_all()?)
     }
+}
+
+/// Mean and variance of each channel of logits `[N, C, ...]`, `[C, 1]` each.
+fn moments_of_channels(logits: &Tensor) -> Result<(Tensor, Tensor)> {
+    // No variance is 0 to a logarithm.
+    const LEAST: f64 = 1e-6;
+    let channels = logits.transpose(0, 1)?.flatten_from(1)?;
+    let mean = channels.mean_keepdim(1)?;
+    let variance = channels.broadcast_sub(&mean)?.sqr()?.mean_keepdim(1)?;
+    Ok((mean, (variance + LEAST)?))
 }
 
 fn device_of(network: &dyn Network) -> Result<Device> {
@@ -189,7 +219,12 @@ impl Objective for Adaptation {
         let weight = self.options.weight;
         Ok(match self.recipe.supervision {
             Supervision::OwnPrediction => {
-                pseudo_label_loss(self.task, logits, &self.own_prediction(&last)?, &self.options)?
+                let own = self.own_prediction(&last)?;
+                let loss = pseudo_label_loss(self.task, logits, &own, &self.options)?;
+                match self.drift(&batch.target.images, &last)? {
+                    Some(drift) => (loss + drift)?,
+                    None => loss,
+                }
             }
             Supervision::Entropy => entropy(logits)?,
             Supervision::EntropyWithClassRatio => {

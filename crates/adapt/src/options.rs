@@ -77,6 +77,10 @@ pub struct Options {
     pub teacher_decay: f64,
     /// Weight of a consistency or prior term beside the main one.
     pub weight: f64,
+    /// Weight of what holds the final logits' mean and deviation a channel, batch by batch, where the model's are before the first
+    /// step; 0 holds nothing.
+    #[serde(default)]
+    pub hold: f64,
     /// Share of the target in re-estimated statistics, above 0 to 1; the rest is the source's.
     #[serde(default = "whole")]
     pub target_share: f64,
@@ -103,6 +107,7 @@ impl Options {
             rank: 4,
             teacher_decay: 0.99,
             weight: 1.0,
+            hold: 0.0,
             target_share: whole(),
         }
     }
@@ -131,6 +136,9 @@ impl Options {
         }
         if !(self.weight >= 0.0 && self.weight.is_finite()) {
             return refuse("weight", format!("{} is not 0 or a positive number", self.weight));
+        }
+        if !(self.hold >= 0.0 && self.hold.is_finite()) {
+            return refuse("hold", format!("{} is not 0 or a positive number", self.hold));
         }
         if !(self.target_share > 0.0 && self.target_share <= 1.0) {
             return refuse("target-share", format!("{} is not in (0, 1]", self.target_share));

@@ -188,7 +188,7 @@ impl Recipe {
                 matches!(self.moves, Moves::EarlyStages | Moves::EarlyAdapters)
                     || self.output == Output::EarlyHead
             }
-            "pseudo-label" => {
+            "pseudo-label" | "hold" => {
                 self.supervision == Supervision::OwnPrediction && self.moves != Moves::Nothing
             }
             "labels" | "confidence" => {

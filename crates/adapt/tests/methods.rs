@@ -203,6 +203,7 @@ fn options_out_of_range_are_refused_by_name() {
         ("confidence", Options { confidence: 1.0, ..paper() }),
         ("teacher-decay", Options { teacher_decay: 1.5, ..paper() }),
         ("weight", Options { weight: -1.0, ..paper() }),
+        ("hold", Options { hold: -1.0, ..paper() }),
         ("target-share", Options { target_share: 0.0, ..paper() }),
         ("rank", Options { rank: 0, ..paper() }),
     ];
@@ -248,6 +249,7 @@ fn options_that_a_recipe_does_not_use_change_nothing() {
             ("rank", Options { rank: options.rank + 1, ..o() }),
             ("teacher-decay", Options { teacher_decay: 0.5, ..o() }),
             ("weight", Options { weight: options.weight + 1.0, ..o() }),
+            ("hold", Options { hold: 2.0, ..o() }),
             ("target-share", Options { target_share: 0.3, ..o() }),
             ("lr", Options { learning_rate: 2e-3, ..o() }),
             ("epochs", Options { epochs: 2, ..o() }),

@@ -6,7 +6,8 @@ use common::small::*;
 use common::*;
 use std::collections::BTreeMap;
 use udas_adapt::methods::{
-    AlphaBn, ConvLora, EnsembleDistillation, EntropyPrior, FineTuneFirst, MeanTeacher, Tent,
+    AlphaBn, ConvLora, EarlyFeatures, EnsembleDistillation, EntropyPrior, FineTuneFirst,
+    MeanTeacher, Tent,
 };
 use udas_adapt::{
     Adaptation, Aids, Method, Moves, Options, Output, Recipe, StepBatch, Supervision,
@@ -459,4 +460,23 @@ fn an_oracle_learns_its_labels() {
     let epochs = adapted.summary.unwrap().epochs;
     let (first, last) = (epochs[0].loss, epochs[29].loss);
     assert!(last < 0.6 * first, "loss {first} to {last}");
+}
+
+/// Where logits are held, moving them costs, by how far they go; at the start nothing does.
+#[test]
+fn held_logits_cost_what_they_move() {
+    let loss = |hold: f64, factor: f64| {
+        let options = Options { hold, ..EarlyFeatures.options() };
+        let mut adaptation =
+            Adaptation::new(unet(1), given(1), EarlyFeatures.recipe(), options).unwrap();
+        // The last layer is a batch norm: its weight is the logits' deviation.
+        let weight = adaptation.network().parameters().var("out_path.2.weight").unwrap();
+        weight.set(&(weight.as_detached_tensor() * factor).unwrap()).unwrap();
+        f64::from(adaptation.loss(&step_batch()).unwrap().to_scalar::<f32>().unwrap())
+    };
+    assert!((loss(0.0, 1.0) - loss(1.0, 1.0)).abs() < 1e-6, "nothing has moved yet");
+    let drift = loss(1.0, 2.0) - loss(0.0, 2.0);
+    let expected = 2f64.ln().powi(2);
+    assert!((drift - expected).abs() < 1e-3, "{drift}, expected {expected}");
+    assert!((loss(3.0, 2.0) - loss(0.0, 2.0) - 3.0 * drift).abs() < 1e-3);
 }

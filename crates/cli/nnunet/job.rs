@@ -218,7 +218,8 @@ impl Job {
 
 /// What the method runs with; written into `args` whole.
 fn options(method: &dyn Method, args: &mut AdaptSettings, source: &Fold) -> Result<Options> {
-    let own = args.options.base(method)?;
+    let network = source.network()?;
+    let own = args.options.base(method, network.spec())?;
     let slices = source.model.configuration.patch.len() == 2;
     let batch_size = match args.options.preset {
         // The published batch is one of slices.
@@ -226,7 +227,7 @@ fn options(method: &dyn Method, args: &mut AdaptSettings, source: &Fold) -> Resu
         _ => batch_size(&source.model.configuration),
     };
     let options = args.options.resolve(Options { batch_size, ..own });
-    options.check(source.network()?.spec())?;
+    options.check(network.spec())?;
     if options.epochs == 0 {
         return Err(failure::usage("--epochs 0: give at least 1").into());
     }

@@ -86,7 +86,7 @@ impl Job {
         let source = prepare::source(&asked, &path, host)?;
         let method = prepare::method(&asked, &source, host)?;
         method.check(&*source.network(host.device())?)?;
-        let base = asked.options.base(method)?;
+        let base = asked.options.base(method, &source.info.network)?;
         let source_subjects = prepare::source_subjects(method, &asked, host)?;
         let model = prepare::model(method, &asked, &source)?;
         let head = prepare::head(method, &asked, &model, host)?;

@@ -5,6 +5,7 @@ use crate::flags::word;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 use udas_adapt::{Labels, Method, NormChoice, Options, PseudoLabel};
+use udas_network::Spec;
 use udas_train::{Keep, StopRule};
 
 /// Named sets of options.
@@ -64,6 +65,10 @@ pub struct MethodSettings {
     /// Weight of a consistency or prior term
     #[cfg_attr(feature = "clap", arg(long))]
     pub weight: Option<f64>,
+    /// Weight of what holds the final logits where the model's are before adaptation, so that no class vanishes [default: 1 for
+    /// networks without batch norm, else 0]
+    #[cfg_attr(feature = "clap", arg(long))]
+    pub hold: Option<f64>,
     /// Share of the target in re-estimated statistics, above 0 to 1
     #[cfg_attr(feature = "clap", arg(long))]
     pub target_share: Option<f64>,
@@ -86,12 +91,12 @@ impl Preset {
 }
 
 impl MethodSettings {
-    /// The options before any setting: the preset's, which must be of the method, or the method's own.
+    /// The options before any setting: the preset's, which must be of the method, or the method's own for such a network.
     ///
     /// # Errors
     /// [`Error::Usage`] for a preset of another method.
-    pub fn base(&self, method: &dyn Method) -> Result<Options> {
-        let Some(preset) = self.preset else { return Ok(method.options()) };
+    pub fn base(&self, method: &dyn Method, network: &Spec) -> Result<Options> {
+        let Some(preset) = self.preset else { return Ok(method.options_for(network)) };
         if method.name() == preset.method() {
             return Ok(preset.options());
         }
@@ -133,6 +138,7 @@ impl MethodSettings {
             rank: self.rank.unwrap_or(base.rank),
             teacher_decay: self.teacher_decay.unwrap_or(base.teacher_decay),
             weight: self.weight.unwrap_or(base.weight),
+            hold: self.hold.unwrap_or(base.hold),
             target_share: self.target_share.unwrap_or(base.target_share),
         }
     }
@@ -159,6 +165,7 @@ impl MethodSettings {
             rank: Some(options.rank),
             teacher_decay: Some(options.teacher_decay),
             weight: Some(options.weight),
+            hold: Some(options.hold),
             target_share: Some(options.target_share),
         }
     }
