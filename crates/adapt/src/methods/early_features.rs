@@ -19,7 +19,8 @@ impl Method for EarlyFeatures {
             needs: &[Requirement::EarlyHead],
             failure: "A head that does not know the task on its own domain cannot teach it, and a source model that is \
                       right but unsure teaches its blur: train both until they have converged. Agreement of the two \
-                      outputs is what it trains, so that it rises even where both get worse together.",
+                      outputs is what it trains, so that it rises even where both get worse together. Where statistics \
+                      do not follow the batch (instance norm, --norm running), classes vanish unless --hold keeps them.",
         }
     }
 
