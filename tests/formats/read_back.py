@@ -60,6 +60,8 @@ def with_nibabel(original, ours, is_labels):
         for form in ("qform", "sform"):
             both = (a.header[form + "_code"], b.header[form + "_code"])
             check("nibabel", both[0] == both[1], f"{ours}: {form} code {both}")
+    # A result is of its input's version, or of NIfTI-2 where NIfTI-1 has no room.
+    check("nibabel", type(b.header) is type(a.header) or max(shape) > 32767, f"{ours}: {type(b.header).__name__}")
     for field in ("descrip", "intent_code", "intent_name", "xyzt_units"):
         check("nibabel", a.header[field] == b.header[field], f"{ours}: {field}")
 

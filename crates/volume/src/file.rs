@@ -116,7 +116,7 @@ pub fn probe(path: &Path) -> Result<Probe> {
     }
 }
 
-/// Reads a volume: NIfTI-1 with one frame, a DICOM series, or a picture as one slice.
+/// Reads a volume: NIfTI (1 or 2) with one frame, a DICOM series, or a picture as one slice.
 ///
 /// NaN and infinite voxels are read as they are: see [`Volume::check_finite`].
 pub fn read(path: &Path) -> Result<Volume> {
@@ -194,7 +194,8 @@ fn labels_of(path: &Path, volume: Volume) -> Result<Labels> {
 }
 
 /// Writes labels as uint8 NIfTI (.nii, .nii.gz), or one slice as an 8-bit picture (.png, .tif), whole
-/// or not at all. The header's units, forms, codes and description are kept.
+/// or not at all. The header's version, units, forms, codes and description are kept; what NIfTI-1 has no room for (more
+/// than 32,767 voxels along an axis) becomes NIfTI-2.
 pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
     match format(path)? {
         Format::Picture(ImageFormat::Jpeg) => {
@@ -208,8 +209,8 @@ pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
     }
 }
 
-/// Writes a volume as float32 NIfTI (.nii, .nii.gz), whole or not at all. The header's units, forms,
-/// codes and description are kept.
+/// Writes a volume as float32 NIfTI (.nii, .nii.gz), whole or not at all. The header is kept as by
+/// [`write_labels`].
 pub fn write_volume(path: &Path, volume: &Volume) -> Result<()> {
     match format(path)? {
         Format::Picture(_) => {
@@ -229,8 +230,8 @@ fn not_written(path: &Path) -> Error {
 fn write_nifti<T: Copy>(
     path: &Path,
     image: &Image<T>,
-    datatype: i16,
-    bits: i16,
+    datatype: i64,
+    bits: i64,
     encode: impl Fn(&[T], &mut Vec<u8>),
 ) -> Result<()> {
     let extension = split_name(path).map(|(_, extension)| extension);
@@ -245,10 +246,7 @@ fn write_nifti<T: Copy>(
             ));
         }
     };
-    let header = image
-        .header()
-        .for_writing(image.grid(), datatype, bits)
-        .map_err(|problem| Error::unsupported(path, problem, "crop or resample the volume"))?;
+    let header = image.header().for_writing(image.grid(), 1, datatype, bits);
     let body = |out: &mut dyn Write| -> io::Result<()> {
         out.write_all(header.bytes())?;
         out.write_all(&[0; 4])?; // no extensions

@@ -1,6 +1,6 @@
 //! A 3-D image with its affine: orientation, resampling, NIfTI and PNG/TIFF/JPEG in and out, DICOM series in.
 //!
-//! - [`read`], [`read_labels`], [`probe`]: NIfTI-1 (.nii, .nii.gz, .hdr/.img; either byte order, any
+//! - [`read`], [`read_labels`], [`probe`]: NIfTI-1 and -2 (.nii, .nii.gz, .hdr/.img; either byte order, any
 //!   scalar datatype, slope and intercept applied), folders of DICOM series ([`is_dicom`]), and greyscale pictures as
 //!   one-slice volumes.
 //! - [`Image::to_ras`] and [`Image::from_ras`]: to anatomical axis order and exactly back.
@@ -42,6 +42,7 @@
 mod affine;
 mod dicom;
 mod error;
+mod fields;
 mod file;
 mod frames;
 mod grid;
@@ -62,6 +63,7 @@ mod warning;
 pub use affine::Affine;
 pub use dicom::{is_dicom, write_series};
 pub use error::{Error, Result};
+pub use fields::Version;
 pub use file::{
     EXTENSIONS, Probe, files_of, is_supported, probe, probe_labels, read, read_frames,
     read_label_frames, read_labels, stem, write_labels, write_volume,
