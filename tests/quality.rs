@@ -154,14 +154,15 @@ fn probabilities_in_the_place_of_masks_are_cut_at_one_half_and_weigh() {
             // The further off, the less sure.
             let wrong = f64::from(case) * 3.0 / f64::from(count);
             let name = format!("case{case:02}");
-            let volume = probability(wrong, 3.0 - wrong / 2.0);
+            let volume = probability(wrong, 3.0 - wrong);
             write_volume(&bench.path(&format!("{at}/masks/{name}.nii.gz")), &volume).unwrap();
             write(&bench.path(&format!("{at}/labels")), &name, &ball(0.0, 0));
         }
     }
     let calibrate = "calibrate --masks known/masks --labels known/labels --out reference.json";
     bench.succeed(calibrate);
-    let reference: serde_json::Value = serde_json::from_str(&text(&bench, "reference.json")).unwrap();
+    let reference: serde_json::Value =
+        serde_json::from_str(&text(&bench, "reference.json")).unwrap();
     let columns = reference["classes"]["1"]["columns"].as_array().unwrap();
     assert!(columns.contains(&"confidence".into()) && columns.contains(&"log soft volume".into()));
     let judge = "judge --masks new/masks --reference reference.json --out judged.json";
@@ -180,7 +181,11 @@ fn probabilities_in_the_place_of_masks_are_cut_at_one_half_and_weigh() {
 
     // Labels alone say nothing of what the reference goes by; labels among probabilities teach nothing.
     write(&bench.path("plain"), "case00", &ball(0.0, 0));
-    bench.fail("judge --masks plain --reference reference.json", 3, &["case00", "no probabilities"]);
+    bench.fail(
+        "judge --masks plain --reference reference.json",
+        3,
+        &["case00", "no probabilities"],
+    );
     write(&bench.path("known/masks"), "case00", &ball(0.0, 0));
     bench.fail(calibrate, 3, &["case00", "no probabilities", "add them"]);
     // Logits are neither labels nor probabilities.
@@ -194,7 +199,8 @@ fn probabilities_beside_masks_are_those_of_numpy() {
     let bench = Bench::new();
     let expected = std::fs::read_to_string(golden("quality/expected.json")).unwrap();
     let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
-    let labels: Vec<u8> = expected["labels"].as_array().unwrap().iter().map(|l| l.as_u64().unwrap() as u8).collect();
+    let labels: Vec<u8> =
+        expected["labels"].as_array().unwrap().iter().map(|l| l.as_u64().unwrap() as u8).collect();
     let mask = Labels::new(labels, [5, 4, 2], Affine::from_spacing([1.0; 3])).unwrap();
     write(&bench.path("masks"), "case", &mask);
     for (archive, tolerance) in [("case.npz", 1e-6), ("case_half.npz", 1e-3)] {
@@ -204,9 +210,13 @@ fn probabilities_beside_masks_are_those_of_numpy() {
         for row in judged["masks"].as_array().unwrap() {
             let class = row["class"].to_string();
             for figure in ["mean", "soft-volume"] {
-                let [own, other] = [&row["look"]["confidence"][figure], &expected["classes"][&class][figure]]
-                    .map(|value| value.as_f64().unwrap());
-                assert!((own - other).abs() < tolerance, "{archive} {class} {figure}: {own} {other}");
+                let [own, other] =
+                    [&row["look"]["confidence"][figure], &expected["classes"][&class][figure]]
+                        .map(|value| value.as_f64().unwrap());
+                assert!(
+                    (own - other).abs() < tolerance,
+                    "{archive} {class} {figure}: {own} {other}"
+                );
             }
         }
     }
@@ -219,9 +229,12 @@ fn probabilities_beside_masks_are_those_of_numpy() {
     bench.succeed("judge --masks masks --out judged.json");
     let judged: serde_json::Value = serde_json::from_str(&text(&bench, "judged.json")).unwrap();
     let rows = judged["masks"].as_array().unwrap();
-    assert!(rows.iter().all(|row| row["case"] == "case" && row["look"]["confidence"]["mean"] == 0.875));
+    assert!(
+        rows.iter().all(|row| row["case"] == "case" && row["look"]["confidence"]["mean"] == 0.875)
+    );
     // Of another mask, or in other axes.
-    let turned = Labels::new(mask.data().iter().rev().copied().collect(), [5, 4, 2], *mask.affine());
+    let turned =
+        Labels::new(mask.data().iter().rev().copied().collect(), [5, 4, 2], *mask.affine());
     write(&bench.path("masks"), "case", &turned.unwrap());
     bench.fail("judge --masks masks", 3, &["case_prob", "most probable", "move these away"]);
     std::fs::write(bench.path("masks/case.npz"), "no archive").unwrap();

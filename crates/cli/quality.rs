@@ -4,7 +4,7 @@ mod shown;
 
 use crate::console::Console;
 use crate::pairs::{self, Pair};
-use crate::{failure, interrupt, out_file, predictions};
+use crate::{failure, interrupt, out_file, predictions, segmentations};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use udas_data::Subject;
 use udas_quality::{Estimate, FORMAT, Graded, Look, Pixels, Reference, Suspicion, look, suspicion};
 use udas_report::{PAGE_FILE, masks_page};
 use udas_run::selection::{Images, choose};
-use udas_volume::{Labels, Volume, read, read_labels};
+use udas_volume::{Grid, Labels, Volume, is_segmentation, read};
 
 use masks::Mask;
 
@@ -180,11 +180,14 @@ fn around(path: &Path, image: &Volume, mask: &Labels, class: u8) -> Result<Optio
 
 /// The classes of a mask or its label, with their Dice.
 fn graded(pair: &Pair, others: &Others, image: Option<&Path>) -> Result<Vec<Graded>> {
+    let of_case = [pair.truth.as_path(), &pair.prediction].into_iter().chain(image);
+    let grid = segmentations::common_grid(of_case.chain(others.paths(&pair.subject)))?;
     let image = image.map(|path| Ok::<_, anyhow::Error>((path, read(path)?))).transpose()?;
-    let (mask, truth) = (Mask::read(&pair.prediction)?, read_labels(&pair.truth)?);
+    let mask = Mask::read(&pair.prediction, grid.as_ref())?;
+    let truth = segmentations::read_labels(&pair.truth, grid.as_ref())?;
     let labels = &mask.labels;
     labels.grid().check_same(&pair.prediction, truth.grid(), &pair.truth)?;
-    let others = others.of(&pair.subject)?;
+    let others = others.of(&pair.subject, grid.as_ref())?;
     let (mut both, mut all) = ([0u64; 256], [0u64; 256]);
     for (&own, &label) in labels.data().iter().zip(truth.data()) {
         all[usize::from(own)] += 1;
@@ -238,13 +241,19 @@ impl Others {
         Ok(Self(folders.iter().map(open).collect::<Result<_>>()?))
     }
 
-    fn of(&self, case: &str) -> Result<Vec<Labels>> {
+    /// The files of a case that are there.
+    fn paths<'a>(&'a self, case: &'a str) -> impl Iterator<Item = &'a Path> {
+        self.0.iter().filter_map(move |(_, masks)| Some(masks.get(case)?.as_path()))
+    }
+
+    /// The masks of a case; a DICOM SEG on `grid`, where one is known.
+    fn of(&self, case: &str, grid: Option<&Grid>) -> Result<Vec<Labels>> {
         let read = |(folder, masks): &(PathBuf, BTreeMap<String, PathBuf>)| -> Result<Labels> {
             let path = masks.get(case).ok_or_else(|| {
                 let text = format!("{}: has no mask of {case}; add it", folder.display());
                 failure::input(text)
             })?;
-            masks::labels(path)
+            masks::labels(path, grid)
         };
         self.0.iter().map(read).collect()
     }
@@ -276,8 +285,7 @@ pub fn judge(
     };
     let others = Others::open(&args.others)?;
     let by_images = reference.as_ref().filter(|reference| reference.needs_images());
-    let by_images = by_images.map(|reference| (reference, &images.by_case));
-    let mut rows = looked(&masks, &others, by_images, console)?;
+    let mut rows = looked(&masks, &others, (&images, by_images), console)?;
     match &reference {
         Some(reference) if reference.needs_probabilities() => {
             let looks = rows.iter().map(|row| (row.case.as_str(), &row.look));
@@ -340,6 +348,15 @@ struct CaseImages {
     subjects: Option<String>,
 }
 
+impl CaseImages {
+    /// The grid that a case's masks are read on, where one of them is a DICOM SEG.
+    fn grid_of(&self, mask: &Subject, others: &Others) -> Result<Option<Grid>> {
+        let image = self.by_case.get(&mask.id).map(PathBuf::as_path);
+        let masks = [mask.image.as_path()].into_iter().chain(others.paths(&mask.id));
+        segmentations::common_grid(image.into_iter().chain(masks))
+    }
+}
+
 fn images_by_case(
     args: &JudgeMasks,
     reference: Option<&Reference>,
@@ -356,9 +373,14 @@ fn images_by_case(
         }
         return Ok(CaseImages { subjects, ..CaseImages::default() });
     }
-    if args.page.is_none() && !are_needed {
-        let text = "--images and --data: are for the pictures of a --page, and for a reference that was learned with images; \
-                    give --page DIR, or leave them out";
+    let has_segmentations = || {
+        let folders = args.masks.iter().chain(&args.others);
+        let masks = folders.flat_map(|folder| predictions::masks(folder).unwrap_or_default());
+        masks.into_iter().any(|mask| is_segmentation(&mask.image))
+    };
+    if args.page.is_none() && !are_needed && !has_segmentations() {
+        let text = "--images and --data: are for the pictures of a --page, for a reference that was learned with images, and \
+                    for DICOM SEG; give --page DIR, or leave them out";
         return Err(failure::usage(text).into());
     }
     images.check()?;
@@ -424,7 +446,7 @@ fn read_groups(path: &Path, masks: &[Subject]) -> Result<BTreeMap<String, String
 fn looked(
     masks: &[Subject],
     others: &Others,
-    by_images: Option<(&Reference, &BTreeMap<String, PathBuf>)>,
+    (images, by_images): (&CaseImages, Option<&Reference>),
     console: &Console,
 ) -> Result<Vec<Row>> {
     interrupt::flag();
@@ -433,12 +455,13 @@ fn looked(
     let mut progress = console.progress(masks.len(), "masks");
     for mask in masks {
         anyhow::ensure!(!interrupt::asked(), "interrupted; nothing is written");
-        let own = Mask::read(&mask.image)?;
+        let grid = images.grid_of(mask, others)?;
+        let own = Mask::read(&mask.image, grid.as_ref())?;
         let labels = &own.labels;
-        let others = others.of(&mask.id)?;
+        let others = others.of(&mask.id, grid.as_ref())?;
         let by_image = match by_images {
-            Some((reference, images)) => {
-                let path = image_of(images, &mask.id)?;
+            Some(reference) => {
+                let path = image_of(&images.by_case, &mask.id)?;
                 Some((reference, path, read(path)?))
             }
             None => None,

@@ -1,11 +1,11 @@
 //! Masks of any tool as they come: labels, with probabilities beside them, or a probability in their place.
-use crate::failure;
+use crate::{failure, segmentations};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use udas_nnunet::SavedProbabilities;
 use udas_quality::Confidence;
-use udas_volume::{Error as VolumeError, Labels, Volume, read, read_labels, stem};
+use udas_volume::{Error as VolumeError, Grid, Labels, Volume, read, stem};
 
 /// A probability of at least this marks a voxel, where one class alone has probabilities.
 const HALF: f32 = 0.5;
@@ -21,9 +21,9 @@ pub struct Mask {
     probabilities: BTreeMap<u8, Volume>,
 }
 
-/// The labels of a mask, or of a volume of probabilities.
-pub fn labels(path: &Path) -> Result<Labels> {
-    match read_labels(path) {
+/// The labels of a mask, or of a volume of probabilities; a DICOM SEG on `grid`, where one is known.
+pub fn labels(path: &Path, grid: Option<&Grid>) -> Result<Labels> {
+    match segmentations::read_labels(path, grid) {
         Err(VolumeError::NotLabels { .. }) => Ok(marked(&foreground(path)?)),
         labels => Ok(labels?),
     }
@@ -32,9 +32,9 @@ pub fn labels(path: &Path) -> Result<Labels> {
 impl Mask {
     /// Reads a mask and what lies beside it: `CASE_prob.nii.gz` or one file a class (`CASE_prob1.nii.gz`, ...), as
     /// `udas predict --probabilities` writes them, or nnU-Net's `CASE.npz`. A volume of values between 0 and 1 is the
-    /// probability of class 1 itself.
-    pub fn read(path: &Path) -> Result<Self> {
-        let (labels, probabilities) = match read_labels(path) {
+    /// probability of class 1 itself. A DICOM SEG is read on `grid`, where one is known.
+    pub fn read(path: &Path, grid: Option<&Grid>) -> Result<Self> {
+        let (labels, probabilities) = match segmentations::read_labels(path, grid) {
             Err(VolumeError::NotLabels { .. }) => {
                 let foreground = foreground(path)?;
                 (marked(&foreground), BTreeMap::from([(1, foreground)]))
@@ -51,7 +51,8 @@ impl Mask {
     /// What the probabilities say of a class; none where there are none, and of an absent class.
     pub fn confidence(&self, class: u8) -> Result<Option<Confidence>> {
         let Some(probability) = self.probabilities.get(&class) else { return Ok(None) };
-        Confidence::of(&self.labels, class, probability).with_context(|| self.path.display().to_string())
+        Confidence::of(&self.labels, class, probability)
+            .with_context(|| self.path.display().to_string())
     }
 }
 
@@ -68,7 +69,8 @@ fn foreground(path: &Path) -> Result<Volume> {
 
 fn check_range(path: &Path, values: &[f32], otherwise: &str) -> Result<()> {
     // A NaN lies in no range.
-    let Some(value) = values.iter().find(|value| !(-ROUNDING..=1.0 + ROUNDING).contains(*value)) else {
+    let Some(value) = values.iter().find(|value| !(-ROUNDING..=1.0 + ROUNDING).contains(*value))
+    else {
         return Ok(());
     };
     let text = format!(
@@ -85,7 +87,7 @@ fn beside(path: &Path, labels: &Labels) -> Result<BTreeMap<u8, Volume>> {
     let name = stem(path);
     let archive = folder.join(format!("{name}.npz"));
     if archive.is_file() {
-        return of_nnunet(&archive, path, labels);
+        return of_nnunet(&archive, labels);
     }
     let file = |class: String| folder.join(format!("{name}_prob{class}.nii.gz"));
     let one = (1, file(String::new()));
@@ -106,17 +108,8 @@ fn beside(path: &Path, labels: &Labels) -> Result<BTreeMap<u8, Volume>> {
     Ok(classes)
 }
 
-fn of_nnunet(archive: &Path, path: &Path, labels: &Labels) -> Result<BTreeMap<u8, Volume>> {
-    let SavedProbabilities { shape, classes } = SavedProbabilities::read(archive)?;
-    if shape != labels.shape() {
-        let [x, y, z] = shape;
-        let text = format!(
-            "{}: has {x}x{y}x{z} voxels, other than {}; give the mask that nnU-Net wrote beside it",
-            archive.display(),
-            path.display()
-        );
-        return Err(failure::input(text).into());
-    }
+fn of_nnunet(archive: &Path, labels: &Labels) -> Result<BTreeMap<u8, Volume>> {
+    let SavedProbabilities { classes } = SavedProbabilities::read(archive, labels.shape())?;
     let mut background = Vec::new();
     let mut by_class = BTreeMap::new();
     for (class, values) in (0..=u8::MAX).zip(classes) {

@@ -150,9 +150,10 @@ fn overlay<'a>(image: &'a Volume, mask: &'a Labels, other: Option<&'a Labels>) -
 pub fn pictures(
     rows: &[Row],
     (masks, others): (&[Subject], &Others),
-    CaseImages { by_case: images, .. }: &CaseImages,
+    case_images: &CaseImages,
     console: &Console,
 ) -> Result<Vec<(String, Picture)>> {
+    let images = &case_images.by_case;
     let mut drawn: Vec<(String, Picture)> = Vec::new();
     for row in rows {
         if drawn.len() == PICTURES || drawn.iter().any(|(case, _)| *case == row.case) {
@@ -168,8 +169,9 @@ pub fn pictures(
                 continue;
             }
         };
-        let labels = masks::labels(&mask.image)?;
-        let other = others.of(&row.case)?.into_iter().next();
+        let grid = case_images.grid_of(mask, others)?;
+        let labels = masks::labels(&mask.image, grid.as_ref())?;
+        let other = others.of(&row.case, grid.as_ref())?.into_iter().next();
         let overlay = overlay(&volume, &labels, other.as_ref());
         match overlay.draw() {
             Ok(picture) => drawn.push((row.case.clone(), picture)),

@@ -50,7 +50,11 @@ struct Read {
 /// Voxel sizes of the file's axes z, y, x in millimetres: of NIfTI by pixdim, as SimpleITK and nibabel give them, of other
 /// files (DICOM) by their affine.
 fn spacing(header: &Header, grid: &Grid) -> [f64; 3] {
-    let [x, y, z] = if header.rank() == 0 { grid.affine.spacing() } else { header.pixdim_mm().map(|size| if size == 0.0 { 1.0 } else { size }) };
+    let [x, y, z] = if header.rank() == 0 {
+        grid.affine.spacing()
+    } else {
+        header.pixdim_mm().map(|size| if size == 0.0 { 1.0 } else { size })
+    };
     // An image of two axes has no slices: they are as far apart as anything can be.
     let is_slice = header.rank() == 2 && grid.shape[2] == 1;
     [if is_slice { 999.0 * x.max(y) } else { z }, y, x]

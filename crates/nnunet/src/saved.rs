@@ -14,42 +14,41 @@ use crate::{Error, Result};
 
 /// The array's name in the archive.
 const ARRAY: &str = "probabilities.npy";
-/// More numbers than this are refused (4 GiB of float32).
-const MAX_NUMBERS: u128 = 1 << 30;
+/// Classes that labels of a byte can tell apart, background among them.
+const MAX_CLASSES: usize = 256;
 /// Bytes of an array's own header; numpy writes some hundred.
 const MAX_HEADER: usize = 1 << 12;
-const REMEDY: &str = "write it anew with nnUNetv2_predict --save_probabilities, or move it away from the masks";
+const REMEDY: &str =
+    "write it anew with nnUNetv2_predict --save_probabilities, or move it away from the masks";
 
-/// Probabilities of a case, on the grid of its image.
+/// Probabilities of a case, on the grid of its mask.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedProbabilities {
-    /// Voxels along x, y, z.
-    pub shape: [usize; 3],
     /// Of each class from background on, x fastest.
     pub classes: Vec<Vec<f32>>,
 }
 
 impl SavedProbabilities {
-    /// Reads `CASE.npz`.
+    /// Reads `CASE.npz` beside a mask of `shape` voxels along x, y, z.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::Model`] with the file: no archive, no such array, numbers of another type, or fewer than
-    /// it states.
-    pub fn read(path: &Path) -> Result<Self> {
+    /// [`Error::Io`] and [`Error::Model`] with the file: no archive, no such array, another shape, numbers of another type,
+    /// or fewer than it states.
+    pub fn read(path: &Path, shape: [usize; 3]) -> Result<Self> {
         let file = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        read(file).map_err(|problem| Error::model(path, format!("{problem}; {REMEDY}")))
+        read(file, shape).map_err(|problem| Error::model(path, format!("{problem}; {REMEDY}")))
     }
 }
 
 /// The problem in words, where there is one.
-fn read(file: File) -> Result<SavedProbabilities, String> {
+fn read(file: File, shape: [usize; 3]) -> Result<SavedProbabilities, String> {
     let mut archive = ZipArchive::new(BufReader::new(file))
         .map_err(|error| format!("is no archive of numpy arrays ({error})"))?;
     let index = archive.index_for_name(ARRAY).ok_or("holds no array named \"probabilities\"")?;
     let entry = archive.by_index_raw(index).map_err(|error| error.to_string())?;
     match entry.compression() {
-        CompressionMethod::Stored => read_array(entry),
-        CompressionMethod::DEFLATE => read_array(DeflateDecoder::new(entry)),
+        CompressionMethod::Stored => read_array(entry, shape),
+        CompressionMethod::DEFLATE => read_array(DeflateDecoder::new(entry), shape),
         other => Err(format!("is compressed by {other:?}, which is not read")),
     }
 }
@@ -61,7 +60,7 @@ enum Number {
     Single,
 }
 
-fn read_array(mut reader: impl Read) -> Result<SavedProbabilities, String> {
+fn read_array(mut reader: impl Read, shape: [usize; 3]) -> Result<SavedProbabilities, String> {
     let cut = |_| "is cut short".to_owned();
     let mut start = [0; 8];
     reader.read_exact(&mut start).map_err(cut)?;
@@ -85,20 +84,21 @@ fn read_array(mut reader: impl Read) -> Result<SavedProbabilities, String> {
     reader.read_exact(&mut header).map_err(cut)?;
     let header = String::from_utf8_lossy(&header).into_owned();
     let (number, [classes, z, y, x]) = described(&header)?;
-    let count = [classes, z, y, x].iter().fold(1u128, |all, &n| all.saturating_mul(n as u128));
-    if count > MAX_NUMBERS || count == 0 || classes < 2 {
+    let [nx, ny, nz] = shape;
+    if [x, y, z] != shape || !(2..=MAX_CLASSES).contains(&classes) {
         return Err(format!(
-            "states {classes} classes of {x}x{y}x{z} voxels; 2 classes or more, and at most {MAX_NUMBERS} numbers are read"
+            "holds {classes} classes of {x}x{y}x{z} voxels; its mask has {nx}x{ny}x{nz}, and 2 to {MAX_CLASSES} classes are read"
         ));
     }
-    // Grows as the numbers come: what a file states costs nothing.
-    let classes = (0..classes).map(|_| numbers(&mut reader, number, x * y * z)).collect::<Result<_, _>>()?;
-    Ok(SavedProbabilities { shape: [x, y, z], classes })
+    let classes =
+        (0..classes).map(|_| numbers(&mut reader, number, x * y * z)).collect::<Result<_, _>>()?;
+    Ok(SavedProbabilities { classes })
 }
 
 /// Type and shape of an array, by the text of its header: a dict as Python writes it.
 fn described(header: &str) -> Result<(Number, [usize; 4]), String> {
-    let after = |key: &str| header.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start());
+    let after =
+        |key: &str| header.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start());
     let number = match after("descr").map(|text| text.get(..5)) {
         Some(Some("'<f2'")) => Number::Half,
         Some(Some("'<f4'")) => Number::Single,
@@ -109,10 +109,17 @@ fn described(header: &str) -> Result<(Number, [usize; 4]), String> {
     }
     let inside = after("shape").and_then(|text| text.strip_prefix('(')?.split_once(')'));
     let sides: Option<Vec<usize>> = inside.and_then(|(sides, _)| {
-        sides.split(',').map(str::trim).filter(|side| !side.is_empty()).map(|side| side.parse().ok()).collect()
+        sides
+            .split(',')
+            .map(str::trim)
+            .filter(|side| !side.is_empty())
+            .map(|side| side.parse().ok())
+            .collect()
     });
     let shape = sides.and_then(|sides| sides.try_into().ok());
-    shape.map(|shape| (number, shape)).ok_or_else(|| "holds an array of other axes than class, z, y, x".into())
+    shape
+        .map(|shape| (number, shape))
+        .ok_or_else(|| "holds an array of other axes than class, z, y, x".into())
 }
 
 fn numbers(reader: &mut impl Read, number: Number, count: usize) -> Result<Vec<f32>, String> {
@@ -122,13 +129,20 @@ fn numbers(reader: &mut impl Read, number: Number, count: usize) -> Result<Vec<f
     };
     let mut bytes = Vec::new();
     let wanted = (count * width) as u64;
-    reader.take(wanted).read_to_end(&mut bytes).map_err(|error| format!("cannot be inflated ({error})"))?;
+    reader
+        .take(wanted)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot be inflated ({error})"))?;
     if bytes.len() as u64 != wanted {
         return Err("is cut short".into());
     }
     Ok(match number {
-        Number::Half => bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        Number::Single => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Number::Half => {
+            bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+        }
+        Number::Single => {
+            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+        }
     })
 }
 
@@ -138,7 +152,8 @@ mod tests {
 
     /// An array as numpy writes it.
     fn array(descr: &str, shape: &str, numbers: &[f32]) -> Vec<u8> {
-        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+        let header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
         bytes.extend((header.len() as u16).to_le_bytes());
         bytes.extend(header.as_bytes());
@@ -155,8 +170,7 @@ mod tests {
     fn numbers_of_both_widths_come_class_by_class() {
         let numbers: Vec<f32> = (0..12).map(|n| n as f32 / 16.0).collect();
         for descr in ["<f2", "<f4"] {
-            let read = read_array(&array(descr, "2, 1, 3, 2", &numbers)[..]).unwrap();
-            assert_eq!(read.shape, [2, 3, 1]);
+            let read = read_array(&array(descr, "2, 1, 3, 2", &numbers)[..], [2, 3, 1]).unwrap();
             assert_eq!(read.classes.concat(), numbers);
         }
     }
@@ -164,16 +178,18 @@ mod tests {
     #[test]
     fn what_is_no_such_array_is_said() {
         let numbers = [0.5; 12];
-        let problem = |bytes: Vec<u8>| read_array(&bytes[..]).unwrap_err();
+        let problem = |bytes: Vec<u8>| read_array(&bytes[..], [2, 3, 1]).unwrap_err();
         let whole = array("<f4", "2, 1, 3, 2", &numbers);
         assert!(problem(whole[..whole.len() - 1].to_vec()).contains("cut short"));
         assert!(problem(whole[..9].to_vec()).contains("cut short"));
         assert!(problem(array("<f8", "2, 1, 3, 2", &numbers)).contains("float16 and float32"));
         assert!(problem(array("<f4", "2, 3, 2", &numbers)).contains("class, z, y, x"));
-        assert!(problem(array("<f4", "2, 1, 3, 9999999999", &numbers)).contains("numbers are read"));
+        assert!(
+            problem(array("<f4", "2, 1, 3, 9999999999", &numbers)).contains("its mask has 2x3x1")
+        );
         assert!(problem(b"no array at all".to_vec()).contains("other than a numpy array"));
         let file = tempfile::NamedTempFile::new().unwrap();
-        let text = SavedProbabilities::read(file.path()).unwrap_err().to_string();
+        let text = SavedProbabilities::read(file.path(), [2, 3, 1]).unwrap_err().to_string();
         assert!(text.contains("no archive") && text.contains("--save_probabilities"), "{text}");
     }
 }

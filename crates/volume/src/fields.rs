@@ -215,7 +215,10 @@ impl Fields {
         for field in FIELDS.into_iter().chain([SIZE]) {
             let Some((at, number)) = field.place(self.version) else { continue };
             let numbers = self.bytes.get_mut(at..at + field.count * number.width());
-            numbers.into_iter().flat_map(|all| all.chunks_exact_mut(number.width())).for_each(<[u8]>::reverse);
+            numbers
+                .into_iter()
+                .flat_map(|all| all.chunks_exact_mut(number.width()))
+                .for_each(<[u8]>::reverse);
         }
     }
 
@@ -295,7 +298,9 @@ mod tests {
             let mut places: Vec<(usize, usize)> = FIELDS
                 .into_iter()
                 .chain([SIZE])
-                .filter_map(|field| field.place(version).map(|(at, number)| (at, field.count * number.width())))
+                .filter_map(|field| {
+                    field.place(version).map(|(at, number)| (at, field.count * number.width()))
+                })
                 .chain([magic])
                 .collect();
             places.sort_unstable();
@@ -305,7 +310,8 @@ mod tests {
                 .filter(|(end, next)| end != next)
                 .collect();
             // data_type and db_name of Analyze are all that is left out.
-            let expected: &[(usize, usize)] = if version == Version::One { &[(4, 32)] } else { &[] };
+            let expected: &[(usize, usize)] =
+                if version == Version::One { &[(4, 32)] } else { &[] };
             assert_eq!(gaps, expected, "{version:?}");
             let end = places.last().map(|(at, length)| at + length);
             // NIfTI-2 ends with 15 bytes that are not used.

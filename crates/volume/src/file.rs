@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use image::ImageFormat;
 use udas_files::write_whole_with;
 
-use crate::dicom::{Opened, is_dicom};
+use crate::dicom::{Opened, is_dicom, read_mask};
 use crate::header::FileKind;
 use crate::nifti::{self, Reader};
 use crate::{Error, Grid, Header, Image, Labels, Result, Volume, Warning, picture};
@@ -142,9 +142,21 @@ pub fn read_frames(path: &Path, frames: &[usize]) -> Result<Vec<Volume>> {
 }
 
 /// Reads a mask or label map. Whole numbers from 0 to 255 in any datatype are labels; a picture of
-/// just 0 and 255 is a mask of 0 and 1.
+/// just 0 and 255 is a mask of 0 and 1. A DICOM SEG is read on a grid of its own: see [`read_labels_on`].
 pub fn read_labels(path: &Path) -> Result<Labels> {
-    labels_of(path, read(path)?)
+    if is_segmentation(path) { read_mask(path) } else { labels_of(path, read(path)?) }
+}
+
+/// Reads a mask that belongs onto the grid of an image. A DICOM SEG is placed there by its frames' positions, whatever its
+/// axes; any other file is read as it is, as by [`read_labels`].
+pub fn read_labels_on(path: &Path, grid: &Grid) -> Result<Labels> {
+    let labels = read_labels(path)?;
+    if is_segmentation(path) { labels.placed_on(grid, path) } else { Ok(labels) }
+}
+
+/// Whether a file is a DICOM SEG: `NAME.dcm`, by its content.
+pub fn is_segmentation(path: &Path) -> bool {
+    udas_dicom::is_named_as_file(path) && udas_dicom::is_segmentation(path)
 }
 
 /// Reads frames of a 4-D label map; see [`read_frames`] and [`read_labels`].
@@ -154,6 +166,10 @@ pub fn read_label_frames(path: &Path, frames: &[usize]) -> Result<Vec<Labels>> {
 
 /// [`probe`] of a mask; what cannot be one by its format is refused.
 pub fn probe_labels(path: &Path) -> Result<Probe> {
+    if is_segmentation(path) {
+        let mask = read_mask(path)?;
+        return Ok(Probe { grid: *mask.grid(), frames: 1, header: mask.header().clone() });
+    }
     let probe = probe(path)?;
     if probe.header.kind() == FileKind::Picture {
         picture::refuse_blurred_labels(path)?;

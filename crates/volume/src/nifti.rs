@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::gzip::Members;
 use crate::fields::Version;
+use crate::gzip::Members;
 use crate::header::{self, Endian};
 use crate::{Error, Grid, Header, Image, Result, Volume, Warning};
 
