@@ -6,7 +6,9 @@ use common::{Bench, TINY, golden};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use udas_dicom::{Moment, Segmentation, Series};
-use udas_volume::{Labels, Volume, read, read_labels, write_series, write_volume};
+use udas_volume::{
+    Labels, Volume, read, read_labels, read_labels_on, write_labels, write_series, write_volume,
+};
 
 fn expected(name: &str) -> Value {
     let text = std::fs::read_to_string(golden("dicom").join(name)).unwrap();
@@ -90,9 +92,93 @@ fn segmentations_are_those_that_highdicom_and_pydicom_have_read() {
 }
 
 #[test]
-fn a_segmentation_is_refused_as_a_mask_with_the_way_out() {
-    let error = read_labels(&golden("dicom/seg_single.dcm")).unwrap_err().to_string();
-    assert!(error.contains("DICOM SEG") && error.contains("NIfTI"), "{error}");
+fn own_segmentations_are_read_on_the_grid_of_their_series() {
+    for (name, source) in [("seg_single.dcm", "explicit"), ("seg_multi.dcm", "enhanced")] {
+        let path = golden("dicom").join(name);
+        let image = read(&golden("dicom").join(source)).unwrap();
+        let own = read_labels(&path).unwrap();
+        // The first slice has no segment, and so no frame.
+        assert_eq!(own.shape()[2] + 1, image.shape()[2]);
+        let placed = read_labels_on(&path, image.grid()).unwrap();
+        assert_eq!(
+            (placed.data(), placed.grid()),
+            (&labels(placed.data().len())[..], image.grid())
+        );
+        // On the same voxels in other axes: of a NIfTI file in right, anterior, superior.
+        let (ras, orientation) = image.to_ras();
+        let turned = read_labels_on(&path, ras.grid()).unwrap();
+        assert_eq!(turned.from_ras(&orientation).unwrap().data(), placed.data());
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("DICOM SEG") && error.contains("as a mask"), "{error}");
+    }
+}
+
+#[test]
+fn segmentations_of_highdicom_are_read() {
+    let expected = expected("highdicom_seg.json");
+    for (name, case) in expected.as_object().unwrap() {
+        let image = read(&golden("dicom").join(case["source"].as_str().unwrap())).unwrap();
+        let placed = read_labels_on(&golden("dicom").join(name), image.grid()).unwrap();
+        let labels: Vec<u8> = numbers(&case["labels"]).iter().map(|&label| label as u8).collect();
+        assert_eq!(placed.data(), labels, "{name}");
+    }
+    let error = read_labels(&golden("dicom/highdicom_overlap.dcm")).unwrap_err().to_string();
+    assert!(error.contains("overlap") && error.contains("a file of its own"), "{error}");
+}
+
+#[test]
+fn the_program_takes_segmentations_for_masks() {
+    let bench = Bench::new();
+    for folder in ["seg", "nifti", "labels", "images", "both"] {
+        std::fs::create_dir(bench.path(folder)).unwrap();
+    }
+    let image = read(&golden("dicom/explicit")).unwrap();
+    for case in ["a", "b", "c"] {
+        let seg = golden("dicom/highdicom_binary.dcm");
+        std::fs::copy(&seg, bench.path(&format!("seg/{case}.dcm"))).unwrap();
+        // As `predict --dicom-seg` leaves them: the mask counts once.
+        std::fs::copy(&seg, bench.path(&format!("both/{case}.dcm"))).unwrap();
+        let mask = read_labels_on(&seg, image.grid()).unwrap();
+        let (image, mask) = (image.to_ras().0, mask.to_ras().0);
+        for folder in ["nifti", "labels", "both"] {
+            write_labels(&bench.path(&format!("{folder}/{case}.nii.gz")), &mask).unwrap();
+        }
+        write_volume(&bench.path(&format!("images/{case}.nii.gz")), &image).unwrap();
+    }
+    let scores = |line: &str| {
+        bench.succeed(&format!("evaluate {line} --out scores.json"));
+        let text = std::fs::read_to_string(bench.path("scores.csv")).unwrap();
+        assert_eq!(text.lines().count(), 7, "{text}");
+        text
+    };
+    let plain = scores("--predictions nifti --labels labels");
+    assert!(plain.lines().nth(1).unwrap().starts_with("a,1,1,"), "{plain}");
+    for line in [
+        "--predictions seg --labels labels",
+        "--predictions nifti --labels seg",
+        "--predictions both --labels labels",
+    ] {
+        assert_eq!(scores(line), plain, "{line}");
+    }
+    let judged = |line: &str| {
+        bench.succeed(&format!("judge {line} --out judged.json"));
+        std::fs::read_to_string(bench.path("judged.csv")).unwrap()
+    };
+    let plain = judged("--masks nifti --others labels");
+    assert_eq!(judged("--masks seg --others labels"), plain);
+    assert_eq!(judged("--masks nifti --others seg"), plain);
+    assert_eq!(judged("--masks seg --others seg --images images"), plain);
+    bench.succeed("judge --masks seg");
+    // Of another image.
+    let moved = image.to_ras().0;
+    let affine = moved.affine().with_origin([500.0, 0.0, 0.0]);
+    let moved = Labels::new(vec![1; moved.data().len()], moved.shape(), affine).unwrap();
+    write_labels(&bench.path("labels/a.nii.gz"), &moved).unwrap();
+    bench.fail(
+        "evaluate --predictions seg --labels labels --out s.json",
+        3,
+        &["a.dcm", "the image"],
+    );
 }
 
 #[test]

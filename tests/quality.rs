@@ -1,7 +1,7 @@
 //! `udas judge --masks` and `udas calibrate --masks`: masks of any tool, without a model.
 mod common;
 
-use common::Bench;
+use common::{Bench, golden};
 use std::path::Path;
 use udas_volume::{Affine, Labels, Volume, write_labels, write_volume};
 
@@ -134,6 +134,111 @@ fn dice_is_learned_and_the_worst_come_first() {
     let page = text(&bench, "page/index.html");
     assert_eq!(page.matches("<figure>").count(), 6);
     assert!(page.contains("case06") && !page.contains("://"), "{page}");
+}
+
+/// The probability of the ball's inside, sure of itself by `steepness`, with a border that lies `wrong` voxels off.
+fn probability(wrong: f64, steepness: f64) -> Volume {
+    let place = |i: usize| [i % SIDE, i / SIDE % SIDE, i / SIDE / SIDE].map(|x| x as f64 - 11.5);
+    let depth = |i: usize| 7.0 + wrong - place(i).map(|x| x * x).iter().sum::<f64>().sqrt();
+    let value = |i: usize| (1.0 / (1.0 + (-steepness * depth(i)).exp())) as f32;
+    let data = (0..SIDE.pow(3)).map(value).collect();
+    Volume::new(data, [SIDE; 3], Affine::from_spacing([1.0; 3])).unwrap()
+}
+
+#[test]
+fn probabilities_in_the_place_of_masks_are_cut_at_one_half_and_weigh() {
+    let bench = Bench::new();
+    for (at, count) in [("known", 12), ("new", 6)] {
+        std::fs::create_dir_all(bench.path(&format!("{at}/masks"))).unwrap();
+        for case in 0..count {
+            // The further off, the less sure.
+            let wrong = f64::from(case) * 3.0 / f64::from(count);
+            let name = format!("case{case:02}");
+            let volume = probability(wrong, 3.0 - wrong);
+            write_volume(&bench.path(&format!("{at}/masks/{name}.nii.gz")), &volume).unwrap();
+            write(&bench.path(&format!("{at}/labels")), &name, &ball(0.0, 0));
+        }
+    }
+    let calibrate = "calibrate --masks known/masks --labels known/labels --out reference.json";
+    bench.succeed(calibrate);
+    let reference: serde_json::Value =
+        serde_json::from_str(&text(&bench, "reference.json")).unwrap();
+    let columns = reference["classes"]["1"]["columns"].as_array().unwrap();
+    assert!(columns.contains(&"confidence".into()) && columns.contains(&"log soft volume".into()));
+    let judge = "judge --masks new/masks --reference reference.json --out judged.json";
+    bench.succeed(judge);
+    let judged: serde_json::Value = serde_json::from_str(&text(&bench, "judged.json")).unwrap();
+    let confidence = |case: &str| {
+        let rows = judged["masks"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["case"] == case).unwrap();
+        row["look"]["confidence"]["mean"].as_f64().unwrap()
+    };
+    assert!(confidence("case00") > confidence("case05") + 0.01, "{judged}");
+    assert!((0.5..1.0).contains(&confidence("case05")));
+    // The worst comes first, and the table has the figures.
+    assert_eq!(judged["masks"][0]["case"], "case05");
+    assert!(text(&bench, "judged.csv").lines().next().unwrap().contains("confidence,soft_volume"));
+
+    // Labels alone say nothing of what the reference goes by; labels among probabilities teach nothing.
+    write(&bench.path("plain"), "case00", &ball(0.0, 0));
+    bench.fail(
+        "judge --masks plain --reference reference.json",
+        3,
+        &["case00", "no probabilities"],
+    );
+    write(&bench.path("known/masks"), "case00", &ball(0.0, 0));
+    bench.fail(calibrate, 3, &["case00", "no probabilities", "add them"]);
+    // Logits are neither labels nor probabilities.
+    let logits = probability(0.0, 1.0).map(|value| 9.0 * value - 4.5);
+    write_volume(&bench.path("new/masks/case00.nii.gz"), &logits).unwrap();
+    bench.fail("judge --masks new/masks", 3, &["case00.nii.gz", "between 0 and 1", "softmax"]);
+}
+
+#[test]
+fn probabilities_beside_masks_are_those_of_numpy() {
+    let bench = Bench::new();
+    let expected = std::fs::read_to_string(golden("quality/expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
+    let labels: Vec<u8> =
+        expected["labels"].as_array().unwrap().iter().map(|l| l.as_u64().unwrap() as u8).collect();
+    let mask = Labels::new(labels, [5, 4, 2], Affine::from_spacing([1.0; 3])).unwrap();
+    write(&bench.path("masks"), "case", &mask);
+    for (archive, tolerance) in [("case.npz", 1e-6), ("case_half.npz", 1e-3)] {
+        std::fs::copy(golden("quality").join(archive), bench.path("masks/case.npz")).unwrap();
+        bench.succeed("judge --masks masks --out judged.json");
+        let judged: serde_json::Value = serde_json::from_str(&text(&bench, "judged.json")).unwrap();
+        for row in judged["masks"].as_array().unwrap() {
+            let class = row["class"].to_string();
+            for figure in ["mean", "soft-volume"] {
+                let [own, other] =
+                    [&row["look"]["confidence"][figure], &expected["classes"][&class][figure]]
+                        .map(|value| value.as_f64().unwrap());
+                assert!(
+                    (own - other).abs() < tolerance,
+                    "{archive} {class} {figure}: {own} {other}"
+                );
+            }
+        }
+    }
+    // The same in files of a class each, as `predict --probabilities` writes them.
+    std::fs::remove_file(bench.path("masks/case.npz")).unwrap();
+    for class in [1, 2] {
+        let near = mask.map(|label| if label == class { 0.875 } else { 0.0625 });
+        write_volume(&bench.path(&format!("masks/case_prob{class}.nii.gz")), &near).unwrap();
+    }
+    bench.succeed("judge --masks masks --out judged.json");
+    let judged: serde_json::Value = serde_json::from_str(&text(&bench, "judged.json")).unwrap();
+    let rows = judged["masks"].as_array().unwrap();
+    assert!(
+        rows.iter().all(|row| row["case"] == "case" && row["look"]["confidence"]["mean"] == 0.875)
+    );
+    // Of another mask, or in other axes.
+    let turned =
+        Labels::new(mask.data().iter().rev().copied().collect(), [5, 4, 2], *mask.affine());
+    write(&bench.path("masks"), "case", &turned.unwrap());
+    bench.fail("judge --masks masks", 3, &["case_prob", "most probable", "move these away"]);
+    std::fs::write(bench.path("masks/case.npz"), "no archive").unwrap();
+    bench.fail("judge --masks masks", 3, &["case.npz", "no archive", "--save_probabilities"]);
 }
 
 #[test]

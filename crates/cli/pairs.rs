@@ -1,7 +1,7 @@
 //! Which prediction is scored against which label, and labels that only one of the two has.
 use crate::commands::predict::output_names;
 use crate::console::Console;
-use crate::{failure, predictions};
+use crate::{failure, predictions, segmentations};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub fn by_name(
     subjects: Option<&str>,
     console: &Console,
 ) -> Result<Vec<Pair>> {
-    let truths: BTreeMap<String, PathBuf> = udas_data::expand(&[labels.to_owned()], "")?
+    let truths: BTreeMap<String, PathBuf> = segmentations::masks_in(labels)?
         .into_iter()
         .map(|subject| (subject.id, subject.image))
         .collect();

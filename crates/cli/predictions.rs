@@ -290,7 +290,7 @@ pub fn masks(folder: &Path) -> udas_data::Result<Vec<Subject>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let files = udas_data::expand(&[folder.to_owned()], "")?;
+    let files = segmentations::masks_in(folder)?;
     let (names, made): (BTreeSet<_>, _) =
         (files.iter().map(|file| file.id.clone()).collect(), list(folder));
     let keep = |file: &Subject| match beside(&file.id) {

@@ -1,9 +1,10 @@
 //! `udas judge --masks` and `udas calibrate --masks`: masks of any tool, without a model.
+mod masks;
 mod shown;
 
 use crate::console::Console;
 use crate::pairs::{self, Pair};
-use crate::{failure, interrupt, out_file, predictions};
+use crate::{failure, interrupt, out_file, predictions, segmentations};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
@@ -14,13 +15,17 @@ use udas_data::Subject;
 use udas_quality::{Estimate, FORMAT, Graded, Look, Pixels, Reference, Suspicion, look, suspicion};
 use udas_report::{PAGE_FILE, masks_page};
 use udas_run::selection::{Images, choose};
-use udas_volume::{Labels, Volume, read, read_labels};
+use udas_volume::{Grid, Labels, Volume, is_segmentation, read};
+
+use masks::Mask;
 
 /// Masks of any tool, to be learned from.
 #[derive(Args)]
 #[command(next_help_heading = "Masks of any tool")]
 pub struct CalibrateMasks {
-    /// Folder of masks; labels of the same names tell how good they are
+    /// Folder of masks; labels of the same names tell how good they are. A volume of values between 0 and 1 is a
+    /// probability, and its mask where it is 0.5 and more. Probabilities beside a mask are used too: CASE_prob.nii.gz, one
+    /// file a class (CASE_prob1.nii.gz, ...), or CASE.npz of nnU-Net
     #[arg(long, value_name = "DIR", requires = "labels", conflicts_with_all = ["model", "data", "domain", "peers", "slices", "shifted", "plane", "seed"])]
     pub masks: Option<PathBuf>,
     /// Folder of labels
@@ -39,7 +44,9 @@ pub struct CalibrateMasks {
 #[derive(Args)]
 #[command(next_help_heading = "Masks of any tool")]
 pub struct JudgeMasks {
-    /// Folder of masks, in place of two models
+    /// Folder of masks, in place of two models. A volume of values between 0 and 1 is a probability, and its mask where it
+    /// is 0.5 and more. Probabilities beside a mask are used too: CASE_prob.nii.gz, one file a class (CASE_prob1.nii.gz,
+    /// ...), or CASE.npz of nnU-Net
     #[arg(long, value_name = "DIR", conflicts_with_all = ["before", "after", "peers", "calibration", "exit_code"])]
     pub masks: Option<PathBuf>,
     /// Folders of other masks of the same images: other raters, folds, seeds or tools
@@ -123,10 +130,16 @@ pub fn calibrate(
         anyhow::ensure!(!interrupt::asked(), "interrupted; nothing is written");
         let wanted = !images.is_empty();
         let image = wanted.then(|| image_of(&images, &pair.subject)).transpose()?;
-        cases.extend(graded(pair, &others, image)?);
+        let graded = graded(pair, &others, image)?.into_iter();
+        cases.extend(graded.map(|graded| (pair.subject.clone(), graded)));
         progress.advance(&pair.subject);
     }
     progress.finish();
+    let (names, cases): (Vec<String>, Vec<Graded>) = cases.into_iter().unzip();
+    let looks = names.iter().map(String::as_str).zip(cases.iter().map(|case| &case.look));
+    if cases.iter().any(|case| case.look.confidence.is_some()) {
+        need_probabilities(looks, "other masks have them")?;
+    }
     let reference = Reference::learn(&cases, args.others.len())
         .map_err(|error| failure::input(format!("{}: {error}", masks.display())))?;
     out_file::write(out, &serde_json::to_vec_pretty(&reference)?)?;
@@ -167,12 +180,16 @@ fn around(path: &Path, image: &Volume, mask: &Labels, class: u8) -> Result<Optio
 
 /// The classes of a mask or its label, with their Dice.
 fn graded(pair: &Pair, others: &Others, image: Option<&Path>) -> Result<Vec<Graded>> {
+    let of_case = [pair.truth.as_path(), &pair.prediction].into_iter().chain(image);
+    let grid = segmentations::common_grid(of_case.chain(others.paths(&pair.subject)))?;
     let image = image.map(|path| Ok::<_, anyhow::Error>((path, read(path)?))).transpose()?;
-    let (mask, truth) = (read_labels(&pair.prediction)?, read_labels(&pair.truth)?);
-    mask.grid().check_same(&pair.prediction, truth.grid(), &pair.truth)?;
-    let others = others.of(&pair.subject)?;
+    let mask = Mask::read(&pair.prediction, grid.as_ref())?;
+    let truth = segmentations::read_labels(&pair.truth, grid.as_ref())?;
+    let labels = &mask.labels;
+    labels.grid().check_same(&pair.prediction, truth.grid(), &pair.truth)?;
+    let others = others.of(&pair.subject, grid.as_ref())?;
     let (mut both, mut all) = ([0u64; 256], [0u64; 256]);
-    for (&own, &label) in mask.data().iter().zip(truth.data()) {
+    for (&own, &label) in labels.data().iter().zip(truth.data()) {
         all[usize::from(own)] += 1;
         all[usize::from(label)] += 1;
         both[usize::from(own)] += 2 * u64::from(own == label);
@@ -181,16 +198,31 @@ fn graded(pair: &Pair, others: &Others, image: Option<&Path>) -> Result<Vec<Grad
     let graded = classes.map(|class| {
         let index = usize::from(class);
         let look =
-            look(&mask, &others, class).with_context(|| pair.prediction.display().to_string())?;
+            look(labels, &others, class).with_context(|| pair.prediction.display().to_string())?;
+        let look = Look { confidence: mask.confidence(class)?, ..look };
         let by = |labels: &Labels| match &image {
             Some((path, image)) => around(path, image, labels, class),
             None => Ok(None),
         };
-        let (by_mask, by_label) = (by(&mask)?, by(&truth)?);
+        let (by_mask, by_label) = (by(labels)?, by(&truth)?);
         let dice = Some(both[index] as f64 / all[index] as f64);
         Ok(Graded { class, look, dice, by_mask, by_label })
     });
     graded.collect()
+}
+
+/// Refuses masks without probabilities where they are needed; an absent class has none.
+fn need_probabilities<'a>(
+    looks: impl Iterator<Item = (&'a str, &'a Look)>,
+    why: &str,
+) -> Result<()> {
+    let lacks = |look: &Look| !look.is_empty() && look.confidence.is_none();
+    let Some((case, _)) = looks.into_iter().find(|(_, look)| lacks(look)) else { return Ok(()) };
+    let text = format!(
+        "{case}: has no probabilities beside its mask, and {why}; add them for every mask (CASE_prob.nii.gz, one file a \
+         class, or nnU-Net's CASE.npz)"
+    );
+    Err(failure::input(text).into())
 }
 
 /// Other masks of the same cases.
@@ -209,13 +241,19 @@ impl Others {
         Ok(Self(folders.iter().map(open).collect::<Result<_>>()?))
     }
 
-    fn of(&self, case: &str) -> Result<Vec<Labels>> {
+    /// The files of a case that are there.
+    fn paths<'a>(&'a self, case: &'a str) -> impl Iterator<Item = &'a Path> {
+        self.0.iter().filter_map(move |(_, masks)| Some(masks.get(case)?.as_path()))
+    }
+
+    /// The masks of a case; a DICOM SEG on `grid`, where one is known.
+    fn of(&self, case: &str, grid: Option<&Grid>) -> Result<Vec<Labels>> {
         let read = |(folder, masks): &(PathBuf, BTreeMap<String, PathBuf>)| -> Result<Labels> {
             let path = masks.get(case).ok_or_else(|| {
                 let text = format!("{}: has no mask of {case}; add it", folder.display());
                 failure::input(text)
             })?;
-            Ok(read_labels(path)?)
+            masks::labels(path, grid)
         };
         self.0.iter().map(read).collect()
     }
@@ -247,8 +285,16 @@ pub fn judge(
     };
     let others = Others::open(&args.others)?;
     let by_images = reference.as_ref().filter(|reference| reference.needs_images());
-    let by_images = by_images.map(|reference| (reference, &images.by_case));
-    let mut rows = looked(&masks, &others, by_images, console)?;
+    let mut rows = looked(&masks, &others, (&images, by_images), console)?;
+    match &reference {
+        Some(reference) if reference.needs_probabilities() => {
+            let looks = rows.iter().map(|row| (row.case.as_str(), &row.look));
+            need_probabilities(looks, "the reference was learned with them")?;
+        }
+        // It knows nothing of them.
+        Some(_) => rows.iter_mut().for_each(|row| row.look.confidence = None),
+        None => {}
+    }
     compare(&mut rows);
     for row in &mut rows {
         row.expected = reference.as_ref().and_then(|known| known.estimate(row.class, &row.look));
@@ -302,6 +348,15 @@ struct CaseImages {
     subjects: Option<String>,
 }
 
+impl CaseImages {
+    /// The grid that a case's masks are read on, where one of them is a DICOM SEG.
+    fn grid_of(&self, mask: &Subject, others: &Others) -> Result<Option<Grid>> {
+        let image = self.by_case.get(&mask.id).map(PathBuf::as_path);
+        let masks = [mask.image.as_path()].into_iter().chain(others.paths(&mask.id));
+        segmentations::common_grid(image.into_iter().chain(masks))
+    }
+}
+
 fn images_by_case(
     args: &JudgeMasks,
     reference: Option<&Reference>,
@@ -318,9 +373,14 @@ fn images_by_case(
         }
         return Ok(CaseImages { subjects, ..CaseImages::default() });
     }
-    if args.page.is_none() && !are_needed {
-        let text = "--images and --data: are for the pictures of a --page, and for a reference that was learned with images; \
-                    give --page DIR, or leave them out";
+    let has_segmentations = || {
+        let folders = args.masks.iter().chain(&args.others);
+        let masks = folders.flat_map(|folder| predictions::masks(folder).unwrap_or_default());
+        masks.into_iter().any(|mask| is_segmentation(&mask.image))
+    };
+    if args.page.is_none() && !are_needed && !has_segmentations() {
+        let text = "--images and --data: are for the pictures of a --page, for a reference that was learned with images, and \
+                    for DICOM SEG; give --page DIR, or leave them out";
         return Err(failure::usage(text).into());
     }
     images.check()?;
@@ -386,7 +446,7 @@ fn read_groups(path: &Path, masks: &[Subject]) -> Result<BTreeMap<String, String
 fn looked(
     masks: &[Subject],
     others: &Others,
-    by_images: Option<(&Reference, &BTreeMap<String, PathBuf>)>,
+    (images, by_images): (&CaseImages, Option<&Reference>),
     console: &Console,
 ) -> Result<Vec<Row>> {
     interrupt::flag();
@@ -395,23 +455,26 @@ fn looked(
     let mut progress = console.progress(masks.len(), "masks");
     for mask in masks {
         anyhow::ensure!(!interrupt::asked(), "interrupted; nothing is written");
-        let labels = read_labels(&mask.image)?;
-        let others = others.of(&mask.id)?;
+        let grid = images.grid_of(mask, others)?;
+        let own = Mask::read(&mask.image, grid.as_ref())?;
+        let labels = &own.labels;
+        let others = others.of(&mask.id, grid.as_ref())?;
         let by_image = match by_images {
-            Some((reference, images)) => {
-                let path = image_of(images, &mask.id)?;
+            Some(reference) => {
+                let path = image_of(&images.by_case, &mask.id)?;
                 Some((reference, path, read(path)?))
             }
             None => None,
         };
         let mut present = [false; 256];
-        let all = std::iter::once(&labels).chain(&others).flat_map(|labels| labels.data());
+        let all = std::iter::once(labels).chain(&others).flat_map(|labels| labels.data());
         all.for_each(|&label| present[usize::from(label)] = true);
         for class in (1..=u8::MAX).filter(|&class| present[usize::from(class)]) {
             let mut look =
-                look(&labels, &others, class).with_context(|| mask.image.display().to_string())?;
+                look(labels, &others, class).with_context(|| mask.image.display().to_string())?;
+            look.confidence = own.confidence(class)?;
             if let Some((reference, path, image)) = &by_image {
-                let pixels = around(path, image, &labels, class)?;
+                let pixels = around(path, image, labels, class)?;
                 look.reverse = pixels.and_then(|pixels| reference.reverse(class, &pixels));
             }
             seen.insert(class);
@@ -442,6 +505,7 @@ fn add_absent(rows: &mut Vec<Row>, masks: &[Subject], seen: &BTreeSet<u8>, other
                 at_border: 0.0,
                 agreement,
                 reverse: None,
+                confidence: None,
             };
             let (expected, unlike, group) = (None, None, None);
             rows.push(Row { case: mask.id.clone(), class, look, expected, unlike, group });

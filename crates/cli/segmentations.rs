@@ -2,9 +2,11 @@
 use crate::{failure, out_file};
 use anyhow::Result;
 use clap::Args;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use udas_data::{Frames, Subject};
 use udas_dicom::{Moment, Segmentation, Series};
-use udas_volume::{Labels, is_dicom};
+use udas_volume::{Grid, Labels, is_dicom, is_segmentation, probe};
 
 /// Masks as an archive of images takes them.
 #[derive(Args, Clone, Debug, Default)]
@@ -25,6 +27,55 @@ pub struct Source<'a> {
     pub classes: usize,
     /// Hash of the model.
     pub made_by: &'a str,
+}
+
+/// The image and mask files of a folder, and the DICOM SEG files of names that no other file there has: `udas predict` writes
+/// one beside a mask.
+pub fn masks_in(folder: &Path) -> udas_data::Result<Vec<Subject>> {
+    let (mut found, empty) = match udas_data::expand(&[folder.to_owned()], "") {
+        Err(error @ udas_data::Error::Empty { .. }) => (Vec::new(), Some(error)),
+        found => (found?, None),
+    };
+    let names: BTreeSet<String> = found.iter().map(|file| file.id.clone()).collect();
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut segmentations: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| is_segmentation(path)).collect();
+    segmentations.sort();
+    let own = segmentations.into_iter().map(|path| (udas_data::name_of(&path), path));
+    found.extend(own.filter(|(name, _)| !names.contains(name)).map(|(id, image)| Subject {
+        id,
+        domain: String::new(),
+        image,
+        labels: None,
+        frames: Frames::Single,
+        part: None,
+    }));
+    match empty {
+        Some(error) if found.is_empty() => Err(error),
+        _ => {
+            found.sort_by(|a, b| a.id.cmp(&b.id));
+            Ok(found)
+        }
+    }
+}
+
+/// The grid that masks of one image are read on, where one of them is a DICOM SEG, whose own grid is a part of the image's: that
+/// of the first file that is none. None where no file is a SEG, or all are.
+pub fn common_grid<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Option<Grid>> {
+    let (segmentations, others): (Vec<&Path>, Vec<&Path>) =
+        files.into_iter().partition(|file| is_segmentation(file));
+    match others.first() {
+        Some(other) if !segmentations.is_empty() => Ok(Some(probe(other)?.grid)),
+        _ => Ok(None),
+    }
+}
+
+/// Labels on a grid, where one is known.
+pub fn read_labels(path: &Path, grid: Option<&Grid>) -> udas_volume::Result<Labels> {
+    match grid {
+        Some(grid) => udas_volume::read_labels_on(path, grid),
+        None => udas_volume::read_labels(path),
+    }
 }
 
 /// The file of a mask's segmentation, by the mask's name without its ending.

@@ -61,11 +61,11 @@ class Folder:
         for old in path.iterdir():
             old.unlink()
 
-    def image(self, data, matrix=PLAIN, dtype=None, order="<", qform=None, sform=1):
+    def image(self, data, matrix=PLAIN, dtype=None, order="<", qform=None, sform=1, kind=nib.Nifti1Image):
         """An image with the given form codes; `None` leaves a form out."""
-        header = nib.Nifti1Header(endianness=order)
+        header = kind.header_class(endianness=order)
         header.set_data_dtype(dtype or data.dtype)
-        image = nib.Nifti1Image(data, matrix, header)
+        image = kind(data, matrix, header)
         image.header.set_xyzt_units("mm")
         image.set_sform(matrix if sform else None, code=sform or 0)
         image.set_qform(matrix if qform else None, code=qform or 0)
@@ -201,15 +201,42 @@ def layouts(folder):
             image = nib.Nifti1Pair(data, OBLIQUE, image.header.as_byteswapped(">"))
         nib.save(image, folder.path / name)
         folder.note(name)
-    image = nib.Nifti2Image(data, PLAIN)
-    folder.add("nifti2.nii", image, refused="NIfTI-2")
     labels = (values("uint8") % 4).astype(np.float32)
     folder.add("labels_as_float.nii.gz", folder.image(labels))
 
 
+def second_version(folder):
+    two = dict(kind=nib.Nifti2Image)
+    data = values("int16")
+    for order, word in (("<", "little"), (">", "big")):
+        for dtype in ("uint8", "int16", "uint32", "int64", "float32", "float64"):
+            image = folder.image(values(dtype), dtype=dtype, order=order, **two)
+            image.header.set_slope_inter(1, 0)
+            folder.add(f"nifti2_{dtype}_{word}.nii", image)
+        image = folder.image(np.arange(60, dtype=np.int16).reshape(SHAPE, order="F") * 0.1 - 7, dtype=np.int16, order=order, **two)
+        image.header.set_slope_inter(0.1, -7)
+        folder.add(f"nifti2_scaled_{word}.nii.gz", image)
+        for form, codes in (("sform", dict(sform=2)), ("qform", dict(sform=None, qform=1)), ("both", dict(sform=2, qform=1))):
+            for matrix, place in ((OBLIQUE, "oblique"), (LEFT_HANDED, "left_handed")):
+                folder.add(f"nifti2_{form}_{place}_{word}.nii.gz", folder.image(data, matrix, order=order, **codes, **two))
+        image = nib.Nifti2Pair(data, OBLIQUE, nib.Nifti2Pair.header_class(endianness=order))
+        image.header.set_xyzt_units("mm")
+        nib.save(image, folder.path / f"nifti2_pair_{word}.hdr")
+        folder.note(f"nifti2_pair_{word}.hdr")
+    image = folder.image(data, **two)
+    image.header.set_xyzt_units("micron")
+    folder.add("nifti2_micron.nii.gz", image)
+    folder.add("nifti2_frames.nii.gz", folder.image(np.stack([data, data // 2], axis=-1), **two))
+    image = folder.image(data, **two)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"a comment"))
+    image.header.set_intent("label", name="label")
+    image.header["descrip"] = b"NIfTI-2 of nibabel"
+    folder.add("nifti2_extension.nii", image)
+
+
 def main():
     folder = Folder(Path(sys.argv[1]))
-    for kinds in (datatypes, scaling, geometry, layouts):
+    for kinds in (datatypes, scaling, geometry, layouts, second_version):
         kinds(folder)
     lines = [f"  {json.dumps(name)}: {json.dumps(folder.expected[name])}" for name in sorted(folder.expected)]
     (folder.path / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -99,6 +99,19 @@ def nifti(shape=(2, 3, 4), voxels=None, order="<", edit=(), datatype=4, bits=16,
     return bytes(header) + bytes(4) + voxels
 
 
+def nifti2(edit=()):
+    """A NIfTI-2 file of 2 x 3 x 4 voxels of int16; `edit` lists (offset, format, value)."""
+    header = bytearray(540)
+    fields = [(0, "i", (540,)), (12, "2h", (4, 16)), (16, "8q", (3, 2, 3, 4, 1, 1, 1, 1)), (104, "8d", [1.0] * 8)]
+    fields += [(168, "q", (544,)), (176, "2d", (1, 0)), (348, "i", (1,)), (500, "i", (2,))]
+    fields += [(400 + 32 * row, "4d", [float(row == column) for column in range(4)]) for row in range(3)]
+    fields += [(at, form, (value,)) for at, form, value in edit]
+    for at, form, field in fields:
+        struct.pack_into("<" + form, header, at, *field)
+    header[4:12] = b"n+2\0\r\n\x1a\n"
+    return bytes(header) + bytes(4) + struct.pack("<24h", *range(24))
+
+
 def floats(*values, shape=(2, 3, 4)):
     count = shape[0] * shape[1] * shape[2]
     data = [*values, *[float(v) for v in range(count - len(values))]]
@@ -115,8 +128,15 @@ def volumes():
     add("volume", "header_cut.nii", whole[:347], "cut short")
     add("volume", "voxels_missing.nii", whole[:-1], "header needs 400 bytes", "holds at most 399")
     add("volume", "big_endian_cut.nii", nifti(order=">")[:-1], "header needs 400 bytes")
-    add("volume", "text.nii", b"once upon a time " * 40, "not a NIfTI-1 file")
-    add("volume", "nifti2.nii", nifti(edit=[(0, "i", 540)]), "NIfTI-2", "convert it to NIfTI-1")
+    add("volume", "text.nii", b"once upon a time " * 40, "not a NIfTI file")
+    add("volume", "nifti2.nii", nifti(edit=[(0, "i", 540)]) + bytes(192), "no NIfTI-2 magic number")
+    two = nifti2()
+    add("volume", "nifti2_cut.nii", two[:-1], "header needs 592 bytes")
+    add("volume", "nifti2_quintillions.nii", nifti2(edit=[(24, "q", 2**62)]), "the limit is")
+    add("volume", "nifti2_quintillions.nii.gz", gz(nifti2(edit=[(40, "q", 2**62)])), "the limit is")
+    add("volume", "nifti2_negative.nii", nifti2(edit=[(32, "q", -(2**62))]), "-4611686018427387904 voxels along axis 1")
+    add("volume", "nifti2_offset.nii", nifti2(edit=[(168, "q", 2**62)]), "first voxel at byte 4611686018427387904")
+    add("volume", "nifti2_text.nii", two.replace(b"\r\n", b"\n") + b"\0", "transfer as text", "export the file again")
     add("volume", "analyze.nii", nifti(edit=[(344, "bytes", bytes(4))]), "left from right")
     add("volume", "magic.nii", nifti(edit=[(344, "bytes", b"abc\0")]), "magic number")
     add("volume", "pair_called_nii.nii", nifti(edit=[(344, "bytes", b"ni1\0")]), "under another name")
@@ -135,7 +155,7 @@ def volumes():
     add("volume", "cut.nii.gz", compressed[:-20], "cut.nii.gz", "copy or export the file again")
     add("volume", "checksum.nii.gz", compressed[:-8] + bytes(8), "gzip stream is corrupt")
     add("volume", "garbage.nii.gz", b"\x1f\x8b\x08\x00" + b"garbage " * 9, "garbage.nii.gz")
-    add("volume", "gzip_of_text.nii.gz", gz(b"no image " * 99), "not a NIfTI-1 file")
+    add("volume", "gzip_of_text.nii.gz", gz(b"no image " * 99), "not a NIfTI file")
     add("volume", "gzip_of_nothing.nii.gz", gz(b""), "cut short")
     add("volume", "complex.nii", nifti(edit=[(70, "h", 32)]), "complex voxels", "magnitude")
     add("volume", "colour.nii", nifti(edit=[(70, "h", 128)]), "colour voxels", "one channel")

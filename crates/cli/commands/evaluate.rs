@@ -1,7 +1,7 @@
 //! `udas evaluate`: predictions against labels, subject by subject.
 use crate::console::Console;
 use crate::pairs::{self, Pair, Values};
-use crate::{failure, interrupt, out_file};
+use crate::{failure, interrupt, out_file, segmentations};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -12,13 +12,13 @@ use udas_metrics::{
 use udas_record::{Evaluation, plain_in_tables};
 use udas_report::record_scores;
 use udas_run::selection::{self, OptionalSet};
-use udas_volume::{Labels, format_mm, probe_labels, read_label_frames, read_labels};
+use udas_volume::{Labels, format_mm, probe_labels, read_label_frames};
 
 /// Scores predictions against labels: Dice, surface Dice, Hausdorff and more, in 3-D, per subject
 ///
 /// Example: udas evaluate --predictions masks --labels new_scanner/masks --out scores.json
 ///
-/// Writes FILE and, beside it, the same scores as CSV.
+/// Writes FILE and, beside it, the same scores as CSV. A DICOM SEG (NAME.dcm) is read on the grid of the other file.
 #[derive(Args)]
 pub struct EvaluateArgs {
     /// Folder of predictions
@@ -103,9 +103,10 @@ fn warn_of_coarse_voxels(pairs: &[Pair], tolerances: &[f64], console: &Console) 
 }
 
 fn score(pair: &Pair, config: &Config, values: &mut Values) -> Result<SubjectScores> {
-    let prediction = read_labels(&pair.prediction)?;
+    let grid = segmentations::common_grid([pair.truth.as_path(), &pair.prediction])?;
+    let prediction = segmentations::read_labels(&pair.prediction, grid.as_ref())?;
     let truth = match pair.frame {
-        None => read_labels(&pair.truth)?,
+        None => segmentations::read_labels(&pair.truth, grid.as_ref())?,
         Some(frame) => read_label_frames(&pair.truth, &[frame])?
             .pop()
             .with_context(|| format!("{}: frame {frame} is missing", pair.truth.display()))?,

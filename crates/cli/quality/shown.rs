@@ -1,5 +1,5 @@
 //! How masks that were judged are shown: on the screen, as a table, on a page with pictures.
-use super::{CaseImages, Group, Judged, Others, Row};
+use super::{CaseImages, Group, Judged, Others, Row, masks};
 use crate::console::Console;
 use anyhow::Result;
 use std::path::Path;
@@ -9,7 +9,7 @@ use udas_report::{
     Choice, Colour, Contour, Crop, MaskGroup, MaskPage, MaskRow, Overlay, Panel, Picture, Plane,
     Stroke,
 };
-use udas_volume::{Labels, Volume, read_labels};
+use udas_volume::{Labels, Volume};
 
 /// Pictures on a page.
 const PICTURES: usize = 6;
@@ -91,6 +91,8 @@ pub fn as_csv(rows: &[Row]) -> Result<Vec<u8>> {
         "mean_agreement",
         "least_agreement",
         "reverse_dice",
+        "confidence",
+        "soft_volume",
         "volume_ml",
         "parts",
         "largest_part",
@@ -115,6 +117,8 @@ pub fn as_csv(rows: &[Row]) -> Result<Vec<u8>> {
             number(agreement.map(|with| with.mean)),
             number(agreement.map(|with| with.least)),
             number(look.reverse),
+            number(look.confidence.map(|own| own.mean)),
+            number(look.confidence.map(|own| own.soft_volume)),
             look.volume_ml.to_string(),
             look.parts.to_string(),
             look.largest_part.to_string(),
@@ -146,9 +150,10 @@ fn overlay<'a>(image: &'a Volume, mask: &'a Labels, other: Option<&'a Labels>) -
 pub fn pictures(
     rows: &[Row],
     (masks, others): (&[Subject], &Others),
-    CaseImages { by_case: images, .. }: &CaseImages,
+    case_images: &CaseImages,
     console: &Console,
 ) -> Result<Vec<(String, Picture)>> {
+    let images = &case_images.by_case;
     let mut drawn: Vec<(String, Picture)> = Vec::new();
     for row in rows {
         if drawn.len() == PICTURES || drawn.iter().any(|(case, _)| *case == row.case) {
@@ -164,8 +169,9 @@ pub fn pictures(
                 continue;
             }
         };
-        let labels = read_labels(&mask.image)?;
-        let other = others.of(&row.case)?.into_iter().next();
+        let grid = case_images.grid_of(mask, others)?;
+        let labels = masks::labels(&mask.image, grid.as_ref())?;
+        let other = others.of(&row.case, grid.as_ref())?.into_iter().next();
         let overlay = overlay(&volume, &labels, other.as_ref());
         match overlay.draw() {
             Ok(picture) => drawn.push((row.case.clone(), picture)),

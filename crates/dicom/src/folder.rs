@@ -19,6 +19,8 @@ const IMAGES: [&str; 6] = [
     "1.2.840.10008.5.1.4.1.1.4.4", // Legacy Converted Enhanced MR
 ];
 pub(crate) const SEGMENTATION: &str = "1.2.840.10008.5.1.4.1.1.66.4";
+/// Label Map Segmentation Storage.
+pub(crate) const LABEL_MAP: &str = "1.2.840.10008.5.1.4.1.1.66.7";
 /// Enhanced MR Color Image Storage.
 const COLOUR: &str = "1.2.840.10008.5.1.4.1.1.4.3";
 
@@ -142,13 +144,9 @@ pub(crate) fn find(path: &Path) -> Result<Found> {
     if path.is_file() {
         let file = parse(path)?;
         let class = file.data.text(Tag::SOP_CLASS_UID);
-        if class.as_deref() == Some(SEGMENTATION) {
-            let remedy = "give the mask as NIfTI; `udas predict` writes one beside each SEG";
-            return Err(Error::refused(
-                path,
-                "is a DICOM SEG, which is written and not read",
-                remedy,
-            ));
+        if [SEGMENTATION, LABEL_MAP].map(Some).contains(&class.as_deref()) {
+            let remedy = "give it as a mask, and its series as the image";
+            return Err(Error::refused(path, "is a DICOM SEG, a mask and no image", remedy));
         }
         let uid = series_of(&file)?;
         if !file.data.text(Tag::SOP_CLASS_UID).is_some_and(|class| is_image(&class)) {

@@ -5,6 +5,7 @@
 //! - [`Series::voxels`]: intensities after slope and intercept; pixels as they are, deflated, run-length encoded, or JPEG
 //!   (baseline and lossless).
 //! - [`Segmentation::encode`]: a mask on a series' grid as a binary DICOM SEG that refers to the series' images.
+//! - [`Mask::open`]: a DICOM SEG of any program (binary, fractional, label map) as labels on its own grid.
 //! - [`Export::files`]: a volume as a series, for phantoms and tests.
 //!
 //! Files are not trusted: no length that a file states is allocated before its bytes are there. Of a file's elements those
@@ -43,6 +44,7 @@ mod encode;
 mod error;
 mod export;
 mod folder;
+mod mask;
 mod moment;
 mod parse;
 mod pixels;
@@ -57,6 +59,7 @@ pub use encode::{Pixels, encode, encode_in};
 pub use error::{Error, Result};
 pub use export::{Export, ExportedFile, Kind, Modality};
 pub use folder::{is_named_as_file, is_series};
+pub use mask::{Mask, is_segmentation};
 pub use moment::Moment;
 pub use segmentation::Segmentation;
 pub use series::{Remark, Series};

@@ -10,17 +10,17 @@ use crate::tag::Tag;
 use crate::{Error, Result};
 
 /// More voxels than this are refused (4 GiB of float32).
-const MAX_VOXELS: u128 = 1 << 30;
+pub(crate) const MAX_VOXELS: u128 = 1 << 30;
 /// Two slices that are nearer than this lie at one place.
-const SAME_PLACE_MM: f64 = 1e-3;
+pub(crate) const SAME_PLACE_MM: f64 = 1e-3;
 /// How far a slice may lie from its place in an even stack, as a share of the spacing: positions are rounded.
-const UNEVEN: f64 = 0.1;
+pub(crate) const UNEVEN: f64 = 0.1;
 /// Slices that are stacked further from their normal than this are those of a tilted gantry.
 const TILT_DEGREES: f64 = 0.5;
 /// How far the parts of two directions may differ.
-const DIRECTION: f64 = 1e-3;
+pub(crate) const DIRECTION: f64 = 1e-3;
 /// By how much, as a share, pixel spacings may differ.
-const SPACING: f64 = 1e-3;
+pub(crate) const SPACING: f64 = 1e-3;
 
 /// What should be known of a series that could be read all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,18 +270,7 @@ impl Series {
             slices => self.step(slices, normal, spacing)?,
         };
         let origin = self.slices.first().map_or([0.0; 3], |slice| slice.position);
-        let columns =
-            [row.map(|part| part * spacing[1]), column.map(|part| part * spacing[0]), step, origin];
-        // Left and posterior become right and anterior.
-        let sign = [-1.0, -1.0, 1.0];
-        let [x, y, z] = [0, 1, 2].map(|axis: usize| {
-            columns.map(|vector| {
-                let part = vector.get(axis).copied().unwrap_or(0.0);
-                // No negative zeros, which are shown.
-                part * sign.get(axis).copied().unwrap_or(1.0) + 0.0
-            })
-        });
-        self.affine = [x, y, z];
+        self.affine = affine_of([row, column], spacing, step, origin);
         Ok(())
     }
 
@@ -367,7 +356,7 @@ fn is_enhanced(data: &DataSet) -> bool {
 }
 
 /// The slices of a file, in the order of its frames.
-fn slices_of(file: &Parsed, index: usize) -> Result<Vec<Slice>> {
+pub(crate) fn slices_of(file: &Parsed, index: usize) -> Result<Vec<Slice>> {
     let data = &file.data;
     if data.has(Tag::MODALITY_LUT_SEQUENCE) {
         let problem = "has a table (Modality LUT) in place of slope and intercept";
@@ -440,8 +429,29 @@ impl<'a> Groups<'a> {
     }
 }
 
+/// From voxel indices to millimetres along right, anterior, superior: of the directions of a row and a column, the spacings
+/// between rows and between columns, the way to the next slice, and the first pixel, all in left, posterior, superior.
+pub(crate) fn affine_of(
+    [row, column]: [[f64; 3]; 2],
+    spacing: [f64; 2],
+    step: [f64; 3],
+    origin: [f64; 3],
+) -> [[f64; 4]; 3] {
+    let columns =
+        [row.map(|part| part * spacing[1]), column.map(|part| part * spacing[0]), step, origin];
+    // Left and posterior become right and anterior.
+    let sign = [-1.0, -1.0, 1.0];
+    [0, 1, 2].map(|axis: usize| {
+        columns.map(|vector| {
+            let part = vector.get(axis).copied().unwrap_or(0.0);
+            // No negative zeros, which are shown.
+            part * sign.get(axis).copied().unwrap_or(1.0) + 0.0
+        })
+    })
+}
+
 /// The distance to other slices that one slice alone states.
-fn thickness(file: &Parsed, frame: usize) -> Option<f64> {
+pub(crate) fn thickness(file: &Parsed, frame: usize) -> Option<f64> {
     let empty = DataSet::default();
     let data = &file.data;
     let own = data.items(Tag::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).get(frame).unwrap_or(&empty);
@@ -473,7 +483,7 @@ pub(crate) fn cross([a, b, c]: [f64; 3], [x, y, z]: [f64; 3]) -> [f64; 3] {
     [b * z - c * y, c * x - a * z, a * y - b * x]
 }
 
-fn minus([a, b, c]: [f64; 3], [x, y, z]: [f64; 3]) -> [f64; 3] {
+pub(crate) fn minus([a, b, c]: [f64; 3], [x, y, z]: [f64; 3]) -> [f64; 3] {
     [a - x, b - y, c - z]
 }
 

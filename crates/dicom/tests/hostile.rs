@@ -3,7 +3,7 @@
 mod common;
 
 use common::{files, straight};
-use udas_dicom::{Kind, Pixels, Series, Tag, encode_in};
+use udas_dicom::{Kind, Mask, Moment, Pixels, Segmentation, Series, Tag, encode_in};
 
 fn open(bytes: &[u8]) -> Result<Vec<f32>, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -20,6 +20,45 @@ fn every_length_of_a_cut_file_is_refused() {
         for length in (0..bytes.len()).step_by(3) {
             let error = open(&bytes[..length]).unwrap_err();
             assert!(error.contains("; "), "{length}: {error}");
+        }
+    }
+}
+
+/// A mask of two classes on the usual series.
+fn segmentation() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, file) in files(Kind::SingleFrame, straight()).iter().enumerate() {
+        std::fs::write(folder.path().join(format!("{index}")), file.encode()).unwrap();
+    }
+    let series = Series::open(folder.path()).unwrap();
+    let labels: Vec<u8> =
+        (0..series.shape().iter().product()).map(|at: usize| (at % 3) as u8).collect();
+    let segments = ["one".to_owned(), "two".to_owned()];
+    let at = Moment::of_unix(1_700_000_000);
+    let bytes = Segmentation { segments: &segments, made_by: "test", version: "1", at };
+    let bytes = bytes.encode(&series, &labels).unwrap();
+    assert_eq!(mask(&bytes).unwrap().labels, labels);
+    bytes
+}
+
+fn mask(bytes: &[u8]) -> Result<Mask, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    Mask::open(file.path()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn segmentations_that_are_cut_or_changed_end_in_an_error_or_a_mask() {
+    let bytes = segmentation();
+    for length in (0..bytes.len()).step_by(13) {
+        let error = mask(&bytes[..length]).unwrap_err();
+        assert!(error.contains("; "), "{length}: {error}");
+    }
+    for place in (132..bytes.len()).step_by(13) {
+        for value in [0, b'9', 0xFF] {
+            let mut changed = bytes.clone();
+            changed[place] = value;
+            let _ = mask(&changed);
         }
     }
 }

@@ -39,6 +39,7 @@ mod plans;
 mod preprocess;
 mod regions;
 mod resample;
+mod saved;
 mod trace;
 mod window;
 
@@ -56,4 +57,5 @@ pub use plans::{
 pub use preprocess::{Origin, Prepared, prepare};
 pub use regions::RegionsApart;
 pub use resample::{Order, Resampling, SeparateZ};
+pub use saved::SavedProbabilities;
 pub use window::{OnPatch, Sum};

@@ -47,24 +47,16 @@ struct Read {
     header: Header,
 }
 
-/// Voxel sizes of the file's axes z, y, x in millimetres, by pixdim, as SimpleITK and nibabel give them.
-fn spacing(header: &Header, shape: [usize; 3]) -> [f64; 3] {
-    const PIXDIM: usize = 76;
-    let bytes = header.bytes();
-    let word =
-        |at: usize| f32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let scale = match bytes[123] & 7 {
-        1 => 1e3,
-        3 => 1e-3,
-        _ => 1.0,
+/// Voxel sizes of the file's axes z, y, x in millimetres: of NIfTI by pixdim, as SimpleITK and nibabel give them, of other
+/// files (DICOM) by their affine.
+fn spacing(header: &Header, grid: &Grid) -> [f64; 3] {
+    let [x, y, z] = if header.rank() == 0 {
+        grid.affine.spacing()
+    } else {
+        header.pixdim_mm().map(|size| if size == 0.0 { 1.0 } else { size })
     };
-    let size = |axis: usize| match f64::from(word(PIXDIM + 4 * (axis + 1)).abs()) {
-        0.0 => 1.0,
-        size => size * scale,
-    };
-    let [x, y, z] = [size(0), size(1), size(2)];
     // An image of two axes has no slices: they are as far apart as anything can be.
-    let is_slice = i16::from_le_bytes([bytes[40], bytes[41]]) == 2 && shape[0] == 1;
+    let is_slice = header.rank() == 2 && grid.shape[2] == 1;
     [if is_slice { 999.0 * x.max(y) } else { z }, y, x]
 }
 
@@ -80,7 +72,7 @@ fn read(images: Vec<Volume>, reader: Reader, case: &str) -> Result<Read> {
         }
     }
     let stored = |[x, y, z]: [usize; 3]| [z, y, x];
-    let mut sizes = spacing(&header, stored(grid.shape));
+    let mut sizes = spacing(&header, &grid);
     let mut shape = stored(grid.shape);
     let (mut orientation, mut channels) = (None, Vec::with_capacity(images.len()));
     for image in images {

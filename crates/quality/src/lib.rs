@@ -4,7 +4,8 @@
 //! [`look`] measures a class of a mask: its parts, its smoothness from slice to slice, its compactness, and its Dice with
 //! masks of the same image by other raters, folds or seeds, where there are some: the best single signal of quality. A
 //! [`Reference`] learns from cases with labels what that says of the true Dice, and predicts it with an interval.
-//! Without one, [`suspicion`] tells how unlike the other masks at hand one is.
+//! Where the tool has left its probabilities, [`Confidence`] says what they tell of a class.
+//! Without a reference, [`suspicion`] tells how unlike the other masks at hand one is.
 //!
 //! ```
 //! use udas_quality::look;
@@ -25,11 +26,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod confidence;
 mod look;
 mod reference;
 mod reverse;
 mod suspicion;
 
+pub use confidence::Confidence;
 pub use look::{Agreement, Column, Look, look};
 pub use reference::{ClassReference, Estimate, FORMAT, Graded, LEAST_CASES, Reference};
 pub use reverse::{Pixels, Reverse};

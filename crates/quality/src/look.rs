@@ -1,5 +1,5 @@
 //! What a mask looks like.
-use crate::{Error, Result};
+use crate::{Confidence, Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use udas_metrics::{Connectivity, Grid, component_sizes};
@@ -36,7 +36,15 @@ pub struct Look {
     /// Dice on labelled images of a classifier that learned from the mask (reverse classification); none without them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverse: Option<f64>,
+    /// What the tool's own probabilities say; none without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Confidence>,
 }
+
+/// Of a mask with probabilities: their mean inside.
+pub(crate) const CONFIDENCE: &str = "confidence";
+/// A smaller share counts as this one, so that it has a logarithm.
+const LEAST_SHARE: f64 = 1e-3;
 
 /// What a regression or a comparison goes by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,8 +61,8 @@ impl Look {
         self.parts == 0
     }
 
-    /// What a regression or a comparison goes by; agreements and reverse classification only where there are some. None of
-    /// an absent class.
+    /// What a regression or a comparison goes by; agreements, reverse classification and confidence only where there are
+    /// some. None of an absent class.
     pub fn columns(&self) -> Option<Vec<Column>> {
         if self.is_empty() {
             return None;
@@ -73,6 +81,9 @@ impl Look {
                 .flat_map(|with| [("mean agreement", with.mean), ("least agreement", with.least)]),
         );
         columns.extend(self.reverse.map(|dice| ("reverse Dice", dice)));
+        columns.extend(self.confidence.iter().flat_map(|own| {
+            [(CONFIDENCE, own.mean), ("log soft volume", own.soft_volume.max(LEAST_SHARE).ln())]
+        }));
         Some(columns.into_iter().map(|(name, value)| Column { name, value }).collect())
     }
 }
@@ -100,6 +111,7 @@ pub fn look(mask: &Labels, others: &[Labels], class: u8) -> Result<Look> {
         at_border: share(at_border(&set, shape)),
         agreement: agreement(&set, others, class),
         reverse: None,
+        confidence: None,
     })
 }
 

@@ -1,4 +1,5 @@
 //! What looks say of the true Dice, learned from cases with labels.
+use crate::look::CONFIDENCE;
 use crate::{Column, Error, Look, Pixels, Result, Reverse};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -121,6 +122,12 @@ impl Reference {
     /// Whether images are needed beside masks.
     pub fn needs_images(&self) -> bool {
         self.classes.values().any(|own| own.pixels.is_some())
+    }
+
+    /// Whether it was learned from probabilities, so that masks need them too.
+    pub fn needs_probabilities(&self) -> bool {
+        let has = |own: &ClassReference| own.columns.iter().any(|name| name == CONFIDENCE);
+        self.classes.values().any(has)
     }
 
     /// Dice on the labelled pixels of a classifier that learned from a mask: [`Look::reverse`]. None of a class that was
@@ -265,7 +272,7 @@ impl ClassReference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Agreement;
+    use crate::{Agreement, Confidence};
 
     /// A mask whose agreement is its Dice but for a little; everything else says nothing.
     fn graded(index: usize) -> Graded {
@@ -280,6 +287,7 @@ mod tests {
             at_border: 0.0,
             agreement: Some(Agreement { mean: dice + 0.01 * noise(13.1), least: dice - 0.05 }),
             reverse: None,
+            confidence: None,
         };
         Graded { class: 1, look, dice: Some(dice), by_mask: None, by_label: None }
     }
@@ -342,6 +350,24 @@ mod tests {
         assert_eq!(reference.estimate(1, &cases[0].look), None);
         cases.iter_mut().for_each(|case| case.by_label = None);
         assert!(!Reference::learn(&cases, 2).unwrap().needs_images());
+    }
+
+    #[test]
+    fn confidence_is_learned_and_asked_for() {
+        let sure = |index: usize| {
+            let mut case = graded(index);
+            let mean = 0.5 + case.dice.unwrap() / 2.0;
+            case.look.agreement = None;
+            case.look.confidence = Some(Confidence { mean, soft_volume: 1.0 });
+            case
+        };
+        let cases: Vec<Graded> = (0..40).map(sure).collect();
+        let reference = Reference::learn(&cases, 0).unwrap();
+        assert!(reference.needs_probabilities() && !reference.needs_images());
+        assert!(reference.classes[&1].correlation.unwrap() > 0.95);
+        // What was learned with probabilities speaks of masks with probabilities.
+        let without = Look { confidence: None, ..cases[0].look };
+        assert_eq!(reference.estimate(1, &without), None);
     }
 
     #[test]

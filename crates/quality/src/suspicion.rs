@@ -80,6 +80,7 @@ mod tests {
                 at_border: 0.0,
                 agreement: None,
                 reverse: None,
+                confidence: None,
             })
             .collect()
     }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use udas_dicom::{Export, Kind, Modality, Remark, Series};
+use udas_dicom::{Export, Kind, Mask, Modality, Remark, Series};
 
-use crate::{Affine, Error, Grid, Header, Image, Result, Volume, Warning};
+use crate::{Affine, Error, Grid, Header, Image, Labels, Result, Volume, Warning};
 
 /// A series whose headers have been read, and the grid that it lies on.
 pub(crate) struct Opened {
@@ -42,6 +42,13 @@ impl Opened {
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.series.paths()
     }
+}
+
+/// The mask of a DICOM SEG, on the grid from its first frame to its last.
+pub(crate) fn read_mask(path: &Path) -> Result<Labels> {
+    let Mask { shape, affine, labels } = Mask::open(path)?;
+    Labels::new(labels, shape, Affine::from_rows(affine))
+        .map_err(|error| Error::damaged(path, error.to_string()))
 }
 
 /// Whether a path is one volume as a DICOM series: a folder that holds its files, `FOLDER@HASH`, or a file `NAME.dcm`.

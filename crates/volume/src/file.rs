@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use image::ImageFormat;
 use udas_files::write_whole_with;
 
-use crate::dicom::{Opened, is_dicom};
+use crate::dicom::{Opened, is_dicom, read_mask};
 use crate::header::FileKind;
 use crate::nifti::{self, Reader};
 use crate::{Error, Grid, Header, Image, Labels, Result, Volume, Warning, picture};
@@ -116,7 +116,7 @@ pub fn probe(path: &Path) -> Result<Probe> {
     }
 }
 
-/// Reads a volume: NIfTI-1 with one frame, a DICOM series, or a picture as one slice.
+/// Reads a volume: NIfTI (1 or 2) with one frame, a DICOM series, or a picture as one slice.
 ///
 /// NaN and infinite voxels are read as they are: see [`Volume::check_finite`].
 pub fn read(path: &Path) -> Result<Volume> {
@@ -142,9 +142,21 @@ pub fn read_frames(path: &Path, frames: &[usize]) -> Result<Vec<Volume>> {
 }
 
 /// Reads a mask or label map. Whole numbers from 0 to 255 in any datatype are labels; a picture of
-/// just 0 and 255 is a mask of 0 and 1.
+/// just 0 and 255 is a mask of 0 and 1. A DICOM SEG is read on a grid of its own: see [`read_labels_on`].
 pub fn read_labels(path: &Path) -> Result<Labels> {
-    labels_of(path, read(path)?)
+    if is_segmentation(path) { read_mask(path) } else { labels_of(path, read(path)?) }
+}
+
+/// Reads a mask that belongs onto the grid of an image. A DICOM SEG is placed there by its frames' positions, whatever its
+/// axes; any other file is read as it is, as by [`read_labels`].
+pub fn read_labels_on(path: &Path, grid: &Grid) -> Result<Labels> {
+    let labels = read_labels(path)?;
+    if is_segmentation(path) { labels.placed_on(grid, path) } else { Ok(labels) }
+}
+
+/// Whether a file is a DICOM SEG: `NAME.dcm`, by its content.
+pub fn is_segmentation(path: &Path) -> bool {
+    udas_dicom::is_named_as_file(path) && udas_dicom::is_segmentation(path)
 }
 
 /// Reads frames of a 4-D label map; see [`read_frames`] and [`read_labels`].
@@ -154,6 +166,10 @@ pub fn read_label_frames(path: &Path, frames: &[usize]) -> Result<Vec<Labels>> {
 
 /// [`probe`] of a mask; what cannot be one by its format is refused.
 pub fn probe_labels(path: &Path) -> Result<Probe> {
+    if is_segmentation(path) {
+        let mask = read_mask(path)?;
+        return Ok(Probe { grid: *mask.grid(), frames: 1, header: mask.header().clone() });
+    }
     let probe = probe(path)?;
     if probe.header.kind() == FileKind::Picture {
         picture::refuse_blurred_labels(path)?;
@@ -194,7 +210,8 @@ fn labels_of(path: &Path, volume: Volume) -> Result<Labels> {
 }
 
 /// Writes labels as uint8 NIfTI (.nii, .nii.gz), or one slice as an 8-bit picture (.png, .tif), whole
-/// or not at all. The header's units, forms, codes and description are kept.
+/// or not at all. The header's version, units, forms, codes and description are kept; what NIfTI-1 has no room for (more
+/// than 32,767 voxels along an axis) becomes NIfTI-2.
 pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
     match format(path)? {
         Format::Picture(ImageFormat::Jpeg) => {
@@ -208,8 +225,8 @@ pub fn write_labels(path: &Path, labels: &Labels) -> Result<()> {
     }
 }
 
-/// Writes a volume as float32 NIfTI (.nii, .nii.gz), whole or not at all. The header's units, forms,
-/// codes and description are kept.
+/// Writes a volume as float32 NIfTI (.nii, .nii.gz), whole or not at all. The header is kept as by
+/// [`write_labels`].
 pub fn write_volume(path: &Path, volume: &Volume) -> Result<()> {
     match format(path)? {
         Format::Picture(_) => {
@@ -229,8 +246,8 @@ fn not_written(path: &Path) -> Error {
 fn write_nifti<T: Copy>(
     path: &Path,
     image: &Image<T>,
-    datatype: i16,
-    bits: i16,
+    datatype: i64,
+    bits: i64,
     encode: impl Fn(&[T], &mut Vec<u8>),
 ) -> Result<()> {
     let extension = split_name(path).map(|(_, extension)| extension);
@@ -245,10 +262,7 @@ fn write_nifti<T: Copy>(
             ));
         }
     };
-    let header = image
-        .header()
-        .for_writing(image.grid(), datatype, bits)
-        .map_err(|problem| Error::unsupported(path, problem, "crop or resample the volume"))?;
+    let header = image.header().for_writing(image.grid(), 1, datatype, bits);
     let body = |out: &mut dyn Write| -> io::Result<()> {
         out.write_all(header.bytes())?;
         out.write_all(&[0; 4])?; // no extensions

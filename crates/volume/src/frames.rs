@@ -7,14 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use udas_files::write_whole_with;
 
-use crate::{Error, Image, Labels, Result, Volume};
-
-/// Offsets in the NIfTI-1 header.
-const DIM: usize = 40;
-const PIXDIM: usize = 76;
-const UNITS: usize = 123;
-/// Millimetres and milliseconds.
-const MM_AND_MS: u8 = 2 | 16;
+use crate::{Error, Header, Image, Labels, Result, Volume};
 
 /// Writes the frames of a cine as 4-D int16 NIfTI (.nii, .nii.gz), whole or not at all. Values are rounded to
 /// whole grey levels within int16. `frame_ms` is the time from one frame to the next in milliseconds. All frames
@@ -35,7 +28,7 @@ fn write_series<T: Copy>(
     path: &Path,
     frames: &[Image<T>],
     frame_ms: f32,
-    (datatype, bits): (i16, i16),
+    (datatype, bits): (i64, i64),
     encode: impl Fn(T, &mut Vec<u8>),
 ) -> Result<()> {
     let name = path.to_string_lossy().to_ascii_lowercase();
@@ -48,7 +41,7 @@ fn write_series<T: Copy>(
     }
     let header = series_header(path, frames, frame_ms, datatype, bits)?;
     let body = |out: &mut dyn Write| -> io::Result<()> {
-        out.write_all(&header)?;
+        out.write_all(header.bytes())?;
         out.write_all(&[0; 4])?; // no extensions
         let mut bytes = Vec::new();
         for voxels in frames.iter().flat_map(|frame| frame.data().chunks(1 << 16)) {
@@ -74,26 +67,18 @@ fn series_header<T: Copy>(
     path: &Path,
     frames: &[Image<T>],
     frame_ms: f32,
-    datatype: i16,
-    bits: i16,
-) -> Result<[u8; 348]> {
-    let refused = |problem: String| {
-        Error::unsupported(path, problem, "write frames of one grid, 1 to 32767 of them")
-    };
+    datatype: i64,
+    bits: i64,
+) -> Result<Header> {
+    let refused = |problem: String| Error::unsupported(path, problem, "write frames of one grid");
     let first = frames.first().ok_or_else(|| refused("no frames".to_owned()))?;
     let other = frames.iter().find_map(|frame| first.grid().difference(frame.grid()));
     if let Some(difference) = other {
         return Err(refused(format!("the frames' grids differ: {difference}")));
     }
-    let count =
-        i16::try_from(frames.len()).map_err(|_| refused(format!("{} frames", frames.len())))?;
-    let header = first.header().for_writing(first.grid(), datatype, bits).map_err(refused)?;
-    let mut bytes = *header.bytes();
-    bytes[DIM..DIM + 2].copy_from_slice(&4_i16.to_le_bytes());
-    bytes[DIM + 8..DIM + 10].copy_from_slice(&count.to_le_bytes());
-    bytes[PIXDIM + 16..PIXDIM + 20].copy_from_slice(&frame_ms.to_le_bytes());
-    bytes[UNITS] = MM_AND_MS;
-    Ok(bytes)
+    let mut header = first.header().for_writing(first.grid(), frames.len(), datatype, bits);
+    header.set_time(frame_ms);
+    Ok(header)
 }
 
 #[cfg(test)]

@@ -1,49 +1,22 @@
-//! The NIfTI-1 header: 348 bytes kept as they came, read and changed field by field.
+//! A NIfTI header of either version: its bytes kept as they came, read and changed field by field.
 //!
 //! Keeping the bytes keeps what this crate does not interpret (intent, slice timing, calibration).
-//! Field offsets: nifti1.h of the NIfTI-1.1 standard.
 
 use std::path::Path;
 
 use crate::affine::{determinant, nearest_rotation};
+use crate::fields::{
+    BITPIX, CAL_MAX, CAL_MIN, DATATYPE, DESCRIP, DIM, Fields, PIXDIM, QFORM_CODE, QOFFSET, QUATERN,
+    REGULAR, SCL_INTER, SCL_SLOPE, SFORM_CODE, SROW, VOX_OFFSET, Version, XYZT_UNITS,
+};
 use crate::{Affine, Error, Grid, Result, Warning, quaternion};
 
-pub(crate) const LEN: usize = 348;
-
-/// Where a file's fields of more than one byte lie: first byte, end, width.
-const MULTI_BYTE: [(usize, usize, usize); 9] = [
-    (0, 4, 4),
-    (32, 36, 4),
-    (36, 38, 2),
-    (40, 56, 2),
-    (56, 68, 4),
-    (68, 76, 2),
-    (76, 120, 4),
-    (120, 122, 2),
-    (124, 148, 4),
-];
-const MULTI_BYTE_FORMS: [(usize, usize, usize); 2] = [(252, 256, 2), (256, 328, 4)];
-
-const DIM: usize = 40;
-const DATATYPE: usize = 70;
-const BITPIX: usize = 72;
-const PIXDIM: usize = 76;
-const VOX_OFFSET: usize = 108;
-const SCL_SLOPE: usize = 112;
-const SCL_INTER: usize = 116;
-const XYZT_UNITS: usize = 123;
-const DESCRIP: usize = 148;
-const QFORM_CODE: usize = 252;
-const SFORM_CODE: usize = 254;
-const QUATERN_B: usize = 256;
-const QOFFSET: usize = 268;
-const SROW: usize = 280;
-const MAGIC: usize = 344;
-
 /// Millimetres in `xyzt_units`.
-const UNIT_MM: u8 = 2;
+const UNIT_MM: i64 = 2;
+/// Milliseconds in `xyzt_units`.
+const UNIT_MS: i64 = 16;
 /// Code "scanner anatomical" of a qform or sform.
-const SCANNER: i16 = 1;
+const SCANNER: i64 = 1;
 /// qform and sform further apart than this at a corner, as a share of a voxel, are worth a warning.
 const POSITION_TOLERANCE: f64 = 0.1;
 
@@ -66,56 +39,62 @@ pub(crate) enum Endian {
 /// What a file says besides voxels and affine; written back unchanged with results on the same grid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
-    /// Little-endian NIfTI-1 header.
-    bytes: [u8; LEN],
+    fields: Fields,
     kind: FileKind,
     warnings: Vec<Warning>,
 }
 
 impl Default for Header {
     fn default() -> Self {
-        let mut header = Self { bytes: [0; LEN], kind: FileKind::Volume, warnings: Vec::new() };
-        header.put(0, (LEN as i32).to_le_bytes());
-        header.bytes[38] = b'r';
-        header.bytes[XYZT_UNITS] = UNIT_MM;
-        header
+        let mut fields = Fields::new(Version::One);
+        fields.put_int(REGULAR, 0, b'r'.into());
+        fields.put_int(XYZT_UNITS, 0, UNIT_MM);
+        Self::of_fields(fields)
+    }
+}
+
+/// Version and byte order of the header that a file begins with.
+pub(crate) fn version_of(bytes: &[u8], path: &Path) -> Result<(Version, Endian)> {
+    let size = i32::from_le_bytes(bytes.first_chunk().copied().unwrap_or_default());
+    match (size, size.swap_bytes()) {
+        (348, _) => Ok((Version::One, Endian::Little)),
+        (_, 348) => Ok((Version::One, Endian::Big)),
+        (540, _) => Ok((Version::Two, Endian::Little)),
+        (_, 540) => Ok((Version::Two, Endian::Big)),
+        _ => Err(Error::damaged(path, "is not a NIfTI file (header size is neither 348 nor 540)")),
     }
 }
 
 impl Header {
-    pub(crate) fn parse(mut bytes: [u8; LEN], path: &Path) -> Result<(Self, Endian)> {
-        let size = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        let endian = match (size, size.swap_bytes()) {
-            (348, _) => Endian::Little,
-            (_, 348) => Endian::Big,
-            (540, _) | (_, 540) => {
-                return Err(Error::unsupported(path, "is NIfTI-2", "convert it to NIfTI-1"));
-            }
-            _ => {
-                return Err(Error::damaged(path, "is not a NIfTI-1 file (header size is not 348)"));
-            }
-        };
+    /// `bytes` as many as the version has.
+    pub(crate) fn parse(
+        bytes: Vec<u8>,
+        (version, endian): (Version, Endian),
+        path: &Path,
+    ) -> Result<Self> {
+        let mut fields = Fields::of_bytes(version, bytes);
         if endian == Endian::Big {
-            for (start, end, width) in MULTI_BYTE.into_iter().chain(MULTI_BYTE_FORMS) {
-                let fields = bytes.get_mut(start..end).unwrap_or_default();
-                fields.chunks_exact_mut(width).for_each(<[u8]>::reverse);
-            }
+            fields.swap();
         }
-        let header = Self { bytes, kind: FileKind::Volume, warnings: Vec::new() };
-        match &header.bytes[MAGIC..] {
-            b"n+1\0" | b"ni1\0" => Ok((header, endian)),
-            [0, ..] => Err(Error::unsupported(
+        match (version, fields.magic()) {
+            (_, magic) if version.magic().contains(&magic) => Ok(Self::of_fields(fields)),
+            (Version::One, [0, ..]) => Err(Error::unsupported(
                 path,
                 "is an Analyze 7.5 header, which does not say left from right",
                 "convert it to NIfTI-1",
             )),
-            _ => Err(Error::damaged(path, "has no NIfTI-1 magic number")),
+            (Version::Two, [b'n', b'+' | b'i', b'2', 0, ..]) => Err(Error::damaged(
+                path,
+                "was changed on its way, as by a transfer as text (line ends in the magic number)",
+            )),
+            (Version::One, _) => Err(Error::damaged(path, "has no NIfTI-1 magic number")),
+            (Version::Two, _) => Err(Error::damaged(path, "has no NIfTI-2 magic number")),
         }
     }
 
-    /// A header of little-endian bytes that are known to be one.
-    pub(crate) fn of_bytes(bytes: [u8; LEN]) -> Self {
-        Self { bytes, kind: FileKind::Volume, warnings: Vec::new() }
+    /// A header of fields that are known to be one.
+    pub(crate) fn of_fields(fields: Fields) -> Self {
+        Self { fields, kind: FileKind::Volume, warnings: Vec::new() }
     }
 
     /// A header that says nothing but what is odd.
@@ -143,54 +122,70 @@ impl Header {
 
     /// The free text, up to 80 bytes.
     pub fn description(&self) -> String {
-        let field: [u8; 80] = self.field(DESCRIP);
-        let text = field.split(|&byte| byte == 0).next();
-        String::from_utf8_lossy(text.unwrap_or_default()).into_owned()
+        let byte = |index| self.fields.int(DESCRIP, index) as u8;
+        let text: Vec<u8> = (0..80).map(byte).take_while(|&byte| byte != 0).collect();
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Sets the free text, cut to the 79 bytes the format has room for.
     pub fn set_description(&mut self, text: &str) {
-        let mut field = [0; 80];
-        for (to, from) in field.iter_mut().zip(text.bytes().take(79)) {
-            *to = from;
+        let bytes = text.bytes().take(79).chain(std::iter::repeat(0));
+        for (index, byte) in bytes.take(80).enumerate() {
+            self.fields.put_int(DESCRIP, index, byte.into());
         }
-        self.put(DESCRIP, field);
     }
 
     /// Code of the quaternion form; 0 means that the file has none.
-    pub fn qform_code(&self) -> i16 {
-        self.i16(QFORM_CODE)
+    pub fn qform_code(&self) -> i64 {
+        self.fields.int(QFORM_CODE, 0)
     }
 
     /// Code of the affine form; 0 means that the file has none.
-    pub fn sform_code(&self) -> i16 {
-        self.i16(SFORM_CODE)
+    pub fn sform_code(&self) -> i64 {
+        self.fields.int(SFORM_CODE, 0)
     }
 
-    /// The header's bytes as NIfTI-1 stores them, little-endian.
-    pub fn bytes(&self) -> &[u8; LEN] {
-        &self.bytes
+    /// The version of the format that results on this grid are written in; the larger one where the grid needs it.
+    pub fn version(&self) -> Version {
+        self.fields.version()
+    }
+
+    /// The header's bytes as its version stores them, little-endian: 348 of NIfTI-1, 540 of NIfTI-2.
+    pub fn bytes(&self) -> &[u8] {
+        self.fields.bytes()
+    }
+
+    /// Dimensions that the file states: 2 for a slice, 3 for a volume, 4 with frames; 0 of a volume made in memory.
+    pub fn rank(&self) -> i64 {
+        self.fields.int(DIM, 0)
+    }
+
+    /// Voxel sizes along x, y, z in millimetres by `pixdim` alone, whatever sform says; 0 where none is stated.
+    pub fn pixdim_mm(&self) -> [f64; 3] {
+        let scale = self.millimetres();
+        std::array::from_fn(|axis| self.fields.float(PIXDIM, axis + 1).abs() * scale)
     }
 
     pub(crate) fn is_single_file(&self) -> bool {
-        self.bytes[MAGIC + 1] == b'+'
+        let [single, _] = self.version().magic();
+        self.fields.magic() == single
     }
 
-    pub(crate) fn datatype(&self) -> i16 {
-        self.i16(DATATYPE)
+    pub(crate) fn datatype(&self) -> i64 {
+        self.fields.int(DATATYPE, 0)
     }
 
-    pub(crate) fn bits(&self) -> i16 {
-        self.i16(BITPIX)
+    pub(crate) fn bits(&self) -> i64 {
+        self.fields.int(BITPIX, 0)
     }
 
-    pub(crate) fn voxel_offset(&self) -> f32 {
-        self.f32(VOX_OFFSET)
+    pub(crate) fn voxel_offset(&self) -> f64 {
+        self.fields.float(VOX_OFFSET, 0)
     }
 
     /// Slope and intercept, unless the header says that voxels are not scaled.
     pub(crate) fn scaling(&self) -> Option<(f64, f64)> {
-        let (slope, intercept) = (f64::from(self.f32(SCL_SLOPE)), f64::from(self.f32(SCL_INTER)));
+        let [slope, intercept] = [SCL_SLOPE, SCL_INTER].map(|field| self.fields.float(field, 0));
         let intercept = if intercept.is_finite() { intercept } else { 0.0 };
         (slope != 0.0 && slope.is_finite() && (slope, intercept) != (1.0, 0.0))
             .then_some((slope, intercept))
@@ -198,13 +193,13 @@ impl Header {
 
     /// Voxels along x, y, z, and the number of frames.
     pub(crate) fn dimensions(&self, path: &Path) -> Result<([usize; 3], usize)> {
-        let rank = self.i16(DIM);
+        let rank = self.rank();
         if !(1..=7).contains(&rank) {
             return Err(Error::damaged(path, format!("the header gives {rank} dimensions")));
         }
         let mut dims = [1usize; 7];
         for (axis, dim) in dims.iter_mut().enumerate().take(rank as usize) {
-            let n = self.i16(DIM + 2 * (axis + 1));
+            let n = self.fields.int(DIM, axis + 1);
             *dim = usize::try_from(n).ok().filter(|&n| n > 0).ok_or_else(|| {
                 Error::damaged(path, format!("the header gives {n} voxels along axis {axis}"))
             })?;
@@ -263,7 +258,7 @@ impl Header {
         if let Some(degrees) = affine.shear_degrees() {
             self.warn(Warning::Sheared { degrees });
         }
-        if ![0, UNIT_MM].contains(&(self.bytes[XYZT_UNITS] & 7)) {
+        if ![0, UNIT_MM].contains(&self.unit_of_length()) {
             self.warn(Warning::Units);
         }
     }
@@ -272,7 +267,7 @@ impl Header {
     fn voxel_sizes(&self, shape: [usize; 3], path: &Path) -> Result<[f64; 3]> {
         let mut sizes = [1.0; 3];
         for (axis, (size, voxels)) in sizes.iter_mut().zip(shape).enumerate() {
-            let value = f64::from(self.f32(PIXDIM + 4 * (axis + 1)));
+            let value = self.fields.float(PIXDIM, axis + 1);
             if value > 0.0 && value.is_finite() {
                 *size = value;
             } else if voxels > 1 || value != 0.0 {
@@ -285,67 +280,79 @@ impl Header {
 
     fn sform(&self) -> Affine {
         Affine::from_rows(std::array::from_fn(|row| {
-            std::array::from_fn(|column| f64::from(self.f32(SROW + 16 * row + 4 * column)))
+            std::array::from_fn(|column| self.fields.float(SROW, 4 * row + column))
         }))
     }
 
     /// The quaternion form, nifti1.h "METHOD 2".
     fn qform(&self, sizes: [f64; 3]) -> Affine {
         let rotation = quaternion::to_rotation(self.quaternion());
-        let qfac = if self.f32(PIXDIM) < 0.0 { -1.0 } else { 1.0 };
+        let qfac = if self.fields.float(PIXDIM, 0) < 0.0 { -1.0 } else { 1.0 };
         let [x, y, z] = sizes;
         let rows = rotation.map(|[r0, r1, r2]| [r0 * x, r1 * y, r2 * z * qfac, 0.0]);
-        let origin = std::array::from_fn(|row| f64::from(self.f32(QOFFSET + 4 * row)));
+        let origin = std::array::from_fn(|row| self.fields.float(QOFFSET, row));
         Affine::from_rows(rows).with_origin(origin)
     }
 
-    fn in_millimetres(&self, affine: Affine) -> Affine {
-        let scale = match self.bytes[XYZT_UNITS] & 7 {
+    fn unit_of_length(&self) -> i64 {
+        self.fields.int(XYZT_UNITS, 0) & 7
+    }
+
+    /// Millimetres in the header's unit of length.
+    fn millimetres(&self) -> f64 {
+        match self.unit_of_length() {
             1 => 1e3,
             3 => 1e-3,
-            _ => return affine,
-        };
+            _ => 1.0,
+        }
+    }
+
+    fn in_millimetres(&self, affine: Affine) -> Affine {
+        let scale = self.millimetres();
         Affine::from_rows(affine.rows().map(|row| row.map(|value| value * scale)))
     }
 
-    /// The header to write voxels of `datatype` on `grid` with: dimensions and datatype set,
-    /// no scaling, geometry as it was if it gives `grid`'s affine and rewritten otherwise.
-    pub(crate) fn for_writing(
-        &self,
-        grid: &Grid,
-        datatype: i16,
-        bits: i16,
-    ) -> Result<Self, String> {
+    /// The header to write `frames` times the voxels of `datatype` on `grid` with: dimensions and datatype set,
+    /// no scaling, geometry as it was if it gives `grid`'s affine and rewritten otherwise. What NIfTI-1 has no room for
+    /// becomes NIfTI-2.
+    pub(crate) fn for_writing(&self, grid: &Grid, frames: usize, datatype: i64, bits: i64) -> Self {
+        let [x, y, z] = grid.shape;
         let mut header = self.clone();
-        let mut dims = [1i16; 8];
-        dims[0] = 3;
-        for (dim, &n) in dims[1..].iter_mut().zip(&grid.shape) {
-            *dim = i16::try_from(n)
-                .map_err(|_| format!("{n} voxels along an axis; NIfTI-1 holds at most 32767"))?;
+        if [x, y, z, frames].into_iter().any(|n| i16::try_from(n).is_err()) {
+            header.fields = header.fields.to_two();
         }
-        for (i, dim) in dims.into_iter().enumerate() {
-            header.put(DIM + 2 * i, dim.to_le_bytes());
+        let fields = &mut header.fields;
+        for (index, n) in [3, x, y, z, frames, 1, 1, 1].into_iter().enumerate() {
+            fields.put_int(DIM, index, n as i64);
         }
-        header.put(0, (LEN as i32).to_le_bytes());
-        header.put(DATATYPE, datatype.to_le_bytes());
-        header.put(BITPIX, bits.to_le_bytes());
-        header.put(VOX_OFFSET, 352f32.to_le_bytes());
-        header.put(SCL_SLOPE, 1f32.to_le_bytes());
-        header.put(SCL_INTER, 0f32.to_le_bytes());
-        header.put(124, [0; 8]); // cal_max, cal_min: the display window of the input's intensities
-        header.put(MAGIC, *b"n+1\0");
+        fields.put_int(DATATYPE, 0, datatype);
+        fields.put_int(BITPIX, 0, bits);
+        fields.put_int(VOX_OFFSET, 0, fields.version().first_voxel() as i64);
+        fields.put_float(SCL_SLOPE, 0, 1.0);
+        fields.put_float(SCL_INTER, 0, 0.0);
+        // The display window of the input's intensities.
+        fields.put_float(CAL_MAX, 0, 0.0);
+        fields.put_float(CAL_MIN, 0, 0.0);
+        fields.set_single_file();
         let kept =
             header.affine(grid.shape, Path::new("")).is_ok_and(|affine| affine == grid.affine);
         if !kept || !header.has_quaternion() {
             header.set_affine(&grid.affine);
         }
         header.shorten_quaternion();
-        Ok(header)
+        header
+    }
+
+    /// Makes the fourth dimension time: `frame_ms` milliseconds from one frame to the next.
+    pub(crate) fn set_time(&mut self, frame_ms: f32) {
+        self.fields.put_int(DIM, 0, 4);
+        self.fields.put_float(PIXDIM, 4, frame_ms.into());
+        self.fields.put_int(XYZT_UNITS, 0, UNIT_MM | UNIT_MS);
     }
 
     /// Parts b, c, d of the qform's quaternion.
     fn quaternion(&self) -> [f64; 3] {
-        std::array::from_fn(|i| f64::from(self.f32(QUATERN_B + 4 * i)))
+        std::array::from_fn(|part| self.fields.float(QUATERN, part))
     }
 
     fn has_quaternion(&self) -> bool {
@@ -357,10 +364,13 @@ impl Header {
         let parts = self.quaternion();
         let length = parts.iter().map(|part| part * part).sum::<f64>().sqrt();
         if length > 1.0 {
-            for (i, part) in parts.into_iter().enumerate() {
-                // Rounding to f32 must not make it longer than 1 again.
-                let part = (part / length * (1.0 - f64::from(f32::EPSILON))) as f32;
-                self.put(QUATERN_B + 4 * i, part.to_le_bytes());
+            // Rounding must not make it longer than 1 again.
+            let rounding = match self.version() {
+                Version::One => f64::from(f32::EPSILON),
+                Version::Two => 4.0 * f64::EPSILON,
+            };
+            for (index, part) in parts.into_iter().enumerate() {
+                self.fields.put_float(QUATERN, index, part / length * (1.0 - rounding));
             }
         }
     }
@@ -369,49 +379,31 @@ impl Header {
     fn set_affine(&mut self, affine: &Affine) {
         let spacing = affine.spacing();
         let mut rotation = nearest_rotation(&affine.linear(), spacing);
-        let qfac = if determinant(&rotation) < 0.0 { -1.0f32 } else { 1.0 };
+        let qfac = if determinant(&rotation) < 0.0 { -1.0 } else { 1.0 };
         for row in &mut rotation {
-            row[2] *= f64::from(qfac);
+            row[2] *= qfac;
         }
-        self.put(PIXDIM, qfac.to_le_bytes());
-        for (axis, size) in spacing.into_iter().enumerate() {
-            self.put(PIXDIM + 4 * (axis + 1), (size as f32).to_le_bytes());
+        let fields = &mut self.fields;
+        for (index, size) in [qfac].into_iter().chain(spacing).enumerate() {
+            fields.put_float(PIXDIM, index, size);
         }
-        for (i, value) in quaternion::from_rotation(&rotation).into_iter().enumerate() {
-            self.put(QUATERN_B + 4 * i, (value as f32).to_le_bytes());
+        for (index, part) in quaternion::from_rotation(&rotation).into_iter().enumerate() {
+            fields.put_float(QUATERN, index, part);
         }
         for (row, values) in affine.rows().iter().enumerate() {
-            self.put(QOFFSET + 4 * row, (values[3] as f32).to_le_bytes());
+            fields.put_float(QOFFSET, row, values[3]);
             for (column, &value) in values.iter().enumerate() {
-                self.put(SROW + 16 * row + 4 * column, (value as f32).to_le_bytes());
+                fields.put_float(SROW, 4 * row + column, value);
             }
         }
-        let code = [self.sform_code(), self.qform_code()]
+        let code = [SFORM_CODE, QFORM_CODE]
             .into_iter()
+            .map(|field| fields.int(field, 0))
             .find(|&code| code > 0)
             .unwrap_or(SCANNER);
-        self.put(SFORM_CODE, code.to_le_bytes());
-        self.put(QFORM_CODE, code.to_le_bytes());
-        self.bytes[XYZT_UNITS] = self.bytes[XYZT_UNITS] & !7 | UNIT_MM;
-    }
-
-    fn put<const N: usize>(&mut self, at: usize, value: [u8; N]) {
-        if let Some(field) = self.bytes.get_mut(at..at + N) {
-            field.copy_from_slice(&value);
-        }
-    }
-
-    /// The bytes of a field; zeros beyond the header, where no field lies.
-    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
-        let rest = self.bytes.get(at..).unwrap_or_default();
-        rest.first_chunk().copied().unwrap_or([0; N])
-    }
-
-    fn i16(&self, at: usize) -> i16 {
-        i16::from_le_bytes(self.field(at))
-    }
-
-    fn f32(&self, at: usize) -> f32 {
-        f32::from_le_bytes(self.field(at))
+        fields.put_int(SFORM_CODE, 0, code);
+        fields.put_int(QFORM_CODE, 0, code);
+        let units = fields.int(XYZT_UNITS, 0);
+        fields.put_int(XYZT_UNITS, 0, units & !7 | UNIT_MM);
     }
 }

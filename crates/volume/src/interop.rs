@@ -1,7 +1,8 @@
 //! Views of volumes as `ndarray` arrays, and headers as the `nifti` crate's, both ways.
 #![expect(clippy::expect_used, reason = "an image has as many voxels as its grid, by `Image::new`")]
 
-use crate::header::{Header, LEN};
+use crate::fields::{Fields, Version};
+use crate::header::Header;
 use crate::{Affine, Error, Image, Result};
 use ::nifti::NiftiHeader;
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, ShapeBuilder};
@@ -45,15 +46,19 @@ impl Header {
     ///
     /// # Errors
     /// [`Error::Damaged`] where that crate refuses it, as it does a header of a volume made in memory, which has no
-    /// magic number before it is written.
+    /// magic number before it is written; [`Error::Unsupported`] for NIfTI-2, which it has no form for.
     pub fn to_nifti(&self) -> Result<NiftiHeader> {
-        NiftiHeader::from_reader(&self.bytes()[..])
+        if self.version() == Version::Two {
+            let remedy = "go by the volume's grid instead";
+            return Err(Error::unsupported(Path::new("header"), "is NIfTI-2", remedy));
+        }
+        NiftiHeader::from_reader(self.bytes())
             .map_err(|error| Error::damaged(Path::new("header"), error.to_string()))
     }
 
     /// A header of the `nifti` crate's, every field of it.
     pub fn from_nifti(header: &NiftiHeader) -> Self {
-        let mut bytes = Vec::with_capacity(LEN);
+        let mut bytes = Vec::with_capacity(Version::One.len());
         let mut put = |field: &[u8]| bytes.extend_from_slice(field);
         put(&header.sizeof_hdr.to_le_bytes());
         put(&header.data_type);
@@ -93,9 +98,7 @@ impl Header {
         }
         put(&header.intent_name);
         put(&header.magic);
-        let mut own = [0; LEN];
-        own.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-        Self::of_bytes(own)
+        Self::of_fields(Fields::of_bytes(Version::One, bytes))
     }
 
     /// The affine that a header of the `nifti` crate's gives, in millimetres: sform if its code is above 0, else qform, else

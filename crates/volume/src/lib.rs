@@ -1,8 +1,9 @@
 //! A 3-D image with its affine: orientation, resampling, NIfTI and PNG/TIFF/JPEG in and out, DICOM series in.
 //!
-//! - [`read`], [`read_labels`], [`probe`]: NIfTI-1 (.nii, .nii.gz, .hdr/.img; either byte order, any
+//! - [`read`], [`read_labels`], [`probe`]: NIfTI-1 and -2 (.nii, .nii.gz, .hdr/.img; either byte order, any
 //!   scalar datatype, slope and intercept applied), folders of DICOM series ([`is_dicom`]), and greyscale pictures as
 //!   one-slice volumes.
+//! - [`read_labels_on`]: a DICOM SEG on the grid of its image.
 //! - [`Image::to_ras`] and [`Image::from_ras`]: to anatomical axis order and exactly back.
 //! - [`Volume::resample_onto`](Image::resample_onto): another grid, by interpolation.
 //! - [`write_labels`], [`write_volume`]: whole files or none, on the input's own grid, with its header.
@@ -42,6 +43,7 @@
 mod affine;
 mod dicom;
 mod error;
+mod fields;
 mod file;
 mod frames;
 mod grid;
@@ -52,6 +54,7 @@ mod length;
 mod nifti;
 mod orientation;
 mod picture;
+mod placing;
 mod png_checksums;
 mod quaternion;
 mod resample;
@@ -62,9 +65,10 @@ mod warning;
 pub use affine::Affine;
 pub use dicom::{is_dicom, write_series};
 pub use error::{Error, Result};
+pub use fields::Version;
 pub use file::{
-    EXTENSIONS, Probe, files_of, is_supported, probe, probe_labels, read, read_frames,
-    read_label_frames, read_labels, stem, write_labels, write_volume,
+    EXTENSIONS, Probe, files_of, is_segmentation, is_supported, probe, probe_labels, read,
+    read_frames, read_label_frames, read_labels, read_labels_on, stem, write_labels, write_volume,
 };
 pub use frames::{write_frames, write_label_frames};
 pub use grid::{GRID_TOLERANCE, Grid};

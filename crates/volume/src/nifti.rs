@@ -1,4 +1,4 @@
-//! Reading NIfTI-1: .nii, .nii.gz and .hdr/.img pairs of either byte order and any scalar datatype.
+//! Reading NIfTI of both versions: .nii, .nii.gz and .hdr/.img pairs of either byte order and any scalar datatype.
 //!
 //! The file is hostile until proven otherwise: nothing is allocated before the header's sizes have
 //! been held against what the file can contain.
@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use crate::fields::Version;
 use crate::gzip::Members;
 use crate::header::{self, Endian};
 use crate::{Error, Grid, Header, Image, Result, Volume, Warning};
@@ -15,8 +16,6 @@ use crate::{Error, Grid, Header, Image, Result, Volume, Warning};
 const MAX_VOXELS: u128 = 1 << 30;
 /// Deflate cannot compress better than this (zlib's documentation, "Maximum Compression Factor").
 const MAX_INFLATION: u64 = 1032;
-/// First voxel of a single file without extensions.
-const DEFAULT_OFFSET: u64 = 352;
 /// Bytes decoded at a time; a multiple of every datatype's width.
 const CHUNK: usize = 1 << 18;
 
@@ -40,15 +39,13 @@ impl Reader {
     fn open_files(path: &Path) -> Result<Self> {
         let (header_path, voxel_path) = pair(path);
         let mut stream = Stream::open(&header_path)?;
-        let mut bytes = [0; header::LEN];
-        read_exact(&mut stream.reader, &mut bytes, &header_path)?;
-        let (mut header, endian) = Header::parse(bytes, &header_path)?;
+        let (mut header, endian) = read_header(&mut stream.reader, &header_path)?;
         let datatype = Datatype::of(&mut header, &header_path)?;
         let (shape, frames) = header.dimensions(&header_path)?;
         let affine = header.affine(shape, &header_path)?;
         header.check_geometry(shape, &affine, &header_path);
 
-        let mut consumed = header::LEN as u64;
+        let mut consumed = header.bytes().len() as u64;
         if voxel_path != header_path {
             stream = Stream::open(&voxel_path)?;
             consumed = 0;
@@ -114,6 +111,17 @@ impl Reader {
     }
 }
 
+/// The header that `reader` begins with, of whichever version, and the byte order of the file.
+fn read_header(reader: &mut impl Read, path: &Path) -> Result<(Header, Endian)> {
+    let mut bytes = vec![0; Version::One.len()];
+    read_exact(reader, &mut bytes, path)?;
+    let (version, endian) = header::version_of(&bytes, path)?;
+    let mut rest = vec![0; version.len() - bytes.len()];
+    read_exact(reader, &mut rest, path)?;
+    bytes.append(&mut rest);
+    Ok((Header::parse(bytes, (version, endian), path)?, endian))
+}
+
 /// An open file, inflated if it is gzip, and the most bytes it can hold.
 struct Stream {
     reader: Box<dyn Read + Send>,
@@ -174,18 +182,16 @@ fn voxel_offset(header: &mut Header, single: bool, path: &Path) -> Result<u64> {
     if !header.is_single_file() {
         return Err(Error::damaged(path, "is the header of a .hdr/.img pair under another name"));
     }
-    match offset {
-        0.0 => {
-            header.warn(Warning::VoxelOffset);
-            Ok(DEFAULT_OFFSET)
-        }
-        348.0..1e9 => Ok(offset as u64),
-        _ => Err(bad_offset(path, offset)),
+    if offset == 0.0 {
+        header.warn(Warning::VoxelOffset);
+        return Ok(header.version().first_voxel());
     }
+    let valid = (header.version().len() as f64..1e9).contains(&offset);
+    if valid { Ok(offset as u64) } else { Err(bad_offset(path, offset)) }
 }
 
-fn bad_offset(path: &Path, offset: f32) -> Error {
-    Error::damaged(path, format!("the header puts the first voxel at byte {offset}"))
+fn bad_offset(path: &Path, offset: f64) -> Error {
+    Error::damaged(path, format!("the header puts the first voxel at byte {offset:.0}"))
 }
 
 fn check_size(
@@ -196,8 +202,8 @@ fn check_size(
     offset: u64,
     capacity: u64,
 ) -> Result<()> {
-    // Four dimensions below 2^15 each: no overflow.
-    let voxels: u128 = shape.iter().map(|&n| n as u128).product();
+    // NIfTI-2 states sizes up to 2^63. Below the limit, nothing overflows.
+    let voxels = shape.iter().fold(1u128, |product, &n| product.saturating_mul(n as u128));
     if voxels > MAX_VOXELS {
         return Err(Error::TooLarge { path: path.into(), voxels, limit: MAX_VOXELS });
     }

@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{File, gzip};
-use udas_volume::read;
+use udas_volume::{Version, read};
 
 /// Bytes of a file, and what its error must say.
 fn cases() -> Vec<(&'static str, Vec<u8>, &'static str)> {
@@ -23,7 +23,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     };
     vec![
         ("empty.nii", vec![], "cut short"),
-        ("text.nii", b"not a volume at all".repeat(30), "not a NIfTI-1 file"),
+        ("text.nii", b"not a volume at all".repeat(30), "not a NIfTI file"),
         ("header_only.nii", good().header(), "cut short"),
         ("half_header.nii", whole[..200].to_vec(), "cut short"),
         ("one_byte_short.nii", whole[..whole.len() - 1].to_vec(), "cut short"),
@@ -57,7 +57,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             },
             "corrupt",
         ),
-        ("nifti2.nii", with(&|f| f.size = 540), "NIfTI-2; convert"),
+        ("called_nifti2.nii", [with(&|f| f.size = 540), vec![0; 200]].concat(), "no NIfTI-2 magic"),
         ("analyze.nii", with(&|f| f.magic = [0; 4]), "left from right"),
         ("magic.nii", with(&|f| f.magic = *b"abc\0"), "magic"),
         ("pair_header.nii", with(&|f| f.magic = *b"ni1\0"), "pair"),
@@ -123,10 +123,51 @@ fn cases() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     ]
 }
 
+/// The same of NIfTI-2, whose sizes and offset have 64 bits.
+fn cases_of_two() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let two = || File::counting().of(Version::Two);
+    let with = |at: usize, field: &[u8]| {
+        let mut bytes = two().bytes();
+        bytes[at..at + field.len()].copy_from_slice(field);
+        bytes
+    };
+    let number = |at: usize, value: i64| with(at, &value.to_le_bytes());
+    let axis = |axis: usize| 16 + 8 * axis;
+    let whole = two().bytes();
+    vec![
+        ("two_half.nii", whole[..400].to_vec(), "cut short"),
+        ("two_short.nii", whole[..whole.len() - 1].to_vec(), "header needs 592 bytes"),
+        ("two_short.nii.gz", gzip(&whole[..whole.len() - 1]), "cut short"),
+        ("two_magic_of_one.nii", with(4, b"n+1\0"), "no NIfTI-2 magic"),
+        ("two_no_magic.nii", with(4, &[0; 8]), "no NIfTI-2 magic"),
+        ("two_as_text.nii", with(8, b"\n\x1a\n\0"), "changed on its way"),
+        ("two_pair.nii", with(4, b"ni2"), "pair"),
+        ("two_huge.nii", number(axis(1), 1 << 62), "the limit is"),
+        ("two_huge.nii.gz", gzip(&number(axis(3), i64::MAX)), "the limit is"),
+        ("two_rank.nii", number(axis(0), 1 << 62), "4611686018427387904 dimensions"),
+        ("two_negative.nii", number(axis(2), -3), "-3 voxels along axis 1"),
+        ("two_least.nii", number(axis(2), i64::MIN), "-9223372036854775808 voxels along axis 1"),
+        ("two_zero.nii", number(axis(2), 0), "0 voxels along axis 1"),
+        (
+            "two_frames.nii",
+            [&with(16, &4i64.to_le_bytes())[..axis(4)], &i64::MAX.to_le_bytes(), &whole[axis(5)..]]
+                .concat(),
+            "header needs",
+        ),
+        ("two_offset_low.nii", number(168, 352), "first voxel at byte 352"),
+        ("two_offset_negative.nii", number(168, -1), "first voxel at byte -1"),
+        ("two_offset_far.nii", number(168, 1 << 62), "first voxel at byte 4611686018427387904"),
+        ("two_offset_beyond.nii", number(168, 4096), "header needs 4144 bytes"),
+        ("two_datatype.nii", with(12, &77i16.to_le_bytes()), "datatype code 77"),
+        ("two_sform.nii", with(400, &f64::NAN.to_le_bytes()), "singular or not finite"),
+        ("two_far.nii", with(400, &1e300f64.to_le_bytes()), "singular or not finite"),
+    ]
+}
+
 #[test]
 fn each_names_the_file_and_the_problem_within_a_second() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, bytes, expected) in cases() {
+    for (name, bytes, expected) in cases().into_iter().chain(cases_of_two()) {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let start = Instant::now();

@@ -4,7 +4,10 @@ mod common;
 
 use common::File;
 use nifti::{NiftiObject, ReaderOptions};
-use udas_volume::{Affine, Labels, Volume, read, read_labels, write_labels, write_volume};
+use udas_volume::{
+    Affine, Labels, Version, Volume, probe, read, read_frames, read_labels, write_frames,
+    write_labels, write_volume,
+};
 
 #[test]
 fn a_mask_keeps_the_scan_s_geometry_codes_units_and_description() {
@@ -94,8 +97,49 @@ fn what_cannot_be_written_is_refused_with_a_remedy() {
         let message = write_labels(&folder.path().join(name), &labels).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     }
-    let long = Labels::new(vec![0; 40000], [40000, 1, 1], Affine::from_spacing([1.0; 3])).unwrap();
-    let message = write_labels(&folder.path().join("long.nii"), &long).unwrap_err().to_string();
-    assert!(message.contains("32767"), "{message}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
+fn what_nifti_1_has_no_room_for_becomes_nifti_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let affine =
+        Affine::from_codes("LPS", [0.1, 2.0, 3.0]).unwrap().with_origin([1.0 / 3.0, 126.0, -72.0]);
+    let data: Vec<u8> = (0..40000).map(|v| (v % 7) as u8).collect();
+    let mut long = Labels::new(data, [40000, 1, 1], affine).unwrap();
+    long.header_mut().set_description("longer than 32767");
+    for name in ["long.nii", "long.nii.gz"] {
+        let path = folder.path().join(name);
+        write_labels(&path, &long).unwrap();
+        let back = read_labels(&path).unwrap();
+        assert_eq!(back.header().version(), Version::Two);
+        assert_eq!(back.header().description(), "longer than 32767");
+        // The affine comes back whole: it is stored in 64-bit floats.
+        assert_eq!((back.data(), back.grid()), (long.data(), long.grid()));
+        assert!(back.header().warnings().is_empty());
+    }
+    let frame = Volume::new(vec![1.0], [1, 1, 1], affine).unwrap();
+    let path = folder.path().join("frames.nii");
+    write_frames(&path, &vec![frame; 33000], 40.0).unwrap();
+    let probed = probe(&path).unwrap();
+    assert_eq!((probed.frames, probed.header.version()), (33000, Version::Two));
+    assert_eq!(read_frames(&path, &[32999]).unwrap()[0].data(), [1.0]);
+}
+
+#[test]
+fn a_mask_of_a_nifti_2_scan_is_nifti_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = File { qform_code: 1, sform_code: 4, units: 10, ..File::counting() };
+    let one = read(&file.write(folder.path(), "one.nii")).unwrap();
+    let two = read(&file.of(Version::Two).write(folder.path(), "two.nii.gz")).unwrap();
+    assert_eq!((one.data(), one.grid()), (two.data(), two.grid()));
+    assert_eq!([&one, &two].map(|scan| scan.header().version()), [Version::One, Version::Two]);
+    let path = folder.path().join("mask.nii.gz");
+    write_labels(&path, &two.map(|value| u8::from(value > 4.0))).unwrap();
+    let mask = read_labels(&path).unwrap();
+    assert_eq!((mask.header().version(), mask.grid()), (Version::Two, two.grid()));
+    let header = mask.header();
+    assert_eq!((header.qform_code(), header.sform_code()), (1, 4));
+    assert_eq!(header.description(), "written by a test");
+    assert!(two.header().to_nifti().unwrap_err().to_string().contains("NIfTI-2"));
 }

@@ -21,8 +21,8 @@ struct Read {
     frames: usize,
     affine: Option<[[f64; 4]; 3]>,
     spacing: [f64; 3],
-    qform_code: i16,
-    sform_code: i16,
+    qform_code: i64,
+    sform_code: i64,
     values: Vec<f32>,
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use udas_volume::Version;
 
 /// Byte order of the file to write.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,9 +15,10 @@ pub enum Order {
     Big,
 }
 
-/// A NIfTI-1 file to be written; fields start as a small int16 volume with an sform.
+/// A NIfTI file to be written; fields start as a small int16 volume with an sform, of NIfTI-1.
 #[derive(Debug, Clone)]
 pub struct File {
+    pub version: Version,
     pub order: Order,
     pub size: i32,
     pub dim: [i16; 8],
@@ -42,6 +44,7 @@ impl File {
     pub fn new(shape: [i16; 3], values: &[i16]) -> Self {
         let [x, y, z] = shape;
         Self {
+            version: Version::One,
             order: Order::Little,
             size: 348,
             dim: [3, x, y, z, 1, 1, 1, 1],
@@ -68,48 +71,71 @@ impl File {
         Self::new([2, 3, 4], &(0..24).collect::<Vec<i16>>())
     }
 
+    /// The same volume as a file of another version.
+    pub fn of(self, version: Version) -> Self {
+        match version {
+            Version::One => Self { version, size: 348, offset: 352.0, ..self },
+            Version::Two => Self { version, size: 540, offset: 544.0, ..self },
+        }
+    }
+
+    /// Offsets are those of nifti1.h and nifti2.h, in this order.
     pub fn header(&self) -> Vec<u8> {
-        let mut bytes = vec![0; 348];
+        let two = self.version == Version::Two;
+        let mut bytes = vec![0; if two { 540 } else { 348 }];
         let big = self.order == Order::Big;
-        let mut put = |at: usize, mut field: Vec<u8>| {
+        let mut put = |[one, second]: [usize; 2], mut field: Vec<u8>| {
+            let at = if two { second } else { one };
             if big {
                 field.reverse();
             }
             bytes[at..at + field.len()].copy_from_slice(&field);
         };
         let i16 = |v: i16| v.to_le_bytes().to_vec();
-        let f32 = |v: f32| v.to_le_bytes().to_vec();
-        put(0, self.size.to_le_bytes().to_vec());
+        let long = |v: i16| if two { i64::from(v).to_le_bytes().to_vec() } else { i16(v) };
+        let code = |v: i16| if two { i32::from(v).to_le_bytes().to_vec() } else { i16(v) };
+        let float = |v: f32| {
+            if two { f64::from(v).to_le_bytes().to_vec() } else { v.to_le_bytes().to_vec() }
+        };
+        put([0, 0], self.size.to_le_bytes().to_vec());
         for (i, &n) in self.dim.iter().enumerate() {
-            put(40 + 2 * i, i16(n));
+            put([40 + 2 * i, 16 + 8 * i], long(n));
         }
-        put(70, i16(self.datatype));
-        put(72, i16(self.bits));
+        put([70, 12], i16(self.datatype));
+        put([72, 14], i16(self.bits));
         for (i, &v) in self.pixdim.iter().enumerate() {
-            put(76 + 4 * i, f32(v));
+            put([76 + 4 * i, 104 + 8 * i], float(v));
         }
-        for (i, v) in [self.offset, self.slope, self.inter].into_iter().enumerate() {
-            put(108 + 4 * i, f32(v));
-        }
-        put(123, vec![self.units]);
-        put(252, i16(self.qform_code));
-        put(254, i16(self.sform_code));
+        let offset = (self.offset as i64).to_le_bytes().to_vec();
+        put([108, 168], if two { offset } else { float(self.offset) });
+        put([112, 176], float(self.slope));
+        put([116, 184], float(self.inter));
+        put([123, 500], if two { code(self.units.into()) } else { vec![self.units] });
+        put([252, 344], code(self.qform_code));
+        put([254, 348], code(self.sform_code));
         for i in 0..3 {
-            put(256 + 4 * i, f32(self.quatern[i]));
-            put(268 + 4 * i, f32(self.qoffset[i]));
+            put([256 + 4 * i, 352 + 8 * i], float(self.quatern[i]));
+            put([268 + 4 * i, 376 + 8 * i], float(self.qoffset[i]));
             for j in 0..4 {
-                put(280 + 16 * i + 4 * j, f32(self.srow[i][j]));
+                put([280 + 16 * i + 4 * j, 400 + 32 * i + 8 * j], float(self.srow[i][j]));
             }
         }
-        bytes[148..148 + self.description.len()].copy_from_slice(self.description);
-        bytes[344..].copy_from_slice(&self.magic);
+        let text = if two { 240 } else { 148 };
+        bytes[text..text + self.description.len()].copy_from_slice(self.description);
+        let [a, b, digit, d] = self.magic;
+        if two {
+            let digit = if digit == b'1' { b'2' } else { digit };
+            bytes[4..12].copy_from_slice(&[a, b, digit, d, b'\r', b'\n', 0x1a, b'\n']);
+        } else {
+            bytes[344..].copy_from_slice(&self.magic);
+        }
         bytes
     }
 
     /// A single file.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.header();
-        bytes.resize((self.offset as usize).clamp(352, 1 << 20), 0);
+        bytes.resize((self.offset as usize).clamp(bytes.len() + 4, 1 << 20), 0);
         bytes.extend_from_slice(&self.voxels);
         bytes
     }
