@@ -4,6 +4,7 @@ mod common;
 use common::{Bench, TINY};
 use std::path::Path;
 use std::process::Stdio;
+use udas_model::ModelFile;
 use udas_volume::{Affine, Grid, Labels, Volume, read, read_labels, write_labels, write_volume};
 
 fn message(output: &std::process::Output) -> String {
@@ -414,4 +415,23 @@ fn wrapped_checkpoints_are_read_and_what_was_taken_is_said() {
         let line = "predict --model wrapped.pth --data ph --domain GE_3 --plane sagittal --intensity min-max";
         bench.succeed(&format!("{line} --out out --overwrite"));
     }
+}
+
+/// A model that finds nothing says so, and points to what explains it.
+#[test]
+fn empty_masks_are_named() {
+    let bench = Bench::trained();
+    let path = bench.path("src/model.safetensors");
+    let mut model = ModelFile::load(&path, None).unwrap();
+    let bias = model.state.get_mut("out_path.2.bias").unwrap();
+    *bias = (bias.zeros_like().unwrap() - 100.0).unwrap();
+    model.save(&path).unwrap();
+    let output = bench.run("predict --model src --data ph --domain Siemens_15 --out masks --json");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    for part in ["2 of 2 masks are empty", "PH4001", "udas doctor"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    let results: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(results["empty"].as_array().map(Vec::len), Some(2));
 }

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -111,7 +112,7 @@ impl Console {
         }
     }
 
-    /// What a user may want to do next.
+    /// A command that a user may want to give next.
     pub fn next(&self, command: impl AsRef<str>) {
         self.speak_as(HINT, "next", Talk::Normal, command.as_ref());
     }
@@ -283,5 +284,31 @@ impl udas_run::Progress for Progress<'_> {
 
     fn finish(self: Box<Self>) {
         Progress::finish(*self);
+    }
+}
+/// A path as a shell takes it: in quotes where it has more than plain characters.
+pub fn in_shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_for_a_shell_where_they_must_be() {
+        for (path, expected) in [
+            ("runs/a_1.b", "runs/a_1.b"),
+            ("y Über (1)", "'y Über (1)'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(in_shell(Path::new(path)), expected);
+        }
     }
 }

@@ -149,8 +149,15 @@ fn only_fold(folder: &ModelFolder) -> Result<&str> {
 }
 
 /// What a case came to.
+/// Whether a mask has a structure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    Nothing,
+    Something,
+}
+
 enum Outcome {
-    Written(Vec<PathBuf>),
+    Written(Vec<PathBuf>, Shows),
     Skipped,
     Interrupted,
 }
@@ -353,12 +360,16 @@ fn hash(case: &Case) -> Result<String> {
 impl Work<'_> {
     fn all(mut self, cases: &[Case], masks: &[String]) -> Result<()> {
         let (mut written, mut skipped, mut failed) = (Vec::new(), 0, Vec::new());
+        let mut empty = Vec::new();
         for (case, mask) in cases.iter().zip(masks) {
             if interrupt::asked() {
                 break;
             }
             match self.one(case, mask) {
-                Ok(Outcome::Written(paths)) => {
+                Ok(Outcome::Written(paths, shows)) => {
+                    if shows == Shows::Nothing {
+                        empty.push(mask.clone());
+                    }
                     written.extend(paths.iter().map(|path| path.display().to_string()));
                 }
                 Ok(Outcome::Skipped) => skipped += 1,
@@ -375,7 +386,10 @@ impl Work<'_> {
             written.len(),
             failed.len()
         );
-        let value = serde_json::json!({ "written": written, "skipped": skipped, "failed": failed });
+        predictions::warn_of_empty(&empty, written.len(), self.console);
+        let value = serde_json::json!({
+            "empty": empty, "written": written, "skipped": skipped, "failed": failed,
+        });
         self.console.result(text, &value)?;
         if interrupt::asked() {
             anyhow::bail!("interrupted; the same command goes on with what is missing");
@@ -426,7 +440,9 @@ impl Work<'_> {
         let path = self.args.out.join(mask);
         write_labels(&path, &labels)?;
         self.folder.add(&[mask.to_owned()], &case.images[0], &sha256)?;
-        Ok(Outcome::Written(vec![path]))
+        let is_empty = labels.data().iter().all(|&label| label == 0);
+        let shows = if is_empty { Shows::Nothing } else { Shows::Something };
+        Ok(Outcome::Written(vec![path], shows))
     }
 
     /// Whether all that is asked for of a case is there, made of these images.

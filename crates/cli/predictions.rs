@@ -15,6 +15,24 @@ use udas_volume::{Volume, files_of, probe, read, read_labels, stem};
 const MADE_BY: &str = "predictions.json";
 const MASKS: &str = "masks.jsonl";
 
+/// Names that a message about many masks lists.
+const NAMED: usize = 5;
+
+/// Says which masks show nothing, if some do.
+pub fn warn_of_empty(empty: &[String], written: usize, console: &Console) {
+    if empty.is_empty() {
+        return;
+    }
+    let named = empty.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = empty.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    console.warn(format!(
+        "{} of {written} masks are empty: the model has found nothing in {named}{more}; `udas doctor FILES --model MODEL` says what is odd \
+         about the images",
+        empty.len()
+    ));
+}
+
 /// Which model a folder of predictions is from.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct MadeBy {

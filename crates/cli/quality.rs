@@ -319,6 +319,7 @@ pub fn judge(
         let page = shown::page(title, &judged, pictures);
         out_file::write(path, masks_page(&page)?.as_bytes())?;
     }
+    shown::strangers(judged.masks).iter().for_each(|text| console.warn(text));
     console.result(shown::text(&judged, page_file.as_deref()), &judged)
 }
 

@@ -159,7 +159,7 @@ pub struct ScheduleFlags {
     /// as sure as it is right; then a fifth as many, over which the step size falls to 0
     #[arg(long, default_value_t = Epochs::Auto)]
     pub epochs: Epochs,
-    /// Steps after which --epochs auto ends all the same
+    /// Steps, up to whole epochs, after which --epochs auto ends all the same; a number of epochs is a bound by itself
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     #[serde(default = "max_steps")]
     pub max_steps: usize,

@@ -1,5 +1,5 @@
 //! `udas adapt`: a network to unlabelled volumes of a new scanner.
-use crate::console::Console;
+use crate::console::{Console, in_shell};
 use crate::{failure, nnunet, settings};
 use anyhow::Result;
 use clap::parser::ValueSource;
@@ -7,7 +7,8 @@ use clap::{ArgMatches, Args};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use udas_adapt::{Method, NormChoice};
-use udas_run::{AdaptSettings, Job, MethodSettings, Ran, RunFolder, Start};
+use udas_record::Decision;
+use udas_run::{AdaptSettings, Job, MethodSettings, Outcome, Ran, RunFolder, Start};
 
 /// Adapts a network to unlabelled volumes of a new scanner
 ///
@@ -33,7 +34,7 @@ pub struct AdaptArgs {
 
 pub fn run(args: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let AdaptArgs { settings: given, resume, dry_run, config } = args;
-    let (start, out) = (Start::of(resume), given.out.clone());
+    let (start, out, source) = (Start::of(resume), given.out.clone(), given.model.clone());
     let epochs_flag = given.options.epochs.is_some();
     let file = config.clone();
     let asked =
@@ -63,11 +64,34 @@ pub fn run(args: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()>
         Ran::Now(outcome) => {
             console.result(outcome.model.display().to_string(), &outcome)?;
             if outcome.rejected.is_none() {
-                let run = out.display();
-                console.next(format!("udas predict --model {run} --images FILES --out DIR"));
+                what_next(&outcome, (source.as_deref(), &out), console);
             }
             accept(outcome.rejected)
         }
+    }
+}
+
+/// What to do with an adapted model, by its verdict.
+pub fn what_next(outcome: &Outcome, (source, run): (Option<&Path>, &Path), console: &Console) {
+    let predict = |model: &Path, out: &str| {
+        console
+            .next(format!("udas predict --model {} --images FILES --out {out}", in_shell(model)));
+    };
+    let decision = outcome.verdict.as_ref().map(|verdict| verdict.decision);
+    match (decision, source) {
+        (Some(Decision::Abstain), Some(source)) => {
+            console.say("the verdict is open: look at the masks of both models before you use one");
+            predict(source, "BEFORE");
+            predict(run, "AFTER");
+        }
+        (Some(Decision::RollBack), Some(source)) => {
+            console.say(
+                "the verdict is by rules, which warn: the run keeps the adapted model. The source model is the safer one; \
+                 `--on-harm rollback` makes it the run's, `udas calibrate` makes verdicts surer",
+            );
+            predict(source, "DIR");
+        }
+        _ => predict(run, "DIR"),
     }
 }
 

@@ -1,5 +1,5 @@
 //! `udas head`: an early head on the features of a trained network.
-use crate::console::Console;
+use crate::console::{Console, in_shell};
 use crate::held_out::{self, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::schedule::{Preset, ScheduleFlags, Training, unless_done};
@@ -163,7 +163,7 @@ fn train(
     let dice = convergence.dice;
     let value = serde_json::json!({ "head": shown, "dice": dice, "convergence": convergence });
     console.result(&shown, &value)?;
-    let (model, head) = (args.model()?.display(), args.out.display());
+    let (model, head) = (in_shell(args.model()?), in_shell(&args.out));
     let method = method_for(args.level, plan.model.info.network.deepest());
     console.next(format!(
         "udas adapt --model {model} --head {head} --method {method} --images FILES_OF_THE_NEW_SCANNER --out RUN"

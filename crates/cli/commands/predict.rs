@@ -105,7 +105,9 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
                 done.skipped += output_names(subject).len();
                 Ok(Vec::new())
             }
-            Ok(Work::Make) => predict(args, &model, &predictor, subject, &mut folder),
+            Ok(Work::Make) => {
+                predict(args, &model, &predictor, subject, (&mut folder, &mut done.empty))
+            }
             Err(error) => Err(error),
         };
         match made {
@@ -118,6 +120,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
         progress.advance(&subject.id);
     }
     progress.finish();
+    predictions::warn_of_empty(&done.empty, done.written.len(), console);
     done.report(&args.out, subjects.len(), console)
 }
 
@@ -163,6 +166,8 @@ fn views(args: &PredictArgs, model: &ModelFile) -> Result<Views> {
 /// What has become of the masks.
 #[derive(Default, Serialize)]
 struct Done {
+    /// Masks that show nothing.
+    empty: Vec<String>,
     /// Images that could not be segmented.
     failed: Vec<String>,
     /// How many masks were there already.
@@ -172,7 +177,7 @@ struct Done {
 
 impl Done {
     fn report(&self, out: &Path, volumes: usize, console: &Console) -> Result<()> {
-        let Self { written, skipped, failed } = self;
+        let Self { written, skipped, failed, .. } = self;
         let text = format!(
             "{}: {} masks written, {skipped} were there, {} volumes failed",
             out.display(),
@@ -420,7 +425,7 @@ fn predict(
     model: &ModelFile,
     predictor: &Predictor,
     subject: &Subject,
-    folder: &mut Predictions,
+    (folder, empty): (&mut Predictions, &mut Vec<String>),
 ) -> Result<Vec<PathBuf>> {
     // Before it is read: what is exchanged meanwhile is noticed by the next call.
     let sha256 = predictions::hash(&subject.image)?;
@@ -463,6 +468,9 @@ fn predict(
         // Last, since this file says that the subject is done.
         let path = args.out.join(name);
         write_labels(&path, &for_viewers(labels, predictor))?;
+        if labels.data().iter().all(|&label| label == 0) {
+            empty.push(name.clone());
+        }
         written.push(path);
     }
     folder.add(&names, &subject.image, &sha256)?;

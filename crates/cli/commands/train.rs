@@ -1,5 +1,5 @@
 //! `udas train`: the network on labelled source volumes.
-use crate::console::Console;
+use crate::console::{Console, in_shell};
 use crate::held_out::{self, HoldOut, HoldOutFlags, Split, SplitSlices};
 use crate::options::word;
 use crate::schedule::{self, Preset, ScheduleFlags, Training, unless_done};
@@ -211,7 +211,7 @@ fn train(
     let shown = folder.model().display().to_string();
     let value = serde_json::json!({ "model": shown, "convergence": convergence });
     console.result(&shown, &value)?;
-    let run = args.out.display();
+    let run = in_shell(&args.out);
     console.next(format!("udas adapt --model {run} --images FILES_OF_THE_NEW_SCANNER --out RUN"));
     Ok(())
 }
@@ -400,5 +400,14 @@ fn describe(
         task.outputs(),
         args.seed,
     ));
+    if height.min(width) * THIN < height.max(width) {
+        console.warn(format!(
+            "slices of {height}x{width} pixels are thin strips: structures are cut across few pixels; name another --plane, or \
+             put the voxel sizes into the files if they are not 1 mm"
+        ));
+    }
     console.say(slices.words(split));
 }
+
+/// Sides of a slice that differ by more than this factor are worth a word.
+const THIN: usize = 3;

@@ -3,8 +3,8 @@ use super::batches::{CHECKED, LabelledPatches, PatchBatches};
 use super::job::{Job, refuse_others_flags};
 use super::judge::{JudgingAids, REJECTED_FOLDER};
 use super::source::Fold;
-use crate::commands::adapt::{accept, refuse_idle};
-use crate::console::Console;
+use crate::commands::adapt::{accept, refuse_idle, what_next};
+use crate::console::{Console, in_shell};
 use crate::{failure, interrupt, settings};
 use anyhow::Result;
 use candle_core::Device;
@@ -164,8 +164,8 @@ impl Job {
         folder.finish(stop)?;
         console.result(outcome.model.display().to_string(), &outcome)?;
         if outcome.rejected.is_none() {
-            let (run, fold) = (outcome.model.display(), &self.source.name);
-            console.next(format!("udas predict --model {run} --images FILES --out DIR"));
+            what_next(&outcome, (args.model.as_deref(), &outcome.model), console);
+            let (run, fold) = (in_shell(&outcome.model), &self.source.name);
             let original = format!("nnUNetv2_predict_from_modelfolder -m {run} -f {fold}");
             console.next(format!("{original} -i FOLDER -o DIR"));
         }

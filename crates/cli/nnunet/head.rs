@@ -2,7 +2,7 @@
 use super::batches::{CHECKED, LabelledPatches, PatchBatches};
 use super::source::Fold;
 use crate::commands::head::{HeadArgs, method_for};
-use crate::console::Console;
+use crate::console::{Console, in_shell};
 use crate::schedule::{TrainingBatches, unless_done};
 use crate::{failure, settings};
 use anyhow::Result;
@@ -98,8 +98,8 @@ fn tell(
     let method = method_for(args.level, deepest);
     console.next(format!(
         "udas adapt --model {} --head {} --method {method} --images FILES_OF_THE_NEW_SCANNER --out RUN",
-        args.model()?.display(),
-        args.out.display()
+        in_shell(args.model()?),
+        in_shell(&args.out)
     ));
     Ok(())
 }

@@ -39,6 +39,18 @@ fn note(row: &Row) -> String {
     notes.join("; ")
 }
 
+/// What is to be said where most masks are beyond what the reference has seen.
+pub fn strangers(rows: &[Row]) -> Option<String> {
+    let unseen = rows.iter().filter(|row| row.expected.is_some_and(|e| e.unseen)).count();
+    (2 * unseen > rows.len()).then(|| {
+        format!(
+            "{unseen} of {} masks are unlike all that the reference was learned from: what it expects of them says little; learn a reference \
+             of this structure and these images (udas calibrate --masks)",
+            rows.len()
+        )
+    })
+}
+
 pub fn text(judged: &Judged, page: Option<&Path>) -> String {
     let mut text = format!(
         "{}\n{:<28}{:>6}{:>26}{:>11}{:>12}  {}\n",
