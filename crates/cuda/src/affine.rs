@@ -73,7 +73,7 @@ impl Affine {
         let own = matches!(self.statistics, Statistics::Own { .. });
         let table = Tensor::stack(&rows, 0)?;
         let op = Forward { table, own, rectified: self.rectified };
-        x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)
+        x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, OnGpu(op))
     }
 }
 
@@ -121,16 +121,34 @@ impl CustomOp1 for Moments {
     }
 }
 
-struct Forward {
-    /// Mean, inverse deviation, gamma, beta, `[4, C]`.
-    table: Tensor,
-    own: bool,
-    rectified: bool,
+/// An operation of three tensors that a GPU alone computes.
+trait Kernel: Send + Sync {
+    const NAME: &'static str;
+
+    fn run(
+        &self,
+        first: &CudaStorage,
+        first_layout: &Layout,
+        second: &CudaStorage,
+        second_layout: &Layout,
+        third: &CudaStorage,
+        third_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)>;
+
+    /// The gradients of what is tracked, from that of the result.
+    fn gradients(&self, _: &Tensor, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Three> {
+        bail!("{} has no gradient of its own", Self::NAME)
+    }
 }
 
-impl CustomOp3 for Forward {
+type Three = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
+
+/// A kernel as candle calls it.
+struct OnGpu<K>(K);
+
+impl<K: Kernel> CustomOp3 for OnGpu<K> {
     fn name(&self) -> &'static str {
-        "affine"
+        K::NAME
     }
 
     fn cpu_fwd(
@@ -146,6 +164,40 @@ impl CustomOp3 for Forward {
     }
 
     fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.0.run(s1, l1, s2, l2, s3, l3)
+    }
+
+    fn bwd(
+        &self,
+        first: &Tensor,
+        second: &Tensor,
+        third: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<Three> {
+        self.0.gradients(first, second, third, gradient)
+    }
+}
+
+struct Forward {
+    /// Mean, inverse deviation, gamma, beta, `[4, C]`.
+    table: Tensor,
+    own: bool,
+    rectified: bool,
+}
+
+impl Kernel for Forward {
+    const NAME: &'static str = "affine";
+
+    fn run(
         &self,
         x: &CudaStorage,
         layout: &Layout,
@@ -173,14 +225,13 @@ impl CustomOp3 for Forward {
         Ok((stored(result, x), layout.shape().clone()))
     }
 
-    fn bwd(
+    fn gradients(
         &self,
         x: &Tensor,
         gamma: &Tensor,
         beta: &Tensor,
-        _: &Tensor,
         gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    ) -> Result<Three> {
         let (images, _, height, width) = x.dims4()?;
         let (detached, gradient) = (x.detach(), gradient.detach().contiguous()?);
         let learned = gamma.track_op() || beta.track_op();
@@ -188,14 +239,14 @@ impl CustomOp3 for Forward {
         let mut sums = None;
         if learned || self.own {
             let op = Sums { rectified: self.rectified };
-            let both = detached.apply_op3_no_bwd(&gradient, &table, &op)?;
+            let both = detached.apply_op3_no_bwd(&gradient, &table, &OnGpu(op))?;
             table = Tensor::cat(&[&table, &both], 0)?;
             sums = Some(both);
         }
         let dx = if x.track_op() {
             let values = if self.own { (images * height * width) as f32 } else { 0.0 };
             let op = Backward { rectified: self.rectified, values };
-            Some(detached.apply_op3_no_bwd(&gradient, &table, &op)?)
+            Some(detached.apply_op3_no_bwd(&gradient, &table, &OnGpu(op))?)
         } else {
             None
         };
@@ -211,24 +262,10 @@ struct Sums {
     rectified: bool,
 }
 
-impl CustomOp3 for Sums {
-    fn name(&self) -> &'static str {
-        "affine-sums"
-    }
+impl Kernel for Sums {
+    const NAME: &'static str = "affine-sums";
 
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        not_here()
-    }
-
-    fn cuda_fwd(
+    fn run(
         &self,
         x: &CudaStorage,
         layout: &Layout,
@@ -268,24 +305,10 @@ struct Backward {
     values: f32,
 }
 
-impl CustomOp3 for Backward {
-    fn name(&self) -> &'static str {
-        "affine-backward"
-    }
+impl Kernel for Backward {
+    const NAME: &'static str = "affine-backward";
 
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        not_here()
-    }
-
-    fn cuda_fwd(
+    fn run(
         &self,
         x: &CudaStorage,
         layout: &Layout,
