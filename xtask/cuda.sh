@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds `udas` for NVIDIA GPUs on a machine that has neither a GPU nor NVIDIA's toolkit.
 #
-#   xtask/cuda.sh FOLDER build     fetches the compiler into FOLDER (3 GB, once) and builds
+#   xtask/cuda.sh FOLDER build     fetches the compiler into FOLDER (2 GB, once) and builds
 #                                  FOLDER/target/release/udas; about 15 minutes on two cores
-#   xtask/cuda.sh FOLDER check     type-checks the feature `cuda` only
+#   xtask/cuda.sh FOLDER check     type-checks the feature `cudnn` only
 #   xtask/cuda.sh FOLDER env       prints the variables, for cargo commands of your own
 #
 # The compiler comes from the wheels that NVIDIA publishes on PyPI; python3 with venv, and g++, must be
