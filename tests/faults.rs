@@ -435,3 +435,119 @@ fn empty_masks_are_named() {
     let results: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(results["empty"].as_array().map(Vec::len), Some(2));
 }
+
+#[test]
+fn paths_near_the_images_are_answered_with_theirs() {
+    let bench = Bench::trained();
+    let say = |images: &str| format!("predict --model src --images {images} --out x");
+    // A domain's folder, and the data set around it.
+    write_scans(&bench.path("B/elderly_a/images"), &["s1.nii.gz"], [12, 12, 12], 0);
+    write_mask(&bench.path("B/elderly_a/masks/s1.nii.gz"), cube(), &INSIDE);
+    let named = "--data B --domain elderly_a";
+    bench.fail(&say("B/elderly_a"), 3, &["give B/elderly_a/images, or the data set", named]);
+    bench.fail(&say("B"), 3, &["is a data set", "--data B --domain NAME, of elderly_a"]);
+    bench.fail(&say("ph"), 3, &["--data ph --domain NAME, of GE_3, Siemens_15"]);
+    let parts = ["both named s1", "give the images alone, B/elderly_a/images"];
+    bench.fail(&say("B/elderly_a/**/*.nii.gz"), 3, &parts);
+    bench.succeed(&say("B/elderly_a/images"));
+    // Slices of DICOM series, and folders of series.
+    let volume = read(&bench.path("B/elderly_a/images/s1.nii.gz")).unwrap();
+    for name in ["S1", "S2"] {
+        std::fs::create_dir_all(bench.path("dcm/patient")).unwrap();
+        udas_volume::write_series(&bench.path(&format!("dcm/patient/{name}")), &volume, "X", name)
+            .unwrap();
+    }
+    let files = |name: &str| {
+        let folder = std::fs::read_dir(bench.path(&format!("dcm/patient/{name}"))).unwrap();
+        let mut files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let both = format!("{} {}", files("S1"), files("S2"));
+    let output = bench.run(&say(&both));
+    let said = message(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("is one slice of a DICOM series") && said.contains("patient/S2"),
+        "{said}"
+    );
+    // An error and its remedy, however many slices there are; so small a network is warned of.
+    let told = |said: &str| said.lines().filter(|line| !line.starts_with("warning:")).count();
+    assert_eq!(told(&said), 2, "{said}");
+    assert_eq!(told(&message(&bench.run(&say(&files("S1"))))), 2);
+    bench.fail(
+        &say("dcm/patient/S1/*.dcm"),
+        3,
+        &["give the folder of the DICOM series, dcm/patient/S1"],
+    );
+    bench.fail(
+        &say("dcm"),
+        3,
+        &["folders of its DICOM series, such as dcm/patient/S1", "\"dcm/*/*\""],
+    );
+    bench.succeed("predict --model src --images dcm/*/* --out series");
+    bench.succeed("predict --model src --images dcm/patient --out same");
+}
+
+#[test]
+fn a_patch_is_no_model_and_scores_are_no_results() {
+    let bench = Bench::trained();
+    let to = "--data ph --domain Siemens_15";
+    let line = format!("--json adapt --model src {to} --method adabn --on-harm keep --out ad");
+    let printed: serde_json::Value = serde_json::from_str(&bench.succeed(&line)).unwrap();
+    // What is printed has hyphens; the events keep their names, by which earlier versions read them.
+    assert!(printed["verdict"]["check-first"].is_array(), "{printed}");
+    assert!(printed["verdict"].get("check_first").is_none(), "{printed}");
+    let events = std::fs::read_to_string(bench.path("ad/events.jsonl")).unwrap();
+    assert!(events.contains("\"check_first\""), "{events}");
+    for line in ["predict -m ad/patch.safetensors", "adapt --model ad/patch.safetensors"] {
+        let parts = ["is a patch", "its run, ad,", "--patch ad/patch.safetensors"];
+        bench.fail(&format!("{line} {to} --out x"), 3, &parts);
+    }
+    bench.succeed(&format!("predict -m ad {to} -o masks"));
+    bench.succeed(&format!("predict -m src --patch ad/patch.safetensors {to} --out patched"));
+    bench.succeed(&format!("evaluate --predictions masks {to} -o nn_scores.json"));
+    bench.fail("report nn_scores.json -o p", 3, &["scores of `udas evaluate`", "as scores.json"]);
+    bench.succeed(&format!("judge --before src --after ad {to} -o judged.json"));
+    bench.fail("report judged.json -o p", 3, &["a judgement of `udas judge`", "judgement.json"]);
+    bench.succeed("man -o pages");
+    bench.succeed("man others");
+    for folder in ["pages", "others"] {
+        assert!(bench.path(folder).join("udas-adapt.1").is_file());
+    }
+    bench.fail("man", 2, &["DIR"]);
+}
+
+#[test]
+fn slips_on_the_command_line_are_answered_with_what_was_meant() {
+    let bench = Bench::trained();
+    let to = "--data ph --domain Siemens_15 --out x";
+    let adapt = format!("adapt --model src {to}");
+    bench.fail(&format!("{adapt} --method adabnn"), 2, &["a similar value exists: 'adabn'"]);
+    bench.fail(
+        &format!("{adapt} --method tent --lr -1"),
+        2,
+        &["option `lr`: -1 is not a positive number"],
+    );
+    bench.fail(
+        &format!("train --data ph --domain GE_3 {TINY} --out x --lr -0.1"),
+        2,
+        &["--lr -0.1: give a positive number"],
+    );
+    bench.fail(
+        "predict --model src scan.nii.gz --out x",
+        2,
+        &["'scan.nii.gz'", "give images with -i"],
+    );
+    bench.fail("judge", 2, &["--before", "--after", "--masks"]);
+    bench.fail("judge --before src", 2, &["--after is missing"]);
+    bench.fail("judge --after src", 2, &["--before is missing"]);
+    for command in ["train", "head --model src", "predict --model src", "adapt --model src"] {
+        let line = format!("{command} --data ph --out x");
+        bench.fail(&line, 2, &["--domain is missing", "ph has GE_3, Siemens_15"]);
+    }
+    let line = "evaluate --predictions p --data ph --out s.json";
+    bench.fail(line, 2, &["--domain is missing", "ph has GE_3, Siemens_15"]);
+    let help = bench.succeed("adapt --help");
+    assert!(help.contains("nyul"), "{help}");
+}

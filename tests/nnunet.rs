@@ -81,6 +81,82 @@ fn what_does_not_fit_is_refused_with_the_remedy() {
     let all = format!("--images {shown}/input --out masks");
     let plane = format!("predict --model {shown}/model {all} --plane axial");
     bench.fail(&plane, 2, &["--plane: is not for nnU-Net"]);
-    let doctor = format!("doctor {shown}/input/case_0000.nii.gz --model {shown}/model");
-    bench.fail(&doctor, 3, &["model folder of nnU-Net", "yet"]);
+}
+
+#[test]
+fn the_doctor_compares_images_with_the_plans() {
+    let (bench, channels2) = (Bench::new(), golden("channels2"));
+    let shown = channels2.display();
+    let said = bench.succeed(&format!("doctor {shown}/input --model {shown}/model"));
+    assert!(!said.contains("differs"), "{said}");
+    for part in ["plan    predict resamples from", "plan    adapt trains", "augmented-consistency"]
+    {
+        assert!(said.contains(part), "no {part} in {said}");
+    }
+    // A channel alone.
+    std::fs::create_dir(bench.path("alone")).unwrap();
+    let case = bench.path("alone/case_0001.nii.gz");
+    std::fs::copy(channels2.join("input/case_0001.nii.gz"), &case).unwrap();
+    let said = bench.succeed(&format!("doctor alone --model {shown}/model"));
+    assert!(said.contains("1 of 1 cases lack some of the model's, CASE_0000.nii.gz ("), "{said}");
+    assert!(said.contains("such as alone/case_0000.nii.gz"), "{said}");
+    std::fs::rename(&case, bench.path("alone/case.nii.gz")).unwrap();
+    let said = bench.succeed(&format!("doctor alone --model {shown}/model"));
+    assert!(said.contains("1 files are named otherwise"), "{said}");
+    // Voxels of another scanner, coarser than the plans'.
+    let one = golden("plain3d");
+    let input = std::fs::read_dir(one.join("input")).unwrap().next().unwrap().unwrap().path();
+    let image = udas_volume::read(&input).unwrap();
+    let coarse = udas_volume::Affine::from_spacing(image.affine().spacing().map(|mm| 2.0 * mm));
+    let coarse = udas_volume::Volume::new(image.data().to_vec(), image.shape(), coarse).unwrap();
+    udas_volume::write_volume(&bench.path("coarse.nii.gz"), &coarse).unwrap();
+    let model = one.join("model");
+    let said = bench.succeed(&format!("doctor coarse.nii.gz --model {}", model.display()));
+    assert!(said.contains("differs voxels: ") && said.contains("in the plans"), "{said}");
+    assert!(said.contains("put right what is listed first"), "{said}");
+    let json = bench.succeed(&format!("--json doctor coarse.nii.gz --model {}", model.display()));
+    assert!(json.contains("\"spacings-mm\"") && json.contains("\"plan\""), "{json}");
+}
+
+#[test]
+fn what_is_near_a_model_folder_is_refused_with_the_folder() {
+    let (bench, one) = (Bench::trained(), golden("plain2d").join("model"));
+    let model = bench.path("results/Dataset701_B/Trainer__Plans__2d");
+    std::fs::create_dir_all(model.join("fold_0")).unwrap();
+    for name in ["plans.json", "dataset.json", "fold_0/checkpoint_final.pth"] {
+        std::fs::copy(one.join(name), model.join(name)).unwrap();
+    }
+    let to = "--data ph --domain Siemens_15 --out x";
+    let folder = "results/Dataset701_B/Trainer__Plans__2d";
+    for command in ["predict", "adapt"] {
+        let line = format!("{command} -m {folder}/fold_0/checkpoint_final.pth {to}");
+        bench.fail(
+            &line,
+            3,
+            &["is a checkpoint of nnU-Net", &format!("give the model folder, {folder}")],
+        );
+        for above in ["results/Dataset701_B", "results"] {
+            let line = format!("{command} -m {above} {to}");
+            bench.fail(
+                &line,
+                3,
+                &[&format!("{above}: is no model"), &format!("give one of them: {folder}")],
+            );
+        }
+    }
+    // Away from its plans it is known by its entries.
+    std::fs::copy(one.join("fold_0/checkpoint_final.pth"), bench.path("away.pth")).unwrap();
+    bench.fail(
+        &format!("predict -m away.pth {to}"),
+        3,
+        &["away.pth: is a checkpoint of nnU-Net", "plans.json"],
+    );
+    // Of two kinds, neither way round.
+    let images = "--data ph --domain Siemens_15";
+    for (before, after) in [("src", folder), (folder, "src")] {
+        let line = format!("judge --before {before} --after {after} {images}");
+        let theirs = format!("{folder} is a network of nnU-Net");
+        bench.fail(&line, 2, &[&theirs, "src is not", "its own adaptation"]);
+    }
+    bench.fail(&format!("judge --before nowhere --after {folder} {images}"), 3, &["nowhere"]);
 }

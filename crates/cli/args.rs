@@ -4,7 +4,8 @@ use crate::commands::{
     report, shell, train, verify,
 };
 use crate::options::Common;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory, Parser, Subcommand};
 use std::fmt::Write;
 
 /// Adapts a medical segmentation network to a new scanner without labels.
@@ -31,7 +32,12 @@ const GROUPS: [(&str, &[&str]); 5] = [
 
 /// The program's command line, its commands in groups.
 pub fn command() -> clap::Command {
-    let command = Cli::command();
+    // A number below zero is out of range for most options, which then say so; it is no flag.
+    let negative = |arg: Arg| match arg.get_action() {
+        ArgAction::Set | ArgAction::Append => arg.allow_negative_numbers(true),
+        _ => arg,
+    };
+    let command = Cli::command().mut_subcommands(|command| command.mut_args(negative));
     let header = *command.get_styles().get_header();
     let literal = *command.get_styles().get_literal();
     let mut listing = String::new();
@@ -49,6 +55,33 @@ pub fn command() -> clap::Command {
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{listing}{options}\n{{options}}{{after-help}}"
     ))
 }
+
+/// What the program was called with; what cannot be read ends it with a message.
+pub fn matches() -> ArgMatches {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    matches.unwrap_or_else(|error| with_tip(error, &command).exit())
+}
+
+/// Says how images are given to who gives them without a flag.
+fn with_tip(mut error: clap::Error, command: &clap::Command) -> clap::Error {
+    let is_stray = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(text)) => !text.starts_with('-'),
+        _ => false,
+    };
+    let words = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok());
+    let named = words.into_iter().find_map(|word| command.find_subcommand(word));
+    let takes_images = named
+        .is_some_and(|command| command.get_arguments().any(|arg| arg.get_id().as_str() == IMAGES));
+    if error.kind() == ErrorKind::UnknownArgument && is_stray && takes_images {
+        let tip = "give images with -i (--images)".into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
+}
+
+/// The option that images are given by.
+const IMAGES: &str = "images";
 
 #[derive(Subcommand)]
 pub enum Command {

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     // candle's own threads wait for each other in loops that keep a core busy. Its share of the work is small, and on a machine
     // where others compute too, the waiting took longer than the rest of a step.
     udas_kernels::set_variable("CANDLE_NUM_THREADS", "1");
-    let (started, matches) = (Instant::now(), args::command().get_matches());
+    let (started, matches) = (Instant::now(), args::matches());
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),

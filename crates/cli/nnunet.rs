@@ -22,6 +22,7 @@ use udas_volume::{write_labels, write_volume};
 pub mod adapt;
 pub mod batches;
 pub mod calibrate;
+pub mod doctor;
 pub mod head;
 mod job;
 pub mod judge;

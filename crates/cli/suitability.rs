@@ -21,6 +21,9 @@ pub struct Suitability {
     pub differences: Vec<String>,
     /// What the model's file does not say.
     pub unknown: Vec<&'static str>,
+    /// What is done with the images, where the model's plans say it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<String>,
     /// What to do.
     pub advice: String,
 }
@@ -32,6 +35,7 @@ impl Suitability {
             intensity_distance: None,
             differences: readiness::of_source(model),
             unknown: Vec::new(),
+            plan: Vec::new(),
             advice: String::new(),
         };
         found.compare_geometry(model, subjects)?;
@@ -90,7 +94,8 @@ impl Suitability {
         Ok(())
     }
 
-    fn advise(&self, model: &Path) -> String {
+    /// What to do about all this.
+    pub fn advise(&self, model: &Path) -> String {
         let model = model.display();
         if self.differences.is_empty() && self.unknown.is_empty() {
             return "nothing speaks against this model here; predict, and look at some masks"
@@ -119,6 +124,9 @@ impl Suitability {
         }
         for unknown in &self.unknown {
             text += &format!("  unknown the model's file does not say {unknown}\n");
+        }
+        for step in &self.plan {
+            text += &format!("  plan    {step}\n");
         }
         text + &format!("  advice  {}\n", self.advice)
     }

@@ -38,7 +38,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Folder of jobs, results and pages [default: runs/PRESET]
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The domain with labels, in place of the experiment's
     #[arg(long, value_name = "NAME")]

@@ -1,7 +1,7 @@
 //! `udas doctor`: what is wrong with files, before hours are spent on them.
 use crate::console::Console;
 use crate::suitability::{SHIFTED, Suitability};
-use crate::{contrast, failure};
+use crate::{contrast, failure, nnunet};
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
@@ -31,7 +31,8 @@ pub struct DoctorArgs {
     /// Images of the source scanner, to compare intensities with
     #[arg(long, num_args = 1.., value_name = "PATH")]
     source: Vec<PathBuf>,
-    /// A model that is to work on the images: what it was trained on beside what they are, and what to do
+    /// A model that is to work on the images, ours or a model folder of nnU-Net: what it was trained on beside what they
+    /// are, and what to do
     #[arg(short, long)]
     model: Option<PathBuf>,
 }
@@ -52,6 +53,7 @@ struct Finding {
 }
 
 #[derive(Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Diagnosis {
     files: usize,
     orientations: BTreeMap<String, usize>,
@@ -98,8 +100,11 @@ pub fn run(args: &DoctorArgs, console: &Console) -> Result<()> {
     let errors = diagnosis.findings.iter().filter(|f| f.severity == Severity::Error).count();
     let mut text = diagnosis.text();
     if let Some(path) = args.model.as_deref().filter(|_| errors == 0) {
-        let model = ModelFile::load(path, None)?;
-        let suitability = Suitability::of(&model, path, &subjects)?;
+        let suitability = if nnunet::is_folder(path) {
+            nnunet::doctor::suitability(path, &subjects)?
+        } else {
+            Suitability::of(&ModelFile::load(path, None)?, path, &subjects)?
+        };
         text += &suitability.text(path);
         diagnosis.suitability = Some(suitability);
     }

@@ -30,7 +30,7 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     set: OptionalSet,
     /// Scores as JSON; the CSV lies beside it
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
     /// Tolerances of surface Dice in mm
     #[arg(long, num_args = 1.., default_values_t = [1.0, 2.0])]

@@ -32,7 +32,7 @@ pub struct HeadArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
     /// The source domains
-    #[arg(long, num_args = 1.., value_name = "NAME", required_unless_present_any = ["config", "resume"])]
+    #[arg(long, num_args = 1.., value_name = "NAME")]
     pub domain: Vec<String>,
     /// Which subjects: names, or places in name order from 1, as 1-16,20 [default: all]
     #[arg(long, value_name = "LIST")]
@@ -226,7 +226,6 @@ fn plan(args: &HeadArgs, console: &Console) -> Result<Plan> {
     args.schedule.check()?;
     let model_file = args.model()?;
     let data = settings::needed(args.data.as_ref(), "--data")?;
-    settings::needed(args.domain.first(), "--domain")?;
     let suggestion = selection::preprocessing_of(udas_data::DataSet::open(data)?.layout());
     let model = selection::load_model(model_file, suggestion, &[], console)?;
     let deepest = model.info.network.deepest();

@@ -9,7 +9,6 @@ use udas_data::Preprocessing;
 use udas_record::Decision;
 use udas_run::judging::{self, Judged, JudgingAids};
 use udas_run::selection::{self, Images};
-use udas_run::settings::needed;
 use udas_run::{readiness, spacing};
 use udas_verdict::{Calibration, Judgement};
 
@@ -23,11 +22,11 @@ use udas_verdict::{Calibration, Judgement};
 /// worst first.
 #[derive(Args)]
 pub struct JudgeArgs {
-    /// The source model: a run folder, .safetensors or .pth
-    #[arg(long, required_unless_present = "masks")]
+    /// The source model: a run folder, .safetensors, .pth, or a model folder of nnU-Net
+    #[arg(long)]
     pub before: Option<PathBuf>,
     /// The adapted model
-    #[arg(long, required_unless_present = "masks")]
+    #[arg(long)]
     pub after: Option<PathBuf>,
     #[command(flatten)]
     pub images: Images,
@@ -38,7 +37,7 @@ pub struct JudgeArgs {
     #[arg(long, value_name = "FILE")]
     pub calibration: Option<PathBuf>,
     /// The judgement as JSON: the verdict, and every signal of every subject
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// End with code 4 unless the verdict is keep
     #[arg(long)]
@@ -47,17 +46,31 @@ pub struct JudgeArgs {
     masks: JudgeMasks,
 }
 
+impl JudgeArgs {
+    /// Both models, which must be named where no masks are.
+    fn models(&self) -> Result<(&PathBuf, &PathBuf)> {
+        let text = match (&self.before, &self.after) {
+            (Some(before), Some(after)) => return Ok((before, after)),
+            (Some(_), None) => "--after is missing; give the adapted model",
+            (None, Some(_)) => "--before is missing; give the source model",
+            (None, None) => {
+                "there is nothing to judge; give two models, --before SOURCE --after ADAPTED, or masks of any tool, --masks DIR"
+            }
+        };
+        Err(failure::usage(text).into())
+    }
+}
+
 pub fn run(args: &JudgeArgs, console: &Console) -> Result<()> {
     if args.masks.masks.is_some() {
         return quality::judge(&args.masks, &args.images, args.out.as_deref(), console);
     }
-    let (before_path, after_path) =
-        (needed(args.before.as_ref(), "--before")?, needed(args.after.as_ref(), "--after")?);
+    let (before_path, after_path) = args.models()?;
     args.images.check()?;
     if let Some(path) = &args.out {
         out_file::prepare_json(path)?;
     }
-    if nnunet::is_folder(before_path) || nnunet::is_folder(after_path) {
+    if nnunet::judge::are_two(before_path, after_path)? {
         let (judgement, calibration) =
             nnunet::judge::run(args, (before_path, after_path), console)?;
         return tell(args, &judgement, calibration.as_ref(), console);

@@ -60,7 +60,7 @@ pub struct PredictArgs {
     #[arg(long)]
     mirrored: bool,
     /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
-    /// percentile:LOW,HIGH or z-score
+    /// percentile:LOW,HIGH or z-score; nyul is learned at training (`udas train --intensity nyul`)
     #[arg(long)]
     intensity: Option<String>,
     #[command(flatten)]

@@ -2,6 +2,7 @@
 use crate::args;
 use crate::console::Console;
 use crate::out_file;
+use crate::settings::needed;
 use anyhow::{Context, Result};
 use clap::Args;
 use clap_complete::Shell;
@@ -23,8 +24,11 @@ pub struct CompletionsArgs {
 #[derive(Args)]
 pub struct ManArgs {
     /// Folder of the pages
-    #[arg(value_name = "DIR")]
-    out: PathBuf,
+    #[arg(value_name = "DIR", required_unless_present = "out")]
+    folder: Option<PathBuf>,
+    /// The same, as other commands name it
+    #[arg(short, long, value_name = "DIR", conflicts_with = "folder")]
+    out: Option<PathBuf>,
 }
 
 pub fn completions(args: &CompletionsArgs, console: &Console) -> Result<()> {
@@ -35,8 +39,9 @@ pub fn completions(args: &CompletionsArgs, console: &Console) -> Result<()> {
 }
 
 pub fn man(args: &ManArgs, console: &Console) -> Result<()> {
-    let shown = args.out.display();
-    std::fs::create_dir_all(&args.out)
+    let folder = needed(args.folder.as_ref().or(args.out.as_ref()), "DIR")?;
+    let shown = folder.display();
+    std::fs::create_dir_all(folder)
         .with_context(|| format!("{shown}: cannot be made; choose another folder"))?;
     let program = args::command().disable_help_subcommand(true);
     let mut pages = vec![(program.clone(), "udas".to_owned())];
@@ -47,8 +52,8 @@ pub fn man(args: &ManArgs, console: &Console) -> Result<()> {
     for (command, name) in &pages {
         let mut page = Vec::new();
         clap_mangen::Man::new(command.clone()).title(name).render(&mut page)?;
-        out_file::write(&args.out.join(format!("{name}.1")), &page)?;
+        out_file::write(&folder.join(format!("{name}.1")), &page)?;
     }
     let text = format!("{} pages in {shown}", pages.len());
-    console.result(text, &serde_json::json!({ "folder": args.out, "pages": pages.len() }))
+    console.result(text, &serde_json::json!({ "folder": folder, "pages": pages.len() }))
 }

@@ -31,7 +31,7 @@ pub struct TrainArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
     /// Its domains to learn from, such as scanners
-    #[arg(long, num_args = 1.., value_name = "NAME", required_unless_present_any = ["config", "resume"])]
+    #[arg(long, num_args = 1.., value_name = "NAME")]
     domain: Vec<String>,
     /// Which subjects: names, or places in name order from 1, as 1-16,20 [default: all]
     #[arg(long, value_name = "LIST")]
@@ -342,7 +342,6 @@ fn check(args: &TrainArgs) -> Result<()> {
 /// Opens everything, and writes into `args` the plane that was chosen.
 fn plan(args: &mut TrainArgs, start: Start, console: &Console) -> Result<Plan> {
     let data = settings::needed(args.data.as_ref(), "--data")?;
-    settings::needed(args.domain.first(), "--domain")?;
     let layout = DataSet::open(data)?.layout();
     let all = selection::domains(data, &args.domain, console)?;
     let split =

@@ -123,7 +123,6 @@ fn plan(args: &mut HeadArgs, console: &Console) -> Result<Plan> {
         return Err(failure::usage(&text).into());
     }
     let data = settings::needed(args.data.as_ref(), "--data")?;
-    settings::needed(args.domain.first(), "--domain")?;
     let all = super::with_labels(selection::domains(data, &args.domain, console)?)?;
     let chosen = (args.subjects.as_deref(), args.fold.as_deref());
     let split = args.holding_out.split(all, chosen, console)?;

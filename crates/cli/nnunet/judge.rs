@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use udas_adapt::Patch;
 use udas_data::Subject;
-use udas_model::Provenance;
+use udas_model::{ModelFile, Provenance};
 use udas_network::Network;
 use udas_nnunet::{Extent, Patches};
 use udas_run::judging;
@@ -176,6 +176,26 @@ pub fn run(
     let pair = [before.network()?.into(), after.network()?.into()];
     let judgement = aids.judged(pair, (&patches, usize::MAX), console)?;
     Ok((judgement, aids.calibration))
+}
+
+/// Whether both models are of nnU-Net; refused where one of them is.
+pub fn are_two(before: &Path, after: &Path) -> Result<bool> {
+    let is_after = super::is_folder(after) || super::is_folder(&after.join(REJECTED_FOLDER));
+    let [theirs, other] = match (super::is_folder(before), is_after) {
+        (true, false) => [("--before", before), ("--after", after)],
+        (false, true) => [("--after", after), ("--before", before)],
+        (both, _) => return Ok(both),
+    };
+    // What is no model at all says so itself.
+    ModelFile::load(&judging::adapted_model(other.1), None)?;
+    let text = format!(
+        "{} {} is a network of nnU-Net, {} {} is not; give a model and its own adaptation",
+        theirs.0,
+        theirs.1.display(),
+        other.0,
+        other.1.display()
+    );
+    Err(failure::usage(&text).into())
 }
 
 /// The source model; of a folder the fold that was adapted.

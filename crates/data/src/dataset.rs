@@ -47,7 +47,7 @@ impl DataSet {
             Layout::NnunetRaw => nnunet_raw::find(root)?,
         };
         if subjects.is_empty() {
-            return Err(Error::Empty { path: root.into() });
+            return Err(Error::empty(root));
         }
         let subjects = crate::subject::sorted(subjects)?;
         Ok(Self { root: root.into(), layout, subjects, notes })
@@ -55,7 +55,7 @@ impl DataSet {
 
     fn recognise(root: &Path) -> Result<Layout> {
         if crate::files::entries(root)?.is_empty() {
-            return Err(Error::Empty { path: root.into() });
+            return Err(Error::empty(root));
         }
         if mnms::table(root)?.is_some() {
             Ok(Layout::Mnms)

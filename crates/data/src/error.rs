@@ -32,13 +32,12 @@ pub enum Error {
         root: PathBuf,
     },
     /// Nothing to read where images were expected.
-    #[error(
-        "{path}: holds no images; give a folder with .nii, .nii.gz, .hdr/.img, .png, .tif or .jpg files, or of the slices of \
-         a DICOM series; for those in folders within it, a pattern such as \"FOLDER/**/*.nii.gz\""
-    )]
+    #[error("{path}: holds no images; {remedy}")]
     Empty {
         /// The file, folder or pattern.
         path: PathBuf,
+        /// What to give in its place.
+        remedy: String,
     },
     /// Two masks that claim to be of one image.
     #[error(
@@ -70,8 +69,16 @@ pub enum Error {
         /// What there is.
         existing: Vec<String>,
     },
+    /// A single slice where an image is meant.
+    #[error("{path}: is one slice of a DICOM series; give the folder of the series: {folders}")]
+    Slice {
+        /// The file; others of its folder are like it.
+        path: PathBuf,
+        /// The folders of such files.
+        folders: String,
+    },
     /// Two files that claim to be one subject.
-    #[error("{first} and {second} are both named {name}; rename or remove one")]
+    #[error("{first} and {second} are both named {name}; {remedy}")]
     SameName {
         /// The name without extension.
         name: String,
@@ -79,6 +86,8 @@ pub enum Error {
         first: PathBuf,
         /// The other.
         second: PathBuf,
+        /// What helps.
+        remedy: String,
     },
     /// An image without the mask that is needed.
     #[error("{image}: has no mask; add {expected}, or use it as unlabelled data")]
@@ -170,6 +179,12 @@ fn remedy(error: &std::io::Error) -> &'static str {
 }
 
 impl Error {
+    pub(crate) fn empty(path: &Path) -> Self {
+        let remedy = "give a folder with .nii, .nii.gz, .hdr/.img, .png, .tif or .jpg files, or of the slices of a DICOM \
+                      series; for those in folders within it, a pattern such as \"FOLDER/**/*.nii.gz\"";
+        Self::Empty { path: path.into(), remedy: remedy.into() }
+    }
+
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io { path: path.into(), source }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use udas_volume::{is_dicom, is_supported, stem};
 use unicode_normalization::UnicodeNormalization;
 
+use crate::instead;
 use crate::pattern::{self, is_pattern};
 use crate::subject::sorted;
 use crate::{Error, Frames, Result, Subject};
@@ -95,13 +96,14 @@ pub fn expand(paths: &[PathBuf], domain: &str) -> Result<Vec<Subject>> {
     for path in paths {
         let found = expand_one(path)?;
         if found.is_empty() {
-            return Err(Error::Empty { path: path.clone() });
+            return Err(instead::of_empty(path));
         }
         files.extend(found);
     }
     files.sort();
     let mut places = BTreeSet::new();
     files.retain(|file| places.insert(place(file)));
+    instead::refuse_slices(&files)?;
     let subject = |image: PathBuf| Subject {
         id: name_of(&image),
         domain: domain.to_owned(),

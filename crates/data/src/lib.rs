@@ -65,6 +65,7 @@ mod deformation;
 mod error;
 mod files;
 mod geometry;
+mod instead;
 mod intensity;
 mod landmarks;
 mod layout;

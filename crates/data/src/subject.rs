@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::{Error, Result};
+use crate::{Error, Result, instead};
 
 /// A subject: an image, perhaps its mask, and the frames that are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,5 +95,6 @@ pub(crate) fn by_name(files: Vec<(String, PathBuf)>) -> Result<BTreeMap<String, 
 }
 
 fn same_name(name: &str, first: &std::path::Path, second: &std::path::Path) -> Error {
-    Error::SameName { name: name.to_owned(), first: first.into(), second: second.into() }
+    let remedy = instead::of_same_name(first, second);
+    Error::SameName { name: name.to_owned(), first: first.into(), second: second.into(), remedy }
 }

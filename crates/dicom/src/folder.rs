@@ -153,7 +153,7 @@ pub(crate) fn find(path: &Path) -> Result<Found> {
             let remedy = "name a series of CT or MR images";
             return Err(Error::refused(path, "is no image of CT or MR", remedy));
         }
-        if file.data.count(Tag::NUMBER_OF_FRAMES).is_none_or(|frames| frames < 2) {
+        if is_lone(&file) {
             let remedy = "name the folder of its series";
             return Err(Error::refused(path, "is one slice of a series", remedy));
         }
@@ -192,6 +192,18 @@ pub(crate) fn find(path: &Path) -> Result<Found> {
         )),
         _ => Err(several(folder, &series)),
     }
+}
+
+/// Whether a file holds a single slice.
+fn is_lone(file: &Parsed) -> bool {
+    file.data.count(Tag::NUMBER_OF_FRAMES).is_none_or(|frames| frames < 2)
+}
+
+/// Whether a file is one slice of a series of CT or MR images, which makes no volume by itself.
+pub fn is_slice(path: &Path) -> bool {
+    let is_of_series =
+        path.is_file() && has_mark(path) && class_of(path).is_some_and(|class| is_image(&class));
+    is_of_series && parse(path).is_ok_and(|file| is_lone(&file))
 }
 
 fn series_of(file: &Parsed) -> Result<String> {

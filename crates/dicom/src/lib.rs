@@ -58,7 +58,7 @@ pub use dataset::DataSet;
 pub use encode::{Pixels, encode, encode_in};
 pub use error::{Error, Result};
 pub use export::{Export, ExportedFile, Kind, Modality};
-pub use folder::{is_named_as_file, is_series};
+pub use folder::{is_named_as_file, is_series, is_slice};
 pub use mask::{Mask, is_segmentation};
 pub use moment::Moment;
 pub use segmentation::Segmentation;

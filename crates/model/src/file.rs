@@ -1,6 +1,6 @@
 //! Reading and writing of models and heads; a run folder stands for the model in it.
 use crate::info::{Description, FORMAT};
-use crate::{Error, HeadInfo, ModelInfo, Provenance, Result, families};
+use crate::{Error, HeadInfo, ModelInfo, Provenance, Result, families, others};
 use candle_core::{DType, Device};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -49,10 +49,11 @@ impl ModelFile {
         path: &Path,
         preprocessing: Option<Preprocessing>,
     ) -> Result<(Self, Taken)> {
-        refuse_nnunet(path)?;
+        others::refuse(path)?;
         let path = &in_run_folder(path);
         let (Checkpoint { tensors, metadata }, taken) =
             Checkpoint::load_network(path, &families::marks())?;
+        others::refuse_patch(path, metadata.as_deref())?;
         let network = check_network(path, &tensors, &taken)?;
         check_numbers(path, &tensors)?;
         // Other makers' files may lack what nothing is computed of; the network has it.
@@ -137,18 +138,6 @@ impl HeadFile {
     }
 }
 
-/// Refuses a model folder of nnU-Net, or a fold in one, which is no model file.
-fn refuse_nnunet(path: &Path) -> Result<()> {
-    const PLANS: &str = "plans.json";
-    let is_fold = path.is_dir() && path.join("../").join(PLANS).is_file();
-    if path.join(PLANS).is_file() || (is_fold && !path.join(MODEL_FILE).exists()) {
-        let problem = "is a model folder of nnU-Net, which `udas predict`, `adapt`, `head`, `judge` and `convert` take; \
-                       nothing else is done with it yet";
-        return Err(Error::file(path, problem));
-    }
-    Ok(())
-}
-
 fn in_run_folder(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() }
 }
@@ -177,13 +166,14 @@ fn check_network(path: &Path, state: &StateDict, taken: &Taken) -> Result<Box<dy
     }
     match families::network_of(state, &Device::Cpu) {
         Ok(network) => Ok(network),
-        Err(udas_nn::Error::Mismatch(mismatch)) => Err(Error::file(
-            path,
-            format!(
-                "its entries are not those of the network: {mismatch}{}; give a checkpoint of this network",
-                if taken.is_whole() { String::new() } else { format!(" ({taken})") }
-            ),
-        )),
+        Err(udas_nn::Error::Mismatch(mismatch)) => {
+            others::refuse_entries(path, state)?;
+            let taken = if taken.is_whole() { String::new() } else { format!(" ({taken})") };
+            let problem = format!(
+                "its entries are not those of the network: {mismatch}{taken}; give a checkpoint of this network"
+            );
+            Err(Error::file(path, problem))
+        }
         Err(error) => Err(error.into()),
     }
 }

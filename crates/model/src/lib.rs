@@ -39,6 +39,7 @@ mod error;
 mod families;
 mod file;
 mod info;
+mod others;
 mod predictor;
 mod views;
 

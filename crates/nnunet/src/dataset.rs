@@ -13,6 +13,8 @@ pub const DATASET_FILE: &str = "dataset.json";
 pub struct DataSet {
     /// Images of a case.
     pub channels: usize,
+    /// What they are called, such as `T2`, in their order.
+    pub channel_names: Vec<String>,
     /// Ending of the images' names, such as `.nii.gz`.
     pub file_ending: String,
     /// What the network's outputs mean.
@@ -57,13 +59,19 @@ impl DataSet {
     fn of(path: &Path, map: &Map<String, Value>) -> Result<Self> {
         let fields = Fields { path, place: "the data set", map };
         let key = if fields.get("channel_names").is_some() { "channel_names" } else { "modality" };
-        let channels = fields.object(key)?.len();
+        let named = fields.object(key)?;
+        let channels = named.len();
+        let name = |channel: usize| match named.get(&channel.to_string()) {
+            Some(Value::String(name)) => name.clone(),
+            _ => format!("channel {channel}"),
+        };
+        let channel_names = (0..channels).map(name).collect();
         let file_ending = fields.text("file_ending")?.to_owned();
         if ![".nii", ".nii.gz"].contains(&file_ending.as_str()) {
             let problem = format!("is {file_ending}; .nii and .nii.gz are supported");
             return Err(fields.wrong("file_ending", &problem));
         }
-        Ok(Self { channels, file_ending, labels: label_rule(&fields)? })
+        Ok(Self { channels, channel_names, file_ending, labels: label_rule(&fields)? })
     }
 
     /// Endings of the names of a case's files, one a channel.

@@ -54,7 +54,7 @@ pub use patches::{Case, Extent, Patch, Patches};
 pub use plans::{
     Architecture, Configuration, Encoder, Intensities, Normalization, PLANS_FILE, Plans, Reader,
 };
-pub use preprocess::{Origin, Prepared, prepare};
+pub use preprocess::{Origin, Prepared, prepare, voxels_mm};
 pub use regions::RegionsApart;
 pub use resample::{Order, Resampling, SeparateZ};
 pub use saved::SavedProbabilities;

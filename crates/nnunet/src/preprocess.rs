@@ -86,15 +86,26 @@ fn read(images: Vec<Volume>, reader: Reader, case: &str) -> Result<Read> {
         }
     }
     if let Some(way) = &orientation {
-        // Right, anterior, superior are x, y, z; sizes are z, y, x.
-        let axes = way.axes().map(|(source, _)| sizes[2 - source]);
-        sizes = stored_f64(axes);
+        sizes = turned(sizes, way);
     }
     Ok(Read { shape, spacing: sizes, channels, orientation, grid, header })
 }
 
-fn stored_f64([x, y, z]: [f64; 3]) -> [f64; 3] {
+/// Sizes of the file's axes z, y, x as those of superior, anterior, right.
+fn turned(sizes: [f64; 3], way: &Orientation) -> [f64; 3] {
+    // Right, anterior, superior are x, y, z.
+    let [x, y, z] = way.axes().map(|(source, _)| sizes[2 - source]);
     [z, y, x]
+}
+
+/// Voxel sizes of an image in millimetres before it is resampled, in the order of the network's axes.
+pub fn voxels_mm(plans: &Plans, header: &Header, grid: &Grid) -> [f64; 3] {
+    let sizes = spacing(header, grid);
+    let sizes = match plans.reader {
+        Reader::Stored => sizes,
+        Reader::ToRas => turned(sizes, &Orientation::to_ras(grid)),
+    };
+    plans.transpose_forward.map(|axis| sizes[axis])
 }
 
 /// Prepares the channels of a case.

@@ -1,14 +1,12 @@
 //! Models: ours, and folders of nnU-Net.
 use crate::volumes::volume;
-use crate::{UdasError, raise};
+use crate::{BadInput, UdasError, UsageError, arrays, raise, raise_of};
 use candle_core::{DType, Device, Tensor};
-use numpy::{
-    IntoPyArray, PyArray3, PyArrayDyn, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArrayDyn,
-};
+use numpy::{IntoPyArray, PyArray3, PyArrayDyn, PyReadonlyArray3, PyReadonlyArrayDyn};
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
-use std::path::PathBuf;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use std::path::{Path, PathBuf};
 use udas_data::{LabelUse, Plane, Preprocessing, VolumeSlices, expand};
 use udas_model::{Description, ModelFile, Predictor, Provenance, probability_volumes};
 use udas_nnunet::{Arithmetic, ModelFolder, Options, Probabilities, go_on};
@@ -56,23 +54,29 @@ impl Model {
 impl Ours {
     /// The way of the program: the volume as a file, its slices, the network, and back to the volume's own grid.
     fn by_slices(&self, image: &Volume, wanted: bool) -> PyResult<Made> {
-        let Self { file, predictor } = self;
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("image.nii");
         udas_volume::write_volume(&path, image).map_err(raise)?;
-        let subjects = expand(&[path], "target").map_err(raise)?;
+        self.by_file(&path, wanted).map_err(|error| {
+            // The caller knows the argument, not the file.
+            let shown = path.display().to_string();
+            raise_of(error, |text| text.replace(&shown, ARRAY))
+        })
+    }
+
+    fn by_file(&self, path: &Path, wanted: bool) -> udas_model::Result<Made> {
+        let Self { file, predictor } = self;
+        let subjects = expand(&[path.to_owned()], "target")?;
         let seen = file.info.preprocessing.clone();
-        let slices =
-            VolumeSlices::new(subjects, seen, LabelUse::Ignore, usize::MAX).map_err(raise)?;
+        let slices = VolumeSlices::new(subjects, seen, LabelUse::Ignore, usize::MAX)?;
         let first = |mut labels: Vec<Labels>| labels.swap_remove(0);
         if !wanted {
-            return Ok((first(predictor.labels(&slices, 0).map_err(raise)?), Vec::new()));
+            return Ok((first(predictor.labels(&slices, 0)?), Vec::new()));
         }
-        let (labels, classes) = predictor.labels_and_probabilities(&slices, 0).map_err(raise)?;
-        let volumes = classes
-            .iter()
-            .map(|class| Ok(probability_volumes(&slices, 0, class).map_err(raise)?.swap_remove(0)));
-        Ok((first(labels), volumes.collect::<PyResult<_>>()?))
+        let (labels, classes) = predictor.labels_and_probabilities(&slices, 0)?;
+        let volumes =
+            classes.iter().map(|class| Ok(probability_volumes(&slices, 0, class)?.swap_remove(0)));
+        Ok((first(labels), volumes.collect::<udas_model::Result<_>>()?))
     }
 }
 
@@ -87,7 +91,7 @@ impl Model {
         let folder = [&path, &inner].into_iter().find(|path| ModelFolder::is_one(path));
         if let Some(folder) = folder {
             if plane.is_some() {
-                return Err(UdasError::new_err(
+                return Err(UsageError::new_err(
                     "plane: the plans of an nnU-Net say it; leave it out",
                 ));
             }
@@ -103,13 +107,13 @@ impl Model {
             Some("stored") => Plane::Stored,
             Some(other) => {
                 let text = format!("plane {other:?}; give sagittal, coronal, axial or stored");
-                return Err(UdasError::new_err(text));
+                return Err(UsageError::new_err(text));
             }
         };
         let assumed = Preprocessing::upright(plane);
         let file = py.detach(|| ModelFile::load(&path, Some(assumed))).map_err(raise)?;
         if file.info.description == Description::Own && asked.is_some() {
-            return Err(UdasError::new_err("plane: the model's file says it; leave it out"));
+            return Err(UsageError::new_err("plane: the model's file says it; leave it out"));
         }
         if file.info.description == Description::Assumed && asked.is_none() {
             let text = c"the file does not say how volumes are prepared: sagittal slices are taken; give plane=";
@@ -118,24 +122,25 @@ impl Model {
         Self::ours(file)
     }
 
-    /// Predicts a volume: `array` float32 `[x, y, z]`, with its `affine` or the voxels' `spacing` in mm. Gives the mask,
-    /// uint8 on the same grid, and with `probabilities` a list of float32 arrays, one a class beyond background. A model
-    /// of nnU-Net of several channels takes a list of arrays.
+    /// Predicts a volume: `array` `[x, y, z]` of real numbers (computed with as float32), with its `affine` or the voxels'
+    /// `spacing` in mm. Gives the mask, uint8 on the same grid, and with `probabilities` a list of float32 arrays, one a
+    /// class beyond background. A model of nnU-Net of several channels takes a list of arrays.
     #[pyo3(signature = (array, affine=None, spacing=None, probabilities=false))]
     fn predict<'py>(
         &self,
         py: Python<'py>,
-        array: Channels<'py>,
-        affine: Option<PyReadonlyArray2<'py, f64>>,
+        array: &Bound<'py, PyAny>,
+        affine: Option<&Bound<'py, PyAny>>,
         spacing: Option<[f64; 3]>,
         probabilities: bool,
     ) -> PyResult<Py<PyAny>> {
-        let arrays = match array {
-            Channels::One(array) => vec![array],
-            Channels::Several(arrays) => arrays,
-        };
-        let images = arrays.into_iter().map(|array| volume(array, affine.clone(), spacing));
+        let images = channels(array)?.into_iter().map(|array| volume(array, affine, spacing));
         let images = images.collect::<PyResult<Vec<_>>>()?;
+        if affine.is_none() && spacing.is_none() {
+            let text = c"neither affine nor spacing is given: voxels of 1 mm are assumed, and axes that lead to the right, the \
+                         front and the top of the body; give affine= (of the image's file) or spacing=";
+            PyErr::warn(py, &py.get_type::<PyUserWarning>(), text, 1)?;
+        }
         let (labels, volumes) = py.detach(|| self.made(images, probabilities))?;
         let mask = PyArray3::from_owned_array(py, labels.into_array());
         if !probabilities {
@@ -206,7 +211,7 @@ impl Model {
             Kind::Ours(own) => {
                 if images.len() != 1 {
                     let text = format!("{} arrays for a model of one channel", images.len());
-                    return Err(UdasError::new_err(text));
+                    return Err(BadInput::new_err(text));
                 }
                 own.by_slices(&images.swap_remove(0), wanted)
             }
@@ -214,18 +219,37 @@ impl Model {
                 let probabilities =
                     if wanted { Probabilities::Wanted } else { Probabilities::Unwanted };
                 let options = Options { probabilities, ..Options::default() };
-                let made = model.predict(images, "array", options, &mut go_on).map_err(raise)?;
+                let made = model.predict(images, ARRAY, options, &mut go_on).map_err(raise)?;
                 Ok((made.labels, made.probabilities))
             }
         }
     }
 }
 
-/// One array, or one a channel.
-#[derive(FromPyObject)]
-enum Channels<'py> {
-    One(PyReadonlyArray3<'py, f32>),
-    Several(Vec<PyReadonlyArray3<'py, f32>>),
+/// What the argument with the voxels is called.
+const ARRAY: &str = "array";
+
+/// One array, or one a channel; a value that is no number is refused.
+fn channels<'py>(value: &Bound<'py, PyAny>) -> PyResult<Vec<PyReadonlyArray3<'py, f32>>> {
+    let arrays = if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let each = value.try_iter()?.enumerate();
+        each.map(|(channel, array)| Ok((format!("{ARRAY}[{channel}]"), array?)))
+            .collect::<PyResult<Vec<_>>>()?
+    } else {
+        vec![(ARRAY.to_owned(), value.clone())]
+    };
+    let finite = |(name, array): (String, Bound<'py, PyAny>)| {
+        let array = arrays::image(&array, &name)?;
+        let bad = array.as_array().iter().filter(|value| !value.is_finite()).count();
+        if bad > 0 {
+            let text = format!(
+                "{name}: {bad} voxels are NaN or infinite as float32; replace them, for example by zero"
+            );
+            return Err(BadInput::new_err(text));
+        }
+        Ok(array)
+    };
+    arrays.into_iter().map(finite).collect()
 }
 
 fn values<'py, T: numpy::Element + candle_core::WithDType>(
@@ -245,7 +269,7 @@ fn tensor(value: &Bound<'_, PyAny>) -> PyResult<Tensor> {
         return Tensor::from_vec(values, array.shape(), &Device::Cpu).map_err(raise);
     }
     let array = value.extract::<PyReadonlyArrayDyn<'_, i64>>().map_err(|_| {
-        UdasError::new_err(
+        BadInput::new_err(
             "a state dict holds numpy arrays of float32 or int64; convert with .astype('float32')",
         )
     })?;

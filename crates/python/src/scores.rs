@@ -1,6 +1,6 @@
 //! Scores of masks, and statistics of paired values.
-use crate::{UdasError, raise};
-use numpy::{PyReadonlyArray3, PyUntypedArrayMethods};
+use crate::{BadInput, UsageError, arrays, raise};
+use numpy::ndarray::Array3;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use udas_metrics::statistics::{
@@ -18,8 +18,8 @@ fn number(score: Score) -> f64 {
 }
 
 /// Voxels with x fastest.
-fn labels(array: &PyReadonlyArray3<'_, u8>) -> Vec<u8> {
-    array.as_array().reversed_axes().iter().copied().collect()
+fn labels(array: &Array3<u8>) -> Vec<u8> {
+    array.view().reversed_axes().iter().copied().collect()
 }
 
 /// Every score of a mask beside the truth, for each class: `{class: {name: value}}`. Infinite scores are inf, undefined
@@ -28,19 +28,21 @@ fn labels(array: &PyReadonlyArray3<'_, u8>) -> Vec<u8> {
 #[pyo3(signature = (prediction, truth, spacing=[1.0; 3], classes=None, tolerances=vec![1.0], percentiles=vec![95.0]))]
 pub fn scores<'py>(
     py: Python<'py>,
-    prediction: PyReadonlyArray3<'py, u8>,
-    truth: PyReadonlyArray3<'py, u8>,
+    prediction: &Bound<'py, PyAny>,
+    truth: &Bound<'py, PyAny>,
     spacing: [f64; 3],
     classes: Option<Vec<u8>>,
     tolerances: Vec<f64>,
     percentiles: Vec<f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
+    let (prediction, truth) =
+        (arrays::labels(prediction, "prediction")?, arrays::labels(truth, "truth")?);
     let (shape, other) = (prediction.shape(), truth.shape());
     if shape != other {
         let text = format!(
             "the prediction is of shape {shape:?}, the truth of {other:?}; give masks on one grid"
         );
-        return Err(UdasError::new_err(text));
+        return Err(BadInput::new_err(text));
     }
     let grid = Grid::new([shape[0], shape[1], shape[2]], spacing).map_err(raise)?;
     let (prediction, truth) = (labels(&prediction), labels(&truth));
@@ -71,7 +73,7 @@ pub fn wilcoxon(differences: Vec<f64>, alternative: &str) -> PyResult<(f64, f64)
         "less" => Alternative::Less,
         other => {
             let text = format!("alternative {other:?}; give two-sided, greater or less");
-            return Err(UdasError::new_err(text));
+            return Err(UsageError::new_err(text));
         }
     };
     let test = wilcoxon_signed_rank(&differences, alternative, None).map_err(raise)?;

@@ -1,6 +1,6 @@
 //! Volumes as arrays `[x, y, z]` with an affine `[4, 4]` to RAS+ millimetres.
-use crate::{UdasError, raise};
-use numpy::{PyArray2, PyArray3, PyReadonlyArray2, PyReadonlyArray3, PyUntypedArrayMethods};
+use crate::{BadInput, UsageError, arrays, raise};
+use numpy::{PyArray2, PyArray3, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use udas_volume::{Affine, Image, Volume};
@@ -8,17 +8,17 @@ use udas_volume::{Affine, Image, Volume};
 type Read<'py, T> = (Bound<'py, PyArray3<T>>, Bound<'py, PyArray2<f64>>);
 
 /// The affine of voxels of a size, or the one that is given.
-pub fn affine(
-    given: Option<PyReadonlyArray2<'_, f64>>,
-    spacing: Option<[f64; 3]>,
-) -> PyResult<Affine> {
+pub fn affine(given: Option<&Bound<'_, PyAny>>, spacing: Option<[f64; 3]>) -> PyResult<Affine> {
     let Some(given) = given else { return Ok(Affine::from_spacing(spacing.unwrap_or([1.0; 3]))) };
     if spacing.is_some() {
-        return Err(UdasError::new_err("affine and spacing are both given; leave one of them out"));
+        return Err(UsageError::new_err(
+            "affine and spacing are both given; leave one of them out",
+        ));
     }
+    let given = arrays::affine(given)?;
     if given.shape() != [4, 4] {
         let text = format!("an affine is of shape (4, 4), not {:?}", given.shape());
-        return Err(UdasError::new_err(text));
+        return Err(BadInput::new_err(text));
     }
     let given = given.as_array();
     Ok(Affine::from_rows(std::array::from_fn(|row| {
@@ -48,39 +48,40 @@ pub fn read_labels(py: Python<'_>, path: PathBuf) -> PyResult<Read<'_, u8>> {
     Ok(to_python(py, image))
 }
 
-/// Writes an image of float32, whole or not at all; the name's ending decides the format.
+/// Writes an image as float32, whole or not at all; the name's ending decides the format.
 #[pyfunction]
 #[pyo3(signature = (path, array, affine=None, spacing=None))]
 pub fn write(
     py: Python<'_>,
     path: PathBuf,
-    array: PyReadonlyArray3<'_, f32>,
-    affine: Option<PyReadonlyArray2<'_, f64>>,
+    array: &Bound<'_, PyAny>,
+    affine: Option<&Bound<'_, PyAny>>,
     spacing: Option<[f64; 3]>,
 ) -> PyResult<()> {
-    let volume = volume(array, affine, spacing)?;
+    let volume = volume(arrays::image(array, "array")?, affine, spacing)?;
     py.detach(|| udas_volume::write_volume(&path, &volume)).map_err(raise)
 }
 
-/// Writes a mask of uint8, whole or not at all; the name's ending decides the format.
+/// Writes a mask as uint8, whole or not at all; the name's ending decides the format.
 #[pyfunction]
 #[pyo3(signature = (path, array, affine=None, spacing=None))]
 pub fn write_labels(
     py: Python<'_>,
     path: PathBuf,
-    array: PyReadonlyArray3<'_, u8>,
-    affine: Option<PyReadonlyArray2<'_, f64>>,
+    array: &Bound<'_, PyAny>,
+    affine: Option<&Bound<'_, PyAny>>,
     spacing: Option<[f64; 3]>,
 ) -> PyResult<()> {
     let affine = self::affine(affine, spacing)?;
-    let labels = Image::from_array(array.as_array(), affine).map_err(raise)?;
+    let labels =
+        Image::from_array(arrays::labels(array, "array")?.view(), affine).map_err(raise)?;
     py.detach(|| udas_volume::write_labels(&path, &labels)).map_err(raise)
 }
 
 /// An array with its place in space.
 pub fn volume(
     array: PyReadonlyArray3<'_, f32>,
-    affine: Option<PyReadonlyArray2<'_, f64>>,
+    affine: Option<&Bound<'_, PyAny>>,
     spacing: Option<[f64; 3]>,
 ) -> PyResult<Volume> {
     let affine = self::affine(affine, spacing)?;

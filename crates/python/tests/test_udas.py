@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import warnings
 
 import numpy
 
@@ -41,6 +42,26 @@ class Volumes(unittest.TestCase):
             udas.write("x.nii", image, affine=numpy.eye(4), spacing=(1, 1, 1))
         with self.assertRaisesRegex(udas.UdasError, r"\(4, 4\)"):
             udas.write("x.nii", image, affine=numpy.eye(3))
+        with self.assertRaisesRegex(udas.BadInput, "array: is of shape"):
+            udas.write("x.nii", image[0])
+        with self.assertRaisesRegex(udas.BadInput, "array: holds values of type complex64; give real numbers"):
+            udas.write("x.nii", image.astype("complex64"))
+        with self.assertRaisesRegex(udas.BadInput, "array: is of type list"):
+            udas.write_labels("x.nii", [[[1]]])
+
+    def test_numbers_of_other_types_are_taken(self):
+        image = numpy.random.default_rng(2).normal(size=(3, 4, 5))
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "image.nii")
+            for array in (image, (image * 100).astype("int16"), image.astype(">f4")):
+                udas.write(path, array, affine=numpy.diag([2, 2, 2, 1]))
+                again, where = udas.read(path)
+                self.assertTrue((again == array.astype("float32")).all())
+                self.assertEqual(where[0, 0], 2)
+            udas.write_labels(path, numpy.floor(abs(image)))
+            self.assertTrue((udas.read_labels(path)[0] == numpy.floor(abs(image))).all())
+            with self.assertRaisesRegex(udas.BadInput, "array: holds -?[0-9.]+; labels are whole numbers"):
+                udas.write_labels(path, image)
 
 
 class Metrics(unittest.TestCase):
@@ -57,8 +78,21 @@ class Metrics(unittest.TestCase):
         empty = numpy.zeros_like(truth)
         self.assertTrue(numpy.isnan(udas.metrics.dice(empty, empty)))
         self.assertTrue(numpy.isinf(udas.metrics.hausdorff(empty, truth, (1, 1, 1))))
-        with self.assertRaisesRegex(udas.UdasError, "one grid"):
+        with self.assertRaisesRegex(udas.BadInput, "one grid"):
             udas.metrics.dice(mask, truth[1:])
+
+    def test_labels_of_other_types_are_taken(self):
+        truth = numpy.zeros((6, 6, 6), "uint8")
+        truth[1:4, 1:4, 1:4] = 2
+        mask = numpy.roll(truth, 1, axis=0)
+        expected = udas.metrics.dice(mask, truth, label=2)
+        for kind in ("float64", "float32", "int64", "int16"):
+            self.assertEqual(udas.metrics.dice(mask.astype(kind), truth, label=2), expected)
+        self.assertEqual(udas.metrics.dice(mask > 0, truth > 0), expected)
+        with self.assertRaisesRegex(udas.BadInput, "truth: holds 0.5"):
+            udas.metrics.dice(mask, truth / 4)
+        with self.assertRaisesRegex(udas.BadInput, "prediction: holds 512"):
+            udas.metrics.dice(mask.astype("int64") * 256, truth)
 
     def test_statistics(self):
         statistic, p = udas.metrics.wilcoxon([1.0, 2.0, 3.0, 4.0, 5.0])
@@ -107,6 +141,32 @@ class Models(unittest.TestCase):
             self.assertTrue((mask == written).all())
             self.assertTrue((model.predict(array, affine=affine) == mask).all())
             self.assertTrue(((probability > 0.5) == (mask == 1)).all())
+
+    def test_an_array_without_a_place_is_warned_of(self):
+        model = udas.load_model(self.at("source"))
+        files = (os.path.join(folder, name) for folder, _, names in os.walk(self.at("brains")) for name in sorted(names))
+        array, affine = udas.read(next(path for path in files if path.endswith(".gz") and "mask" not in path.lower()))
+        with self.assertWarnsRegex(UserWarning, "neither affine nor spacing .* give affine="):
+            assumed = model.predict(array)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            self.assertTrue((model.predict(array, spacing=(1, 1, 1)) == assumed).all())
+            mask = model.predict(array, affine=affine)
+            # As nibabel gives arrays unless told otherwise.
+            self.assertTrue((model.predict(array.astype("float64"), affine=affine) == mask).all())
+
+    def test_what_is_wrong_with_an_array_names_the_argument(self):
+        model = udas.load_model(self.at("source"))
+        array = numpy.ones((16, 16, 16), "float32")
+        with self.assertRaisesRegex(udas.BadInput, "^array: every voxel is 1"):
+            model.predict(array, spacing=(1, 1, 1))
+        array[3, 4, 5] = numpy.nan
+        with self.assertRaisesRegex(udas.BadInput, "^array: 1 voxels are NaN"):
+            model.predict(array, spacing=(1, 1, 1))
+        with self.assertRaisesRegex(udas.BadInput, r"^array\[1\]: is of shape"):
+            model.predict([numpy.zeros_like(array), array[0]], spacing=(1, 1, 1))
+        with self.assertRaisesRegex(udas.BadInput, "nowhere"):
+            udas.load_model(self.at("nowhere"))
 
     def image_of(self, name):
         places = [os.path.join(folder, name) for folder, _, names in os.walk(self.at("brains")) if name in names]

@@ -1,9 +1,9 @@
 //! The scores of a set of predictions, as `udas evaluate` writes them and `udas report` reads them.
+use crate::results::{SCORES, read_json};
 use crate::{ResultsError, csv, optional_scores};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 
 /// Name of the scores file in a run folder: those of the adapted (or trained) model.
@@ -44,10 +44,7 @@ impl Evaluation {
     /// # Errors
     /// [`ResultsError`] with the path.
     pub fn read(path: &Path) -> Result<Self, ResultsError> {
-        let file =
-            File::open(path).map_err(|source| ResultsError::Io { path: path.into(), source })?;
-        serde_json::from_reader(BufReader::new(file))
-            .map_err(|source| ResultsError::Json { path: path.into(), source })
+        read_json(path, &SCORES)
     }
 
     /// The text of a scores file.

@@ -1,8 +1,9 @@
 //! Reading and writing of `results.json` and `results.csv`, and scores into outcomes.
 use crate::{Error, Evaluation, Experiment, Outcome, ScoreColumn, csv};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Name of the file an [`Experiment`] is kept in.
@@ -28,6 +29,16 @@ pub enum ResultsError {
         /// What was wrong with it.
         source: serde_json::Error,
     },
+    /// The file is another one of ours.
+    #[error("{path}: holds {found}; {remedy}", path = path.display())]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        found: &'static str,
+        /// What takes it.
+        remedy: &'static str,
+    },
     /// An outcome that does not fit.
     #[error("outcome {outcome}: {problem}")]
     Outcome {
@@ -41,16 +52,79 @@ pub enum ResultsError {
     Events(#[from] Error),
 }
 
+/// A kind of file of ours, by keys that it has and others have not.
+pub(crate) struct Kind {
+    keys: &'static [&'static str],
+    what: &'static str,
+    remedy: &'static str,
+}
+
+const RESULTS: Kind = Kind {
+    keys: &["title", "methods", "outcomes"],
+    what: "results of `udas report` or `compare`",
+    remedy: "`udas report FILE` makes their page",
+};
+
+pub(crate) const SCORES: Kind = Kind {
+    keys: &["predictions", "labels", "tolerances_mm", "subjects"],
+    what: "scores of `udas evaluate`",
+    remedy: "copy it into the folder of the run as scores.json, or scores_before.json for the source model's, and give the folder to \
+             `udas report`",
+};
+
+const OTHERS: [Kind; 4] = [
+    Kind {
+        keys: &["origin", "columns", "half-width", "rows"],
+        what: "a calibration of `udas calibrate`",
+        remedy: "`udas judge --calibration FILE` takes it",
+    },
+    Kind {
+        keys: &["format", "others", "classes"],
+        what: "what `udas calibrate` has learned of masks",
+        remedy: "`udas judge --masks DIR --reference FILE` takes it",
+    },
+    Kind {
+        keys: &["basis", "decision", "reasons", "subjects"],
+        what: "a judgement of `udas judge`",
+        remedy: "copy it into the folder of the run as judgement.json, and give the folder to `udas report`",
+    },
+    Kind {
+        keys: &["basis", "masks", "groups"],
+        what: "masks as `udas judge --masks` has ordered them",
+        remedy: "`udas judge --masks DIR --page worst` makes their page",
+    },
+];
+
+/// Reads a file of the kind that is wanted; another file of ours is named.
+pub(crate) fn read_json<T: DeserializeOwned>(
+    path: &Path,
+    wanted: &Kind,
+) -> Result<T, ResultsError> {
+    let text =
+        std::fs::read(path).map_err(|source| ResultsError::Io { path: path.into(), source })?;
+    serde_json::from_slice(&text).map_err(|source| {
+        let found: Option<Map<String, Value>> = serde_json::from_slice(&text).ok();
+        let is_of = |kind: &&Kind| {
+            let has = |key: &&str| found.as_ref().is_some_and(|found| found.contains_key(*key));
+            kind.keys.iter().all(has)
+        };
+        let kinds = [&RESULTS, &SCORES].into_iter().chain(&OTHERS);
+        match kinds.filter(is_of).find(|kind| kind.what != wanted.what) {
+            Some(Kind { what, remedy, .. }) => {
+                ResultsError::Other { path: path.into(), found: what, remedy }
+            }
+            None => ResultsError::Json { path: path.into(), source },
+        }
+    })
+}
+
 impl Experiment {
     /// Reads `results.json` and checks it.
     ///
     /// # Errors
     /// [`ResultsError`] with the path or the outcome.
     pub fn read(path: &Path) -> Result<Self, ResultsError> {
-        let file =
-            File::open(path).map_err(|source| ResultsError::Io { path: path.into(), source })?;
-        let experiment: Self = serde_json::from_reader(BufReader::new(file))
-            .map_err(|source| ResultsError::Json { path: path.into(), source })?;
+        let experiment: Self = read_json(path, &RESULTS)?;
         experiment.check()?;
         Ok(experiment)
     }
@@ -160,6 +234,23 @@ mod tests {
         std::fs::write(&path, experiment.to_json()).unwrap();
         assert!(experiment.to_json().contains(r#""after":["inf",0.75]"#));
         assert_eq!(Experiment::read(&path).unwrap(), experiment);
+    }
+
+    #[test]
+    fn other_files_of_ours_are_named_with_what_takes_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nn_scores.json");
+        std::fs::write(&path, evaluation(&[("a", Some(0.5))]).to_json()).unwrap();
+        let error = Experiment::read(&path).unwrap_err().to_string();
+        assert!(error.contains("scores of `udas evaluate`; copy it"), "{error}");
+        std::fs::write(&path, experiment().to_json()).unwrap();
+        let error = Evaluation::read(&path).unwrap_err().to_string();
+        assert!(error.contains("results of `udas report`"), "{error}");
+        for text in ["{\"title\": 1}", "[1, 2]", "no json"] {
+            std::fs::write(&path, text).unwrap();
+            let error = Experiment::read(&path).unwrap_err().to_string();
+            assert!(error.contains("not the results of this version"), "{error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The settings of an adaptation: what is asked for, with gaps, and what a run folder keeps, without any.
 #[cfg(feature = "clap")]
-use crate::flags::word;
+use crate::flags::{method, word};
 use crate::judging::JudgingSettings;
 use crate::method_settings::MethodSettings;
 use crate::readiness::Unready;
@@ -36,7 +36,7 @@ pub struct AdaptSettings {
     /// Method, as `udas methods` lists them [default: the one that --preset is of; ensemble-distillation with
     /// --teachers; else adabn; for networks without batch norm match-source or, without the source's histogram,
     /// augmented-consistency]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", value_parser = method(), hide_possible_values = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Folder of the run
@@ -78,7 +78,7 @@ pub struct AdaptSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plane: Option<Plane>,
     /// Intensities in place of the model's: match-source (the source's histogram), min-max, percentile,
-    /// percentile:LOW,HIGH or z-score
+    /// percentile:LOW,HIGH or z-score; nyul is learned at training (`udas train --intensity nyul`)
     #[cfg_attr(feature = "clap", arg(long))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intensity: Option<String>,

@@ -13,6 +13,11 @@ where
         .try_map(|text| T::deserialize(StrDeserializer::<Error>::new(&text)))
 }
 
+/// Reads the name of a method; an error has the nearest of those that there are.
+pub(crate) fn method() -> PossibleValuesParser {
+    PossibleValuesParser::new(udas_adapt::METHODS.iter().map(|method| method.name()))
+}
+
 /// The names of an enum's variants: what serde asks its source for.
 fn names<T: DeserializeOwned>() -> &'static [&'static str] {
     struct Probe<'a>(&'a mut &'static [&'static str]);

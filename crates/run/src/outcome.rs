@@ -3,10 +3,10 @@ use crate::error::{Error, Result};
 use crate::host::{self, Host};
 use crate::run_folder::RunFolder;
 use crate::training;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::path::PathBuf;
 use udas_adapt::{Adapted, Method, Moves, NormChoice, Requirement};
-use udas_record::{Phase, StopReason, StopRecord, Verdict};
+use udas_record::{Decision, Phase, PredictedScore, StopReason, StopRecord, Verdict};
 use udas_train::StopRule;
 
 /// What changed against the source model, in a run folder.
@@ -35,6 +35,7 @@ pub struct Outcome {
     /// The same after the last epoch.
     pub score_after: Option<f64>,
     /// What is to be done with the result; none where nothing could be judged.
+    #[serde(serialize_with = "printed")]
     pub verdict: Option<Verdict>,
     /// The adapted model where the run's model is the source's.
     pub rejected_model: Option<PathBuf>,
@@ -44,6 +45,29 @@ pub struct Outcome {
     /// converged.
     #[serde(skip)]
     pub rejected: Option<String>,
+}
+
+/// The verdict under names with hyphens, as all that is printed has them; the events of runs keep the names that they have
+/// always had.
+fn printed<S: Serializer>(
+    verdict: &Option<Verdict>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Printed<'a> {
+        decision: Decision,
+        reasons: &'a [String],
+        predictions: &'a [PredictedScore],
+        check_first: &'a [String],
+    }
+    let printed = verdict.as_ref().map(|verdict| Printed {
+        decision: verdict.decision,
+        reasons: &verdict.reasons,
+        predictions: &verdict.predictions,
+        check_first: &verdict.check_first,
+    });
+    printed.serialize(serializer)
 }
 
 impl Outcome {

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::Table;
 use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
-use udas_model::{Description, MODEL_FILE, ModelFile, ModelInfo};
-use udas_nnunet::ModelFolder;
+use udas_model::{Description, ModelFile, ModelInfo};
 
 pub use crate::choice::choose;
 
@@ -31,7 +30,7 @@ pub struct Images {
 #[serde(rename_all = "kebab-case", default)]
 pub struct OptionalSet {
     /// A data set: domain folders, a CC-359 or an M&Ms tree
-    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR", requires = "domain"))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
     /// Its domains, such as scanners
@@ -55,7 +54,7 @@ impl Images {
         let text = match (images, set, domain) {
             (true, true, _) => "--images and --data: both are given; keep one of them",
             (true, false, true) => "--domain: is of a data set, not of --images; give --data DIR",
-            (false, true, false) => "--domain is missing: name the domains of --data",
+            (false, true, false) => return self.set.data.as_deref().map_or(Ok(()), no_domain),
             (false, false, _) => "--images and --data are missing: give one of them",
             _ => return Ok(()),
         };
@@ -121,19 +120,13 @@ pub fn without_masks(subjects: Vec<Subject>, host: &dyn Host) -> Vec<Subject> {
 /// flags have `told`: `--plane`, `--intensity`.
 ///
 /// # Errors
-/// [`Error::Input`] for the folder of a run that is not done, [`Error::Model`] for files that are no model.
+/// [`Error::Model`] for the folder of a run that is not done, and for files that are no model.
 pub fn load_model(
     path: &Path,
     suggestion: Preprocessing,
     told: &[Option<&str>],
     host: &dyn Host,
 ) -> Result<ModelFile> {
-    if path.is_dir() && !path.join(MODEL_FILE).exists() && !ModelFolder::is_one(path) {
-        let shown = path.display();
-        let text =
-            format!("{shown}: holds no {MODEL_FILE}; if it is a run that was cut off, --resume it");
-        return Err(Error::input(text));
-    }
     let (model, taken) = ModelFile::load_wrapped(path, Some(suggestion))?;
     if !taken.is_whole() {
         host.say(&format!("{}: {taken}", path.display()));
@@ -168,16 +161,29 @@ fn word_for(value: &impl Serialize) -> String {
 /// All subjects of some domains, with the data set's remarks said.
 ///
 /// # Errors
-/// [`Error::Data`] for a data set that cannot be opened, or has no such domain.
+/// [`Error::Data`] for a data set that cannot be opened, or has no such domain; [`Error::Usage`] where none is named.
 pub fn domains(root: &Path, names: &[String], host: &dyn Host) -> Result<Vec<Subject>> {
     let set = DataSet::open(root)?;
     set.notes().iter().for_each(|note| host.warn(note));
+    if names.is_empty() {
+        no_domain(root)?;
+    }
     let (mut subjects, mut seen) = (Vec::new(), BTreeSet::new());
     // A domain named twice has its subjects once.
     for name in names.iter().filter(|name| seen.insert(*name)) {
         subjects.extend(set.subjects(name)?);
     }
     Ok(subjects)
+}
+
+/// Refuses a data set of which no domain is named, and says which there are.
+fn no_domain(root: &Path) -> Result<()> {
+    let text = format!(
+        "--domain is missing; {} has {}: name those that are meant",
+        root.display(),
+        DataSet::open(root)?.domains().join(", ")
+    );
+    Err(Error::usage(text))
 }
 
 /// Refuses subjects of one name: what is written of one would stand for the other.

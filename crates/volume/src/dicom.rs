@@ -58,6 +58,11 @@ pub fn is_dicom(path: &Path) -> bool {
     udas_dicom::is_series(path) || (udas_dicom::is_named_as_file(path) && !path.is_dir())
 }
 
+/// Whether a file, whatever its name, is one slice of a DICOM series, which makes no volume by itself.
+pub fn is_dicom_slice(path: &Path) -> bool {
+    udas_dicom::is_slice(path)
+}
+
 /// Writes a volume as a folder of slices, MR of a made-up patient; a folder that is there is replaced. The folder is
 /// there when all of its files are.
 ///

@@ -63,7 +63,7 @@ mod volume;
 mod warning;
 
 pub use affine::Affine;
-pub use dicom::{is_dicom, write_series};
+pub use dicom::{is_dicom, is_dicom_slice, write_series};
 pub use error::{Error, Result};
 pub use fields::Version;
 pub use file::{

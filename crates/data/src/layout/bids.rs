@@ -78,7 +78,7 @@ pub(crate) fn find(root: &Path) -> Result<Found> {
         .into_iter()
         .map(|suffix| (suffix, of(suffix)))
         .find(|(_, found)| !found.is_empty())
-        .ok_or_else(|| Error::Empty { path: root.into() })?;
+        .ok_or_else(|| Error::empty(root))?;
     let mut notes = Vec::new();
     if chosen.len() < images.len() {
         notes.push(format!(

@@ -44,7 +44,7 @@ pub(crate) fn find(root: &Path) -> Result<Found> {
         };
         let images = named(images_in(&folder.join("images"))?)?;
         if images.is_empty() {
-            return Err(Error::Empty { path: folder.join("images") });
+            return Err(Error::empty(&folder.join("images")));
         }
         let masks = folder.join("masks");
         let mut masks =

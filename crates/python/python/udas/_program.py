@@ -8,15 +8,7 @@ import subprocess
 import sysconfig
 import threading
 
-from ._udas import UdasError
-
-
-class UsageError(UdasError):
-    """The arguments ask for something impossible (exit code 2)."""
-
-
-class BadInput(UdasError):
-    """A file is not what it should be (exit code 3)."""
+from ._udas import BadInput, UdasError, UsageError
 
 
 class Refused(UdasError):

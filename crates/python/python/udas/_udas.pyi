@@ -7,18 +7,22 @@ from numpy.typing import NDArray
 __version__: str
 _Path = Union[str, PathLike[str]]
 _Spacing = Optional[Sequence[float]]
-_Affine = Optional[NDArray[numpy.float64]]
+_Affine = Optional[NDArray[Any]]
 _Image = NDArray[numpy.float32]
 _Mask = NDArray[numpy.uint8]
+# Numbers of other types are converted where arrays are given.
+_Given = NDArray[Any]
 
 class UdasError(Exception): ...
+class BadInput(UdasError): ...
+class UsageError(UdasError): ...
 
 class Model:
     @staticmethod
     def load(path: _Path, plane: Optional[str] = None) -> Model: ...
     def predict(
         self,
-        array: Union[_Image, Sequence[_Image]],
+        array: Union[_Given, Sequence[_Given]],
         affine: _Affine = None,
         spacing: _Spacing = None,
         probabilities: bool = False,
@@ -30,11 +34,11 @@ class Model:
 
 def read(path: _Path) -> tuple[_Image, NDArray[numpy.float64]]: ...
 def read_labels(path: _Path) -> tuple[_Mask, NDArray[numpy.float64]]: ...
-def write(path: _Path, array: _Image, affine: _Affine = None, spacing: _Spacing = None) -> None: ...
-def write_labels(path: _Path, array: _Mask, affine: _Affine = None, spacing: _Spacing = None) -> None: ...
+def write(path: _Path, array: _Given, affine: _Affine = None, spacing: _Spacing = None) -> None: ...
+def write_labels(path: _Path, array: _Given, affine: _Affine = None, spacing: _Spacing = None) -> None: ...
 def scores(
-    prediction: _Mask,
-    truth: _Mask,
+    prediction: _Given,
+    truth: _Given,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     classes: Optional[Sequence[int]] = None,
     tolerances: Sequence[float] = (1.0,),

@@ -1,4 +1,4 @@
-"""Scores of masks (uint8 arrays ``[x, y, z]``), and statistics of paired values."""
+"""Scores of masks (arrays ``[x, y, z]`` of whole numbers from 0 to 255), and statistics of paired values."""
 
 from ._udas import auroc, bootstrap_mean, holm, scores, wilcoxon
 
