@@ -22,15 +22,14 @@ pub(crate) fn refuse(path: &Path) -> Result<()> {
 
 fn problem_of(path: &Path) -> Option<String> {
     if !path.is_dir() {
-        let fold = path.parent()?;
-        let is_fold = name_of(fold).is_some_and(|name| name.starts_with(FOLD));
-        let folder = fold.parent().filter(|folder| is_fold && is_planned(folder))?;
+        let folder = model_of_fold(path.parent()?)?;
         return Some(format!(
             "is a checkpoint of nnU-Net, whose plans say how images are seen; give the model folder, {}",
             folder.display()
         ));
     }
-    if is_planned(path) || (is_planned(&path.join("..")) && !path.join(MODEL_FILE).exists()) {
+    let is_fold = model_of_fold(path).is_some() && !path.join(MODEL_FILE).exists();
+    if is_planned(path) || is_fold {
         let text = "is a model folder of nnU-Net, which `udas predict`, `adapt`, `head`, `calibrate`, `judge`, `doctor` and \
                     `convert` take; nothing else is done with it yet";
         return Some(text.into());
@@ -46,6 +45,13 @@ fn problem_of(path: &Path) -> Option<String> {
         ));
     }
     Some(format!("holds no {MODEL_FILE}; if it is a run that was cut off, --resume it"))
+}
+
+/// The model folder that a fold's folder lies in.
+fn model_of_fold(fold: &Path) -> Option<PathBuf> {
+    let is_fold = name_of(fold).is_some_and(|name| name.starts_with(FOLD));
+    let folder = fold.parent().filter(|folder| is_fold && is_planned(folder))?;
+    Some(folder.to_owned())
 }
 
 fn is_planned(folder: &Path) -> bool {
