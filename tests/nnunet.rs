@@ -160,3 +160,26 @@ fn what_is_near_a_model_folder_is_refused_with_the_folder() {
     }
     bench.fail(&format!("judge --before nowhere --after {folder} {images}"), 3, &["nowhere"]);
 }
+
+/// A series has no NIfTI header whose voxel sizes could be taken: they come from the positions of its slices.
+#[test]
+fn a_series_has_the_mask_of_the_same_volume_in_nifti() {
+    let (bench, golden) = (Bench::new(), golden("plain2d"));
+    let volume = udas_volume::read(&golden.join("input/casea_0000.nii.gz")).unwrap();
+    assert!(volume.grid().affine.spacing().iter().any(|size| (size - 1.0).abs() > 0.1));
+    for folder in ["dicom", "dicom/casea", "nifti"] {
+        std::fs::create_dir(bench.path(folder)).unwrap();
+    }
+    udas_volume::write_series(&bench.path("dicom/casea"), &volume, "nobody", "seed").unwrap();
+    let series = udas_volume::read(&bench.path("dicom/casea")).unwrap();
+    udas_volume::write_volume(&bench.path("nifti/casea.nii.gz"), &series).unwrap();
+    let model = golden.join("model");
+    for images in ["dicom/casea", "nifti"] {
+        let out = images.split('/').next().unwrap();
+        let line = format!("predict --model {} --images {images}", model.display());
+        bench.succeed(&format!("{line} --out masks_{out}"));
+    }
+    let masks = ["dicom", "nifti"].map(|out| bench.path(&format!("masks_{out}/casea.nii.gz")));
+    assert_eq!(unequal(&masks[0], &masks[1]), 0);
+    assert!(udas_volume::read_labels(&masks[0]).unwrap().data().iter().any(|&label| label > 0));
+}
