@@ -551,3 +551,26 @@ fn slips_on_the_command_line_are_answered_with_what_was_meant() {
     let help = bench.succeed("adapt --help");
     assert!(help.contains("nyul"), "{help}");
 }
+
+/// Hearts whose files have lost their voxel sizes are cut into strips by the usual plane.
+#[test]
+fn slices_that_are_strips_get_a_word() {
+    let bench = Bench::new();
+    let shape = [40, 40, 8];
+    write_scans(&bench.path("d/B/images"), &["a.nii.gz", "b.nii.gz"], shape, 1);
+    std::fs::create_dir_all(bench.path("d/B/masks")).unwrap();
+    for name in ["a.nii.gz", "b.nii.gz"] {
+        let image = read(&bench.path("d/B/images").join(name)).unwrap();
+        let labels = image.map(|value| u8::from(value > 0.5));
+        write_labels(&bench.path("d/B/masks").join(name), &labels).unwrap();
+    }
+    let line = format!("train --data d --domain B --hold-out none {TINY} --out src --dry-run");
+    let said = |line: &str| {
+        let output = bench.run(line);
+        assert!(output.status.success(), "{}", message(&output));
+        message(&output)
+    };
+    assert!(said(&line).contains("thin strips"), "{}", said(&line));
+    let across = said(&format!("{line} --plane axial"));
+    assert!(!across.contains("thin strips"), "{across}");
+}

@@ -441,7 +441,7 @@ impl Work<'_> {
         let path = self.args.out.join(mask);
         write_labels(&path, &labels)?;
         self.folder.add(&[mask.to_owned()], &case.images[0], &sha256)?;
-        let is_empty = labels.data().iter().all(|&label| label == 0);
+        let is_empty = predictions::is_empty(&labels);
         let shows = if is_empty { Shows::Nothing } else { Shows::Something };
         Ok(Outcome::Written(vec![path], shows))
     }

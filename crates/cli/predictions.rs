@@ -10,13 +10,18 @@ use std::path::{Path, PathBuf};
 use udas_data::{Preprocessing, Subject};
 use udas_model::Views;
 use udas_run::training;
-use udas_volume::{Volume, files_of, probe, read, read_labels, stem};
+use udas_volume::{Labels, Volume, files_of, probe, read, read_labels, stem};
 
 const MADE_BY: &str = "predictions.json";
 const MASKS: &str = "masks.jsonl";
 
 /// Names that a message about many masks lists.
 const NAMED: usize = 5;
+
+/// Whether a mask shows nothing.
+pub fn is_empty(labels: &Labels) -> bool {
+    labels.data().iter().all(|&label| label == 0)
+}
 
 /// Says which masks show nothing, if some do.
 pub fn warn_of_empty(empty: &[String], written: usize, console: &Console) {

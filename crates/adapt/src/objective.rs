@@ -156,8 +156,8 @@ impl Adaptation {
         Ok(self.task.mean_probabilities(teacher.network(), &self.aids.teachers, &batch.images)?)
     }
 
-    /// How far the final logits have moved from the anchor's, in the anchor's deviations, a mean over channels; 0 without an
-    /// anchor.
+    /// How far the final logits have moved from the anchor's, in the anchor's deviations, a mean over channels; none without
+    /// an anchor.
     ///
     /// A network whose last layer is a batch norm, as the paper's, has logits of the same mean and deviation whatever its early
     /// layers do. Any other can meet its own prediction best by predicting background everywhere.

@@ -34,7 +34,7 @@ pub struct AdaptArgs {
 
 pub fn run(args: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()> {
     let AdaptArgs { settings: given, resume, dry_run, config } = args;
-    let (start, out, source) = (Start::of(resume), given.out.clone(), given.model.clone());
+    let (start, out) = (Start::of(resume), given.out.clone());
     let epochs_flag = given.options.epochs.is_some();
     let file = config.clone();
     let asked =
@@ -56,6 +56,7 @@ pub fn run(args: AdaptArgs, flags: &ArgMatches, console: &Console) -> Result<()>
         job.judging_aids(console)?;
         return settings::show(job.settings(), console);
     }
+    let source = job.settings().model.clone();
     match job.run(start, console)? {
         Ran::Before(stop) => {
             console.say(format!("{} is done already", out.display()));
@@ -86,8 +87,8 @@ pub fn what_next(outcome: &Outcome, (source, run): (Option<&Path>, &Path), conso
         }
         (Some(Decision::RollBack), Some(source)) => {
             console.say(
-                "the verdict is by rules, which warn: the run keeps the adapted model. The source model is the safer one; \
-                 `--on-harm rollback` makes it the run's, `udas calibrate` makes verdicts surer",
+                "the run keeps the adapted model in spite of its verdict: the source model is the safer one, and `--on-harm rollback` \
+                 makes it the run's",
             );
             predict(source, "DIR");
         }

@@ -468,7 +468,7 @@ fn predict(
         // Last, since this file says that the subject is done.
         let path = args.out.join(name);
         write_labels(&path, &for_viewers(labels, predictor))?;
-        if labels.data().iter().all(|&label| label == 0) {
+        if predictions::is_empty(labels) {
             empty.push(name.clone());
         }
         written.push(path);
