@@ -20,15 +20,17 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 #[test]
-fn series_of_pydicom_and_gdcm_hold_what_numpy_says() {
+fn series_of_other_programs_hold_what_numpy_says() {
     for (name, expected) in expected("expected.json").as_object().unwrap() {
         let volume = read(&golden("dicom").join(name)).unwrap();
         let shape: Vec<f64> = volume.shape().iter().map(|&side| side as f64).collect();
         assert_eq!(shape, numbers(&expected["shape"]), "{name}");
         let values = numbers(&expected["values"]);
         assert_eq!(values.len(), volume.data().len());
+        let within = expected["within"].as_f64().unwrap_or(0.0);
         for (index, (own, other)) in volume.data().iter().zip(&values).enumerate() {
-            assert_eq!(f64::from(*own), *other, "{name}: voxel {index}");
+            let apart = (f64::from(*own) - other).abs();
+            assert!(apart <= within, "{name}: voxel {index}: {own} in place of {other}");
         }
         for (own, other) in
             volume.affine().rows().iter().zip(expected["affine"].as_array().unwrap())

@@ -35,6 +35,9 @@ fn images_are_not_overwritten_and_masks_among_them_are_left_out() {
         bench.fail(&line, 2, &["is an image that is read", "choose another --out"]);
     }
     assert_eq!(before, read());
+    let output = bench.run("predict --model src --images masks --out of_masks");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("is it a mask?"), "{said}");
 }
 
 #[test]

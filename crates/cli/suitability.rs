@@ -2,10 +2,9 @@
 use anyhow::Result;
 use serde::Serialize;
 use std::path::Path;
-use udas_data::{BODY_AXES, Geometry, Landmarks, Plane, Subject};
+use udas_data::{Geometry, Landmarks, Plane, Subject};
 use udas_model::ModelFile;
-use udas_run::spacing::{self, BEYOND};
-use udas_run::{intensity, readiness, selection};
+use udas_run::{intensity, readiness, selection, spacing};
 
 /// Mean distance of intensity quantiles, after the model's preprocessing, beyond which accuracy is lost.
 pub const SHIFTED: f64 = 0.05;
@@ -46,19 +45,11 @@ impl Suitability {
     }
 
     fn compare_geometry(&mut self, model: &ModelFile, subjects: &[Subject]) -> Result<()> {
-        let (Some(seen), Some(here)) = (&model.info.geometry, Geometry::of(subjects)?) else {
+        let (Some(_), Some(here)) = (&model.info.geometry, Geometry::of(subjects)?) else {
             self.unknown.push("voxel sizes and fields of view of its source");
             return Ok(());
         };
         self.differences.extend(spacing::differences(&model.info, &here));
-        for ((axis, seen), here) in BODY_AXES.into_iter().zip(&seen.extent_mm).zip(&here.extent_mm)
-        {
-            if seen.beyond(here) > BEYOND {
-                self.differences.push(format!(
-                    "field of view {axis}: {here} here, {seen} in training: other anatomy is in view than the model knows"
-                ));
-            }
-        }
         Ok(())
     }
 

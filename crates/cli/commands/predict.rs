@@ -82,6 +82,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     selection::warn_of_headers(&subjects, console);
     selection::warn_of_orientations(&model.info, &subjects, console);
     spacing::warn(&model.info, &subjects, console);
+    selection::warn_of_masks(&subjects, console);
     let views = views(args, &model)?;
     let network = model.network(console.device())?;
     let mut predictor = Predictor::new(network, console.device()).with_views(views);

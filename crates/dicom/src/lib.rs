@@ -44,6 +44,7 @@ mod encode;
 mod error;
 mod export;
 mod folder;
+mod jpeg;
 mod mask;
 mod moment;
 mod parse;

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use jpeg_decoder::{Decoder, PixelFormat};
-
+use crate::jpeg;
 use crate::parse::{MAX_INFLATION, Parsed, PixelData, Stream};
 use crate::syntax::Compression;
 use crate::tag::Tag;
@@ -78,6 +77,16 @@ impl Layout {
         self.rows * self.columns
     }
 
+    /// Bits that a pixel takes, whether used or not.
+    pub(crate) fn allocated(&self) -> u32 {
+        8 * self.width as u32
+    }
+
+    /// The same for pixels of at most so many bits; the highest is the sign.
+    pub(crate) fn narrowed(self, bits: u32) -> Self {
+        if bits < self.stored { Self { stored: bits, high: bits - 1, ..self } } else { self }
+    }
+
     fn frame_bytes(&self) -> u64 {
         (self.pixels() * self.width) as u64
     }
@@ -104,7 +113,7 @@ impl Layout {
     }
 
     /// The number in a pixel's bits.
-    fn number(&self, bits: u16) -> i32 {
+    pub(crate) fn number(&self, bits: u16) -> i32 {
         let value = (u32::from(bits) >> (self.high + 1 - self.stored)) & ((1 << self.stored) - 1);
         if self.signed && value >> (self.stored - 1) == 1 {
             value as i32 - (1 << self.stored)
@@ -159,7 +168,8 @@ pub(crate) fn frames(
                 }
                 let numbers = match syntax.compression {
                     Compression::Rle => run_lengths(&bytes, layout),
-                    Compression::Jpeg => jpeg(&bytes, layout),
+                    Compression::Jpeg => jpeg::baseline_or_lossless(&bytes, layout),
+                    Compression::Jpeg2000 => jpeg::jpeg_2000(&bytes, layout),
                     Compression::Native => Err("are compressed, and the file says not how".into()),
                 };
                 let numbers = numbers.map_err(|problem| {
@@ -253,38 +263,6 @@ fn unpack(packed: &[u8], mut give: impl FnMut(u8) -> bool) {
             }
         }
     }
-}
-
-/// The numbers of a frame that is a JPEG file, baseline or lossless.
-fn jpeg(bytes: &[u8], layout: &Layout) -> Result<Vec<i32>, String> {
-    // The decoder is another's: what it does not expect is the file's fault, not the program's end.
-    let decoded = std::panic::catch_unwind(|| {
-        let mut decoder = Decoder::new(bytes);
-        decoder.set_max_decoding_buffer_size(4 * layout.pixels() + (1 << 16));
-        decoder.read_info()?;
-        let info = decoder.info();
-        let fits = info.is_some_and(|info| {
-            let [width, height] = [info.width, info.height].map(usize::from);
-            [width, height] == [layout.columns, layout.rows]
-        });
-        let pixels = if fits { Some(decoder.decode()?) } else { None };
-        Ok::<_, jpeg_decoder::Error>(info.zip(pixels))
-    });
-    let decoded = decoded.map_err(|_| "are no JPEG that can be read".to_owned())?;
-    let decoded = decoded.map_err(|error| format!("are no JPEG that can be read: {error}"))?;
-    let (info, pixels) = decoded.ok_or("have another size than the file says")?;
-    let numbers: Vec<i32> = match info.pixel_format {
-        PixelFormat::L8 => pixels.iter().map(|&byte| layout.number(byte.into())).collect(),
-        PixelFormat::L16 => {
-            let pair = |pair: &[u8]| <[u8; 2]>::try_from(pair).unwrap_or_default();
-            pixels
-                .chunks_exact(2)
-                .map(|bytes| layout.number(u16::from_ne_bytes(pair(bytes))))
-                .collect()
-        }
-        _ => return Err("are in colour".into()),
-    };
-    if numbers.len() == layout.pixels() { Ok(numbers) } else { Err("are cut short".into()) }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub(crate) enum Compression {
     Native,
     Rle,
     Jpeg,
+    Jpeg2000,
 }
 
 /// How a file is to be read after its meta information.
@@ -39,11 +40,9 @@ const REMEDY: &str =
     "decompress it first, for example with `gdcmconv --raw IN OUT` or `dcmdjpeg IN OUT`";
 
 /// Pixel data that is not read, by the beginnings of the syntaxes' identifiers.
-const UNREAD: [(&str, &str); 8] = [
+const UNREAD: [(&str, &str); 6] = [
     ("1.2.840.10008.1.2.4.80", "JPEG-LS"),
     ("1.2.840.10008.1.2.4.81", "JPEG-LS"),
-    ("1.2.840.10008.1.2.4.9", "JPEG 2000"),
-    ("1.2.840.10008.1.2.4.20", "High-Throughput JPEG 2000"),
     ("1.2.840.10008.1.2.4.10", "MPEG video"),
     ("1.2.840.10008.1.2.4.11", "JPEG XL"),
     ("1.2.840.10008.1.2.4.", "a form of JPEG that is not read"),
@@ -69,6 +68,12 @@ pub(crate) fn of(uid: &str, path: &Path) -> Result<Syntax> {
         | "1.2.840.10008.1.2.4.51"
         | "1.2.840.10008.1.2.4.57"
         | "1.2.840.10008.1.2.4.70" => explicit(Compression::Jpeg),
+        // Without loss, and of either kind; then the same in its high-throughput coding.
+        "1.2.840.10008.1.2.4.90"
+        | "1.2.840.10008.1.2.4.91"
+        | "1.2.840.10008.1.2.4.201"
+        | "1.2.840.10008.1.2.4.202"
+        | "1.2.840.10008.1.2.4.203" => explicit(Compression::Jpeg2000),
         _ => {
             let found = UNREAD.iter().find(|(beginning, _)| uid.starts_with(beginning));
             let name = found.map_or("unknown", |(_, name)| name);

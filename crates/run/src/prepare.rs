@@ -179,6 +179,7 @@ pub fn warnings(model: &ModelFile, subjects: &[Subject], host: &dyn Host) -> Vec
     let mut warnings = selection::warn_of_headers(subjects, host);
     warnings.extend(selection::warn_of_orientations(&model.info, subjects, host));
     warnings.extend(spacing::warn(&model.info, subjects, host));
+    warnings.extend(selection::warn_of_masks(subjects, host));
     warnings
 }
 

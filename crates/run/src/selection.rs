@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::Table;
-use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand};
+use udas_data::{DataSet, Frames, Layout, Padding, Plane, Preprocessing, Subject, expand};
 use udas_model::{Description, ModelFile, ModelInfo};
 
 pub use crate::choice::choose;
@@ -227,6 +227,35 @@ fn coloured(subjects: &[Subject]) -> Option<String> {
     let is_coloured = |path: &&Path| udas_volume::is_coloured(path).unwrap_or(false);
     let first = subjects.iter().map(|subject| subject.image.as_path()).find(is_coloured)?;
     Some(format!("{}: {}, and so of others like it", first.display(), udas_volume::Warning::Colour))
+}
+
+/// An image with at most so many different values is likely a mask.
+const FEW_VALUES: usize = 4;
+
+/// Says where the first image holds as few different values as a mask does. Returns what was said. What cannot be read is
+/// refused where it is read.
+pub fn warn_of_masks(subjects: &[Subject], host: &dyn Host) -> Option<String> {
+    let subject = subjects.first()?;
+    let frame = match &subject.frames {
+        Frames::Single => 0,
+        Frames::Chosen(frames) => *frames.first()?,
+    };
+    let volume = udas_volume::read_frames(&subject.image, &[frame]).ok()?.pop()?;
+    let mut found: Vec<f32> = Vec::new();
+    for &value in volume.data() {
+        if !found.contains(&value) {
+            found.push(value);
+        }
+        if found.len() > FEW_VALUES {
+            return None;
+        }
+    }
+    let said = format!(
+        "{}: holds no more than {FEW_VALUES} different values; is it a mask? Images are asked for here",
+        subject.image.display()
+    );
+    host.warn(&said);
+    Some(said)
 }
 
 /// Axis codes of volumes, each with a file that has them. What cannot be read is refused where it is read.

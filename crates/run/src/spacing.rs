@@ -1,4 +1,5 @@
-//! How a setting names the voxel size of slices, and what is said where a target's voxels are unlike the source's.
+//! How a setting names the voxel size of slices, and what is said where a target's voxels or field of view are unlike the
+//! source's.
 use crate::error::{Error, Result};
 use crate::host::Host;
 use udas_data::{BODY_AXES, Geometry, Plane, Preprocessing, Range, Spacing, Subject};
@@ -69,8 +70,8 @@ pub fn words(spacing: Spacing) -> Option<String> {
     }
 }
 
-/// What differs between the voxels of images and those that a model has learned from, and what follows; nothing where the
-/// model's file does not say.
+/// What differs between the voxels and fields of view of images and those that a model has learned from, and what follows;
+/// nothing where the model's file does not say.
 pub fn differences(model: &ModelInfo, here: &Geometry) -> Vec<String> {
     let Some(seen) = &model.geometry else { return Vec::new() };
     let axes = BODY_AXES.into_iter().zip(&seen.spacing_mm).zip(&here.spacing_mm).enumerate();
@@ -87,7 +88,15 @@ pub fn differences(model: &ModelInfo, here: &Geometry) -> Vec<String> {
         };
         Some(format!("voxels {name}: {here} here, {seen} in training: {follows}"))
     });
-    differs.collect()
+    let extents = BODY_AXES.into_iter().zip(&seen.extent_mm).zip(&here.extent_mm);
+    let views = extents.filter(|((_, seen), here)| seen.beyond(here) > BEYOND).map(
+        |((name, seen), here)| {
+            format!(
+                "field of view {name}: {here} here, {seen} in training: other anatomy is in view than the model knows"
+            )
+        },
+    );
+    differs.chain(views).collect()
 }
 
 /// What becomes of an axis of the body before slices are seen.
@@ -115,7 +124,7 @@ fn is_coarser(seen: &Range, here: &Range) -> bool {
     here.high > BEYOND * seen.high
 }
 
-/// Says where a target's voxels are unlike those that a model has learned from. Returns what was said. What cannot be read
+/// Says where a target's voxels or field of view are unlike those that a model has learned from. Returns what was said. What cannot be read
 /// is refused where it is read.
 pub fn warn(model: &ModelInfo, subjects: &[Subject], host: &dyn Host) -> Vec<String> {
     let Ok(Some(here)) = Geometry::of(subjects) else { return Vec::new() };
@@ -172,5 +181,22 @@ mod tests {
         assert!(of(all, finer).is_empty() && of(Spacing::Native, [1.2, 1.0, 4.5]).is_empty());
         let coarser = of(plane, [2.0, 1.0, 5.0]);
         assert!(coarser.len() == 1 && coarser[0].contains("finer detail"), "{coarser:?}");
+    }
+
+    #[test]
+    fn another_field_of_view_is_named_by_its_axis() {
+        let range = |mm: f64| Range { low: mm, high: mm };
+        let geometry = |superior: f64| Geometry {
+            spacing_mm: [range(1.0); 3],
+            extent_mm: [200.0, 200.0, superior].map(range),
+        };
+        let mut info = ModelInfo::new(Spec::default(), UPRIGHT, Provenance::default());
+        info.geometry = Some(geometry(200.0));
+        assert!(differences(&info, &geometry(170.0)).is_empty());
+        for other in [100.0, 400.0] {
+            let said = differences(&info, &geometry(other));
+            assert!(said.len() == 1 && said[0].starts_with("field of view"), "{said:?}");
+            assert!(said[0].contains("superior"), "{said:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Files written whole or not at all, and what sums up a file or a folder tree in a line.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -36,21 +36,22 @@ pub fn sha256(path: &Path) -> Result<String> {
     }
 }
 
-/// Sums up the files below `root` by path, length and time of change, so that it changes when a file appears,
-/// disappears or changes; archives beside the tree do not count.
+/// Sums up the files below `root` by path, length and content, so that it changes when a file appears, disappears or changes;
+/// archives beside the tree do not count. A gzip file's content is known by the checksum that it ends with, so that a
+/// copy of the data counts as the same; that of others by their time of change.
 pub fn tree(root: &Path) -> Result<String> {
     let mut found = Vec::new();
     list(root, &mut found).reading(root)?;
     found.sort_unstable();
     let mut hash = Sha256::new();
-    for (path, length, changed) in &found {
+    for (path, length, content) in &found {
         let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
-        hash.update(format!("{name}\0{length}\0{changed}\n"));
+        hash.update(format!("{name}\0{length}\0{content}\n"));
     }
     Ok(hex(&hash.finalize()))
 }
 
-fn list(folder: &Path, found: &mut Vec<(PathBuf, u64, u128)>) -> io::Result<()> {
+fn list(folder: &Path, found: &mut Vec<(PathBuf, u64, String)>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
@@ -61,11 +62,25 @@ fn list(folder: &Path, found: &mut Vec<(PathBuf, u64, u128)>) -> io::Result<()> 
                 list(&path, found)?;
             }
         } else {
-            let changed = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-            found.push((path, about.len(), changed.as_nanos()));
+            let content = content(&path, &about)?;
+            found.push((path, about.len(), content));
         }
     }
     Ok(())
+}
+
+fn content(path: &Path, about: &fs::Metadata) -> io::Result<String> {
+    let is_gzip = path.extension().is_some_and(|ending| ending == "gz");
+    if is_gzip && about.len() >= 8 {
+        // CRC-32 and length of what is compressed (RFC 1952, section 2.3.1).
+        let mut end = [0; 8];
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::End(-8))?;
+        file.read_exact(&mut end)?;
+        return Ok(hex(&end));
+    }
+    let changed = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(changed.as_nanos().to_string())
 }
 
 #[cfg(test)]
@@ -88,6 +103,21 @@ mod tests {
         assert_eq!(before, tree(folder.path()).unwrap());
         write("a/x.nii", "11");
         assert_ne!(before, tree(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn a_copy_of_gzip_files_counts_as_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.nii.gz");
+        let place = |end: u8, seconds: u64| {
+            fs::write(&path, [&[0; 20][..], &[end; 8]].concat()).unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_modified(UNIX_EPOCH + std::time::Duration::from_secs(seconds)).unwrap();
+            tree(folder.path()).unwrap()
+        };
+        let before = place(1, 1000);
+        assert_eq!(before, place(1, 2000));
+        assert_ne!(before, place(2, 1000));
     }
 
     #[test]

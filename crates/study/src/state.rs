@@ -71,6 +71,13 @@ impl State {
         fs::read_to_string(self.file(job, "begun")).is_ok_and(|hash| hash == job.hash)
     }
 
+    /// Whether there is work on a job of this name that does not count for it as it is planned now.
+    pub fn is_outdated(&self, job: &Job) -> bool {
+        let is_there = |ending| self.file(job, ending).exists();
+        let counts = self.finished(job).is_some() || self.was_begun(job);
+        (is_there("done") || is_there("begun")) && !counts
+    }
+
     /// Notes that the job is being run as planned now; an older result counts no more.
     pub fn begin(&self, job: &Job) -> Result<()> {
         let done = self.file(job, "done");
@@ -112,6 +119,21 @@ fn flat(id: &str) -> String {
 mod tests {
     use super::*;
     use crate::plan::tests::job;
+
+    #[test]
+    fn work_of_another_plan_is_outdated() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(folder.path());
+        let mut job = job("a/b", &[], &[], &[]);
+        assert!(!state.is_outdated(&job));
+        state.begin(&job).unwrap();
+        assert!(!state.is_outdated(&job));
+        job.hash = "other".into();
+        assert!(state.is_outdated(&job));
+        state.begin(&job).unwrap();
+        state.finish(&job, 1.0).unwrap();
+        assert!(!state.is_outdated(&job));
+    }
 
     #[test]
     fn a_marker_counts_for_its_hash_only() {

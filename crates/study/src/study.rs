@@ -183,14 +183,23 @@ impl Study {
             (number > 0).then(|| format!("{number} {}", stage.name()))
         });
         let estimate = estimate::estimate(&self.plan, &state, capacity);
-        format!(
+        let mut text = format!(
             "plan: {} jobs ({}), {finished} finished; about {} to go, {} of work, on {} cores",
             self.plan.jobs.len(),
             by_stage.collect::<Vec<_>>().join(", "),
             duration(estimate.clock),
             duration(estimate.work),
             capacity.threads,
-        )
+        );
+        let outdated = self.plan.jobs.iter().filter(|job| state.is_outdated(job)).count();
+        if outdated > 0 {
+            let _ = write!(
+                text,
+                "\n{outdated} of them were run here with another program, other data or options: they will be run anew, and \
+                 replace what is there; --out names another folder"
+            );
+        }
+        text
     }
 
     /// Runs what is not finished, and gathers what is. A job that fails takes nothing from the others.

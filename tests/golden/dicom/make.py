@@ -1,16 +1,19 @@
-"""Series as pydicom and GDCM write them, and what they hold by numpy: `python make.py` in this folder.
+"""Series as pydicom, GDCM and imagecodecs write them, and what they hold by numpy: `python make.py` in this folder.
 
-Needs pydicom, numpy and python-gdcm (for JPEG). Written here: a folder a series, and expected.json. Every series is of
-four slices, whose files' names are in no order; values are made up, of no person.
+Needs pydicom, numpy, python-gdcm (for JPEG) and imagecodecs (for JPEG 2000 by OpenJPEG and HTJ2K by OpenJPH). Written here:
+a folder a series, and expected.json. Every series is of four slices, whose files' names are in no order; values are made up,
+of no person.
 """
 import json
 import pathlib
 import shutil
 
 import gdcm
+import imagecodecs
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     CTImageStorage,
@@ -21,6 +24,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     MRImageStorage,
     RLELossless,
+    JPEG2000,
+    HTJ2KLossless,
+    JPEG2000Lossless,
 )
 
 HERE = pathlib.Path(__file__).parent
@@ -160,6 +166,18 @@ def transcode(name, source, syntax):
         assert writer.Write()
 
 
+def encoded(name, source, syntax, code):
+    """By a function of one slice's values, of a series that is there."""
+    path = folder(name)
+    for file in sorted(source.iterdir()):
+        data = pydicom.dcmread(file)
+        data.PixelData = encapsulate([code(data.pixel_array)])
+        data["PixelData"].VR = "OB"
+        data["PixelData"].is_undefined_length = True
+        data.file_meta.TransferSyntaxUID = syntax
+        data.save_as(path / file.name, enforce_file_format=True)
+
+
 def enhanced(name, number):
     pixels = volume(False, 0, 4096, number)
     data = base(number, 1, EnhancedMRImageStorage, ExplicitVRLittleEndian)
@@ -208,4 +226,13 @@ unsigned = single("unsigned", 6, ExplicitVRLittleEndian, signed=False, stored=12
 transcode("jpeg_lossless", unsigned, gdcm.TransferSyntax.JPEGLosslessProcess14_1)
 expected["jpeg_lossless"] = expected["unsigned"]
 enhanced("enhanced", 7)
+ct = single("signed", 8, ExplicitVRLittleEndian, stored=16, sop_class=CTImageStorage)
+for name, form in [("jpeg_2000", "j2k"), ("jpeg_2000_jp2", "jp2")]:
+    encoded(name, ct, JPEG2000Lossless, lambda slice: imagecodecs.jpeg2k_encode(slice, level=0, reversible=True, codecformat=form))
+encoded("htj2k", ct, HTJ2KLossless, lambda slice: imagecodecs.htj2k_encode(slice, reversible=True))
+encoded("jpeg_2000_lossy", unsigned, JPEG2000, lambda slice: imagecodecs.jpeg2k_encode(slice, level=0, reversible=False, codecformat="j2k", bitspersample=12))
+for name in ["jpeg_2000", "jpeg_2000_jp2", "htj2k"]:
+    expected[name] = expected["signed"]
+# How far a voxel of what is not kept exactly may lie.
+expected["jpeg_2000_lossy"] = {**expected["unsigned"], "within": 1.0}
 (HERE / "expected.json").write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in expected.items()) + "\n}\n")
