@@ -280,6 +280,13 @@ fn a_runs_own_settings_lead_to_the_runs_own_data() {
     assert!(message(&output).contains("`data` is ph") && message(&output).contains("--data"));
     let output = here("train --config ../one/run/config.toml --data ph --out again");
     assert!(output.status.success(), "{}", message(&output));
+    // A copy of the settings under another name leads there too.
+    std::fs::rename(bench.path("one/away"), bench.path("one/ph")).unwrap();
+    std::fs::copy(bench.path("one/run/config.toml"), bench.path("two/mine.toml")).unwrap();
+    let output = here("train --config mine.toml --out copied");
+    assert!(output.status.success(), "{}", message(&output));
+    let events = std::fs::read_to_string(bench.path("two/copied/events.jsonl")).unwrap();
+    assert!(events.contains("one/ph") && !events.contains("\"path\":\"ph/"), "{events}");
 }
 
 #[cfg(target_os = "linux")]
@@ -399,13 +406,30 @@ fn wrapped_checkpoints_are_read_and_what_was_taken_is_said() {
     let bench = Bench::trained();
     let model = udas_nn::Checkpoint::load(bench.path("src/model.safetensors")).unwrap();
     let entries = model.tensors.len();
-    for prefix in ["module.", "model.", "_orig_mod.", "module._orig_mod."] {
-        let tensors: udas_nn::StateDict = model
-            .tensors
-            .iter()
-            .map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone()))
-            .collect();
+    let renamed = |name: &dyn Fn(&str) -> String| -> udas_nn::StateDict {
+        model.tensors.iter().map(|(old, tensor)| (name(old), tensor.clone())).collect()
+    };
+    let save = |tensors| {
         udas_nn::Checkpoint { tensors, metadata: None }.save(bench.path("wrapped.pth")).unwrap();
+    };
+    // Submodules that were wrapped one by one.
+    for infix in ["_orig_mod.", "_fsdp_wrapped_module."] {
+        save(renamed(&|name| name.replacen('.', &format!(".{infix}"), 1)));
+        let output = bench.run("convert wrapped.pth plain.safetensors");
+        assert!(message(&output).contains(&format!("`{infix}`")), "{}", message(&output));
+        let same = udas_nn::Checkpoint::load(bench.path("plain.safetensors")).unwrap();
+        assert_eq!(same.hash().unwrap(), model.hash().unwrap());
+    }
+    // A part of a network, and what is none.
+    let mut part = renamed(&|name| name.to_owned());
+    part.retain(|name, _| !name.starts_with("out_path"));
+    save(part);
+    bench.fail("convert wrapped.pth part.safetensors", 3, &["wrapped.pth", "missing"]);
+    save(renamed(&|name| name.to_owned()).into_iter().take(1).collect());
+    bench.fail("convert wrapped.pth part.safetensors", 3, &["wrapped.pth", "missing"]);
+    assert!(!bench.path("part.safetensors").exists());
+    for prefix in ["module.", "model.", "_orig_mod.", "module._orig_mod.", "net/"] {
+        save(renamed(&|name| format!("{prefix}{name}")));
         let output = bench.run("convert wrapped.pth plain.safetensors");
         assert!(message(&output).contains(&format!("`{prefix}`")), "{}", message(&output));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -414,6 +438,39 @@ fn wrapped_checkpoints_are_read_and_what_was_taken_is_said() {
         assert_eq!(same.hash().unwrap(), model.hash().unwrap());
         let line = "predict --model wrapped.pth --data ph --domain GE_3 --plane sagittal --intensity min-max";
         bench.succeed(&format!("{line} --out out --overwrite"));
+    }
+    let before = std::fs::read(bench.path("wrapped.pth")).unwrap();
+    bench.fail("convert wrapped.pth ./wrapped.pth", 2, &["is read, and not written over"]);
+    assert_eq!(std::fs::read(bench.path("wrapped.pth")).unwrap(), before);
+}
+
+#[test]
+fn a_prediction_is_not_its_own_label_and_an_image_is_none() {
+    let bench = Bench::trained();
+    bench.succeed("predict --model src --data ph --domain GE_3 --out masks");
+    let itself = "evaluate --predictions masks --labels masks --out s.json";
+    bench.fail(itself, 2, &["prediction and label at once"]);
+    std::fs::create_dir(bench.path("labels")).unwrap();
+    for entry in std::fs::read_dir(bench.path("ph/Original/GE_3")).unwrap() {
+        let image = entry.unwrap().path();
+        let name = image.file_name().unwrap().to_str().unwrap().to_owned();
+        std::fs::copy(&image, bench.path("labels").join(&name)).unwrap();
+        let mask = name.replace(".nii", "_myReader.nii");
+        std::fs::copy(bench.path("masks").join(&name), bench.path("labels").join(mask)).unwrap();
+    }
+    let output = bench.run("evaluate --predictions masks --labels labels --out s.json");
+    assert!(output.status.success(), "{}", message(&output));
+    assert!(message(&output).contains("2 images lie among the labels"), "{}", message(&output));
+}
+
+#[test]
+fn options_that_a_method_does_not_look_at_are_refused() {
+    let bench = Bench::trained();
+    let line = "adapt --model src --data ph --domain Siemens_15 --method adabn --out a --dry-run";
+    bench.succeed(line);
+    for option in ["--head src/head0", "--source-data ph --source-domain GE_3"] {
+        let name = option.split(' ').next().unwrap();
+        bench.fail(&format!("{line} {option}"), 2, &["adabn does not use", name]);
     }
 }
 

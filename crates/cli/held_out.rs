@@ -25,15 +25,14 @@ pub enum HoldOut {
 /// Flags of the trainings on labels.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-#[command(next_help_heading = "What is held out")]
 pub struct HoldOutFlags {
     /// Subjects held out to see how far the training has come, chosen as by --subjects [default: the fold left out, else
     /// as --hold-out says]
-    #[arg(long, value_name = "LIST")]
+    #[arg(help_heading = "What is held out", long, value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_subjects: Option<String>,
     /// What is held out where no subjects are named
-    #[arg(long, value_enum, default_value_t = HoldOut::Tenth)]
+    #[arg(help_heading = "What is held out", long, value_enum, default_value_t = HoldOut::Tenth)]
     pub hold_out: HoldOut,
 }
 

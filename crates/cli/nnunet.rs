@@ -16,8 +16,8 @@ use udas_model::Views;
 use udas_nnunet::{
     Arithmetic, Case, LabelRule, Mirroring, Model, ModelFolder, Options, Prediction, Probabilities,
 };
-use udas_run::RESULT_FOLDER;
-use udas_volume::{write_labels, write_volume};
+use udas_run::{RESULT_FOLDER, selection};
+use udas_volume::{FileKind, write_labels, write_volume};
 
 pub mod adapt;
 pub mod batches;
@@ -174,7 +174,12 @@ struct Work<'a> {
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     warn_of_device(console);
     let folder = open(&args.model, &args.nnunet.folds)?;
-    let cases = cases(&args.images.subjects(console)?, &folder)?;
+    folder.note().iter().for_each(|note| console.warn(note));
+    let subjects = args.images.subjects(console)?;
+    selection::warn_of_headers(&subjects, console);
+    selection::warn_of_masks(&subjects, console);
+    let cases = cases(&subjects, &folder)?;
+    warn_of_grids(&cases, console);
     let masks: Vec<String> = cases.iter().map(|case| mask_name(case, &folder)).collect();
     spare_the_images(&args.out, &cases, &masks)?;
     let images = cases.iter().map(|case| case.images[0].as_path());
@@ -248,10 +253,16 @@ fn cases(subjects: &[Subject], folder: &ModelFolder) -> Result<Vec<Case>> {
             let text = format!("{shown}: has frames; nnU-Net takes a file each, split it");
             return Err(failure::input(text).into());
         }
-        let place = endings.iter().enumerate().find_map(|(channel, ending)| {
-            Some((channel, name.strip_suffix(ending.as_str())?.to_owned()))
-        });
-        let (channel, case) = match place {
+        // Gzip hides no picture; of a folder the series is read.
+        if image.is_file()
+            && udas_volume::probe(image).is_ok_and(|probe| probe.header.kind() == FileKind::Picture)
+        {
+            let text = format!(
+                "{shown}: is a picture, and the model takes volumes; convert it to NIfTI with its voxel sizes"
+            );
+            return Err(failure::input(text).into());
+        }
+        let (channel, case) = match folder.data.channel(&name) {
             Some(place) => place,
             None if endings.len() == 1 => (0, udas_volume::stem(image)),
             None => {
@@ -279,6 +290,21 @@ fn cases(subjects: &[Subject], folder: &ModelFolder) -> Result<Vec<Case>> {
     found.into_iter().map(whole).collect()
 }
 
+/// Says where channels of a case do not lie on one grid. They are taken voxel by voxel, as nnU-Net takes them.
+fn warn_of_grids(cases: &[Case], console: &Console) {
+    let grid = |image: &PathBuf| udas_volume::probe(image).ok().map(|probe| probe.grid);
+    for Case { name, images, .. } in cases {
+        let Some(first) = images.first().and_then(grid) else { continue };
+        let others = images.iter().skip(1).filter_map(grid);
+        if let Some(difference) = others.filter_map(|other| first.difference(&other)).next() {
+            console.warn(format!(
+                "{name}: its channels do not lie on one grid ({difference}); they are taken voxel by voxel, as nnU-Net \
+                 does"
+            ));
+        }
+    }
+}
+
 /// Labels beyond background that a model can give.
 fn classes(labels: &LabelRule) -> usize {
     match labels {
@@ -295,15 +321,16 @@ fn channels(subjects: Vec<Subject>, folder: &ModelFolder, is_set: bool) -> Vec<S
     }
     let all = |subject: Subject| {
         let name = file_name(&subject.image);
-        let case = name.strip_suffix(endings[0].as_str()).unwrap_or(&name).to_owned();
-        let image = |(channel, ending): (usize, &String)| {
-            let beside = subject.image.with_file_name(format!("{case}{ending}"));
+        let case = folder.data.channel(&name).map_or_else(|| name.clone(), |(_, case)| case);
+        let ending = if name.ends_with(".nii") { ".nii" } else { ".nii.gz" };
+        let image = |channel: usize| {
+            let beside = subject.image.with_file_name(format!("{case}_{channel:04}{ending}"));
             let is_listed = channel == 0 || !beside.is_file();
             let image = if is_listed { subject.image.clone() } else { beside };
             let labels = subject.labels.clone().filter(|_| channel == 0);
             (channel == 0 || !is_listed).then(|| Subject { image, labels, ..subject.clone() })
         };
-        endings.iter().enumerate().filter_map(image).collect::<Vec<_>>()
+        (0..endings.len()).filter_map(image).collect::<Vec<_>>()
     };
     subjects.into_iter().flat_map(all).collect()
 }
@@ -336,7 +363,7 @@ fn whole(name: String, images: Vec<Option<PathBuf>>, endings: &[String]) -> Resu
     Ok(Case { name, images: images.into_iter().flatten().collect(), labels: None })
 }
 
-/// Refuses to write over an image that is read.
+/// Refuses to write over an image that is read, and among images: a mask beside its image is an image to the next call.
 fn spare_the_images(out: &Path, cases: &[Case], masks: &[String]) -> Result<()> {
     let place = |path: &Path| path.canonicalize().ok();
     let images: Vec<_> =
@@ -347,6 +374,15 @@ fn spare_the_images(out: &Path, cases: &[Case], masks: &[String]) -> Result<()> 
                 format!("{}: is an image that is read; choose another --out", mask.display());
             return Err(failure::usage(&text).into());
         }
+    }
+    let folder = |image: &Path| image.parent().map(Path::to_owned);
+    let out = place(out);
+    if let Some(image) = images.iter().find(|image| out.is_some() && folder(image) == out) {
+        let text = format!(
+            "{}: is where images are, and a mask there would be taken for one; choose another --out",
+            image.display()
+        );
+        return Err(failure::usage(&text).into());
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::{failure, predictions, segmentations};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use udas_data::{Frames, Subject, image_of_mask};
+use udas_data::{Frames, Subject, extends, holds_labels, image_of_mask};
 use udas_run::selection;
 use udas_volume::stem;
 
@@ -47,6 +47,7 @@ pub fn by_name(
         used.extend(image.clone());
         images.extend(image);
         let truth = truths.get(&name).cloned().unwrap_or_default();
+        check_apart(&subject.image, &truth)?;
         pairs.push(Pair { subject: subject.id, prediction: subject.image, truth, frame: None });
     }
     if let Some(first) = images.first() {
@@ -63,15 +64,24 @@ pub fn by_name(
 }
 
 /// The label of a prediction, and the image beside it that has the prediction's own name: of `s1` and `s1_gt` the latter
-/// is the label. Labels of other predictions, `s1_seg` of `s1_seg`, do not count.
+/// is the label. Labels of other predictions, `s1_seg` of `s1_seg`, do not count. Of other names with the prediction's in them
+/// the content decides.
 fn truth_of(
     id: &str,
     truths: &BTreeMap<String, PathBuf>,
     predictions: &BTreeSet<String>,
 ) -> Result<Option<(String, Option<String>)>> {
     let is_of = |name: &&String| image_of_mask(name) == Some(id) && !predictions.contains(*name);
-    let marked: Vec<&String> = truths.keys().filter(is_of).collect();
+    let mut marked: Vec<&String> = truths.keys().filter(is_of).collect();
     let plain = truths.contains_key(id).then(|| id.to_owned());
+    let is_label = |name: &str| truths.get(name).is_some_and(|path| holds_labels(path));
+    if marked.is_empty() && plain.is_some() {
+        let others = truths.keys().filter(|name| extends(name, id) && !predictions.contains(*name));
+        let others: Vec<&String> = others.collect();
+        if !others.is_empty() && !is_label(id) {
+            marked = others.into_iter().filter(|name| is_label(name)).collect();
+        }
+    }
     match marked[..] {
         [] => Ok(plain.map(|name| (name, None))),
         [one] => Ok(Some((one.clone(), plain))),
@@ -120,10 +130,24 @@ pub fn of_subjects(folder: &Path, subjects: &[Subject], console: &Console) -> Re
                     format!("{}: is missing; predict it first", folder.join(&name).display());
                 return Err(failure::input(text).into());
             };
+            check_apart(&prediction, truth)?;
             pairs.push(Pair { subject, prediction, truth: truth.clone(), frame });
         }
     }
     Ok(pairs)
+}
+
+/// Refuses one file in both places: its Dice would be 1.
+fn check_apart(prediction: &Path, truth: &Path) -> Result<()> {
+    let place = |path: &Path| path.canonicalize().ok();
+    if place(prediction).is_some() && place(prediction) == place(truth) {
+        let text = format!(
+            "{}: is prediction and label at once, and would score 1; name another --predictions or --labels",
+            prediction.display()
+        );
+        return Err(failure::usage(&text).into());
+    }
+    Ok(())
 }
 
 /// Labels in all predictions and in all truths.

@@ -320,7 +320,20 @@ pub fn masks(folder: &Path) -> udas_data::Result<Vec<Subject>> {
         Some(mask) if names.contains(mask) => is_mask(file, &made),
         _ => true,
     };
-    Ok(files.into_iter().filter(keep).collect())
+    Ok(without_images(files.into_iter().filter(keep).collect()))
+}
+
+/// The masks of a folder that holds images too.
+fn without_images(files: Vec<Subject>) -> Vec<Subject> {
+    let (images, masks) = udas_data::without_masks(files.clone());
+    let images: BTreeSet<String> = images.into_iter().map(|image| image.id).collect();
+    let masks: Vec<String> = masks.iter().map(|mask| udas_data::name_of(mask)).collect();
+    let is_image = |file: &Subject| {
+        images.contains(&file.id)
+            && masks.iter().any(|mask| udas_data::extends(mask, &file.id))
+            && !udas_data::holds_labels(&file.image)
+    };
+    files.into_iter().filter(|file| !is_image(file)).collect()
 }
 
 /// Whether a file with the name of something beside a mask is a mask all the same, of a subject of that name: it is

@@ -25,7 +25,7 @@ pub fn of_run<A: Args, S: Settings>(
 ) -> Result<S> {
     check_flags(flags)?;
     let file = match (config, start) {
-        (Some(path), _) => SettingsFile { begun: run_of(&path), lost: Lost::Refused, path },
+        (Some(path), _) => SettingsFile { begun: begun(&path), lost: Lost::Refused, path },
         (None, Start::Fresh) => return Ok(given),
         (None, Start::Resume) => {
             let begun = read_start(run).ok().flatten();
@@ -58,6 +58,16 @@ fn check_flags(flags: &ArgMatches) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where a run began whose settings these are, whatever the file is called and wherever it lies now.
+fn begun(file: &Path) -> Option<StartRecord> {
+    let said = || {
+        let text = std::fs::read_to_string(file).ok()?;
+        let directory = udas_run::settings::counted_from(&text)?.to_owned();
+        Some(StartRecord { directory, ..StartRecord::default() })
+    };
+    run_of(file).or_else(said)
 }
 
 /// The start of the run whose own settings file this is, if it is one.

@@ -200,6 +200,8 @@ impl Recipe {
                         | Supervision::AveragedTeacher
                 ) && self.moves != Moves::Nothing
             }
+            "head" => self.output == Output::EarlyHead,
+            "source-data" | "source-domain" | "source-subjects" => self.supervision.needs_source(),
             "rank" => self.moves == Moves::EarlyAdapters,
             "teacher-decay" => self.supervision.teacher() == Some(TeacherKind::Averaged),
             "weight" => matches!(

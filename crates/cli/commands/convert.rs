@@ -3,12 +3,13 @@ use crate::commands::predict::patched;
 use crate::console::Console;
 use crate::onnx::Exported;
 use crate::options::word;
-use crate::{failure, nnunet};
+use crate::{failure, nnunet, out_file};
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use udas_data::{DataSet, Plane, Preprocessing};
 use udas_model::{Description, ModelFile, marks};
+use udas_network::EarlyHead;
 use udas_nn::Checkpoint;
 use udas_onnx::Norms;
 use udas_run::{intensity, selection};
@@ -51,6 +52,7 @@ pub struct ConvertArgs {
 }
 
 pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
+    spare_the_input(args)?;
     if let Some(like) = &args.like {
         if args.fold_norms {
             let text = "--fold-norms: is of ONNX alone, not of a folder like another; leave it out";
@@ -87,17 +89,37 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
             if !taken.is_whole() {
                 console.say(format!("{}: {taken}", path.display()));
             }
+            // What describes itself was checked by who wrote it. What does not may be part of a network, or none.
+            let is_head = checkpoint.tensors.contains_key(EarlyHead::MARK);
+            if checkpoint.metadata.is_none() && !is_head {
+                ModelFile::load(&args.input, None)?;
+            }
             checkpoint
         }
     };
     if checkpoint.metadata.is_some() && known == Some("pth") {
         console.warn("a .pth file has no room for preprocessing and provenance: they are lost");
     }
+    out_file::prepare(&args.output)?;
     checkpoint.save(&args.output)?;
     let (count, hash) = (checkpoint.tensors.len(), checkpoint.hash()?);
     let text = format!("{}: {count} entries, hash {hash}", args.output.display());
     let file = args.output.display().to_string();
     console.result(text, &serde_json::json!({ "file": file, "entries": count, "hash": hash }))
+}
+
+/// Refuses to write over what is read: a checkpoint may hold more than weights.
+fn spare_the_input(args: &ConvertArgs) -> Result<()> {
+    let place = |path: &Path| path.canonicalize().ok();
+    let model = udas_run::training::model_path(&args.input);
+    let read = [Some(args.input.as_path()), Some(model.as_path()), args.patch.as_deref()];
+    let output = place(&args.output);
+    if output.is_some() && read.into_iter().flatten().any(|path| place(path) == output) {
+        let text =
+            format!("{}: is read, and not written over; name another OUT", args.output.display());
+        return Err(failure::usage(&text).into());
+    }
+    Ok(())
 }
 
 /// What is written as ONNX.

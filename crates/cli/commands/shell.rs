@@ -55,5 +55,5 @@ pub fn man(args: &ManArgs, console: &Console) -> Result<()> {
         out_file::write(&folder.join(format!("{name}.1")), &page)?;
     }
     let text = format!("{} pages in {shown}", pages.len());
-    console.result(text, &serde_json::json!({ "folder": folder, "pages": pages.len() }))
+    console.result(text, &serde_json::json!({ "folder": shown.to_string(), "pages": pages.len() }))
 }

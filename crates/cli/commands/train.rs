@@ -26,7 +26,7 @@ use udas_train::{Keep, Snapshot, SourceTraining};
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TrainArgs {
-    /// A data set: domain folders, a CC-359 or an M&Ms tree
+    /// A data set: domain folders, CC-359, M&Ms, BIDS or nnU-Net raw data
     #[arg(long, value_name = "DIR", required_unless_present_any = ["config", "resume"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,

@@ -1,5 +1,5 @@
 //! `udas calibrate` with a model folder of nnU-Net v2: simulated shifts on patches of labelled cases.
-use super::judge::{CACHE_BYTES, depth, middle, networks, peers};
+use super::judge::{CACHE_BYTES, depth, networks, peers, sample};
 use super::source::Fold;
 use crate::commands::calibrate::{CalibrateArgs, finish, hashes};
 use crate::console::Console;
@@ -7,6 +7,8 @@ use crate::failure;
 use anyhow::Result;
 use candle_core::Device;
 use std::path::Path;
+use std::sync::Arc;
+use udas_network::Network;
 use udas_nnunet::Patches;
 use udas_run::selection;
 use udas_verdict::{Calibrated, Calibrating, Origin};
@@ -34,6 +36,7 @@ pub fn run(args: &CalibrateArgs, (model, data): (&Path, &Path), console: &Consol
         Patches::new(super::cases(&subjects, &source.folder)?, &source.model, CACHE_BYTES)?;
     let peers = peers(&args.peers, &source, &[], console)?;
     console.warn(FOLDS_KNOW);
+    let network: Arc<dyn Network> = source.network()?.into();
     let calibrated = Calibrated {
         origin: Origin {
             model: source.hash.clone(),
@@ -46,15 +49,16 @@ pub fn run(args: &CalibrateArgs, (model, data): (&Path, &Path), console: &Consol
             slices: args.slices,
             seed: args.seed,
         },
-        network: source.network()?.into(),
+        network: network.clone(),
         peers: networks(&peers)?,
         depth: depth(&patches),
         class_ratio: Vec::new(),
     };
     let config = args.config();
     let cases = 0..patches.cases().len();
-    let samples =
-        cases.map(|case| middle(&patches, case, args.slices)).collect::<Result<Vec<_>>>()?;
+    let samples = cases
+        .map(|case| sample(&patches, case, args.slices, &*network))
+        .collect::<Result<Vec<_>>>()?;
     let samples = samples.into_iter().map(Ok);
     let work = Calibrating::of_samples(calibrated, samples, &Device::Cpu, &config)?;
     finish(work, hashes(&subjects)?, &args.out, console)

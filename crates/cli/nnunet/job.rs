@@ -65,7 +65,7 @@ fn method(
         (Some(name), _) => name.clone(),
         (None, Some(preset)) => preset.method().to_owned(),
         (None, None) => {
-            let (name, why) = if !args.teachers.is_empty() || !source.others()?.is_empty() {
+            let (name, why) = if !args.teachers.is_empty() || !source.others().is_empty() {
                 ("ensemble-distillation", "there are other folds to learn from")
             } else if network.spec().norm == NormKind::Batch {
                 ("adabn", "the network has batch norm")
@@ -126,6 +126,7 @@ impl Job {
         super::warn_of_device(console);
         let model = udas_run::settings::needed(args.model.as_ref(), "--model")?;
         let source = Fold::open(model)?;
+        source.folder.note().iter().for_each(|note| console.warn(note));
         if source.folder.folds().len() > 1 {
             let text = "is adapted; name another fold's folder to adapt that one";
             console.say(format!("fold_{} {text}", source.name));
@@ -300,7 +301,7 @@ fn teachers(
         return Err(failure::usage(&text).into());
     }
     if args.teachers.is_empty() {
-        args.teachers = source.others()?;
+        args.teachers = source.others();
     }
     if args.teachers.is_empty() {
         let what = "other trainings, and the folder has no other folds: give --teachers FOLDER ...";

@@ -1,4 +1,5 @@
-//! Verdicts without labels on adaptations of nnU-Net folders: the middle of each case as both networks see it.
+//! Verdicts without labels on adaptations of nnU-Net folders: a patch of each case as both networks see it, where the source
+//! finds something.
 use super::source::Fold;
 use crate::commands::judge::JudgeArgs;
 use crate::console::Console;
@@ -10,6 +11,7 @@ use udas_adapt::Patch;
 use udas_data::Subject;
 use udas_model::{ModelFile, Provenance};
 use udas_network::Network;
+use udas_nn::NormMode;
 use udas_nnunet::{Extent, Patches};
 use udas_run::judging;
 use udas_run::outcome::{PATCH_FILE, REJECTED_PATCH};
@@ -49,7 +51,7 @@ impl JudgingAids {
         Ok(Self { calibration, peers })
     }
 
-    /// Judges a fold and its adaptation on the middle of each case; of more than `most`, on evenly spaced ones.
+    /// Judges a fold and its adaptation on a patch of each case; of more than `most`, on evenly spaced ones.
     pub fn judged(
         &self,
         pair: [Arc<dyn Network>; 2],
@@ -57,13 +59,13 @@ impl JudgingAids {
         console: &Console,
     ) -> Result<Judgement> {
         let peers = networks(&self.peers)?;
-        let depth = depth(patches);
+        let (depth, source) = (depth(patches), pair[0].clone());
         let mut networks = Networks::new(pair, peers, depth)?.calibrated(self.calibration.as_ref());
         let count = patches.cases().len();
         let step = count.div_ceil(most).max(1);
         let mut progress = console.progress(count.div_ceil(step), "judging");
         for (number, case) in patches.cases().iter().enumerate().step_by(step) {
-            networks.observe(&case.name, &middle(patches, number, networks.slices())?)?;
+            networks.observe(&case.name, &sample(patches, number, networks.slices(), &*source)?)?;
             progress.advance(&case.name);
         }
         progress.finish();
@@ -84,25 +86,87 @@ pub fn depth(patches: &Patches) -> usize {
     }
 }
 
-/// The patch in the middle of a case, or so many slices through it; with labels where the case has some.
-pub fn middle(patches: &Patches, case: usize, slices: usize) -> Result<Sample> {
-    let Extent { shape, room, voxel_ml } = patches.extent(case)?;
-    let middle = room.map(|room| room / 2);
+/// A patch of a case, or so many slices at one place; with labels where the case has some. It lies in the middle if the source
+/// network finds something there, else where that finds most.
+pub fn sample(
+    patches: &Patches,
+    case: usize,
+    slices: usize,
+    source: &dyn Network,
+) -> Result<Sample> {
+    let Extent { shape, voxel_ml, .. } = patches.extent(case)?;
+    let place = showing(patches, case, source)?;
     let mut labels = Vec::new();
     let mut values = |place| -> Result<Vec<f32>> {
         labels.extend(patches.cut_labels(case, place)?.into_iter().flatten());
         Ok(patches.cut(case, place)?.flatten_all()?.to_vec1::<f32>()?)
     };
     let sample = match *patches.patch() {
-        [_, height, width] => Sample::of_block(values(middle)?, [height, width], voxel_ml),
+        [_, height, width] => Sample::of_block(values(place)?, [height, width], voxel_ml),
         [height, width] => {
-            let slice = |z| values([z, middle[1], middle[2]]);
+            let slice = |z| values([z, place[1], place[2]]);
             Sample::of_slices((shape[0], slices), [height, width], voxel_ml, slice)?
         }
         _ => anyhow::bail!("a patch of neither two nor three axes"),
     };
     let is_labelled = patches.cases()[case].labels.is_some();
     Ok(if is_labelled { sample.with_labels(labels) } else { sample })
+}
+
+/// Where a patch lies in the middle of a case or, if a network finds nothing there, where it finds most of evenly spaced ones.
+fn showing(patches: &Patches, case: usize, network: &dyn Network) -> Result<[usize; 3]> {
+    let Extent { shape, room, .. } = patches.extent(case)?;
+    let middle = room.map(|room| room / 2);
+    let patch = patches.patch();
+    let found = |place: [usize; 3]| -> Result<usize> {
+        let layers = match patch {
+            [_, _] => evenly_spaced(shape[0].saturating_sub(1), LAYERS.min(shape[0])),
+            _ => vec![place[0]],
+        };
+        let count = |layer| {
+            let logits = network
+                .forward(&patches.cut(case, [layer, place[1], place[2]])?, NormMode::Running)?;
+            let classes = logits.argmax(1)?.flatten_all()?.to_vec1::<u32>()?;
+            Ok(classes.into_iter().filter(|&class| class > 0).count())
+        };
+        layers.into_iter().map(count).sum()
+    };
+    let (mut best, mut most) = (middle, found(middle)?);
+    if most > 0 {
+        return Ok(best);
+    }
+    let sizes = [[1; 3].as_slice(), patch].concat();
+    let sizes = &sizes[sizes.len() - 3..];
+    let along = |axis: usize| {
+        let steps = room[axis].div_ceil(sizes[axis].max(1)) + 1;
+        evenly_spaced(room[axis], steps.min(PLACES))
+    };
+    // Slices are looked at through the whole case anyway.
+    let depths = if patch.len() == 2 { vec![0] } else { along(0) };
+    for (&depth, row, column) in depths
+        .iter()
+        .flat_map(|depth| along(1).into_iter().map(move |row| (depth, row)))
+        .flat_map(|(depth, row)| along(2).into_iter().map(move |column| (depth, row, column)))
+    {
+        let here = found([depth, row, column])?;
+        if here > most {
+            (best, most) = ([depth, row, column], here);
+        }
+    }
+    Ok(best)
+}
+
+/// Slices in which a structure is looked for.
+const LAYERS: usize = 8;
+/// Places along an axis at which one is looked for.
+const PLACES: usize = 3;
+
+/// So many of the numbers from 0 to `last`, its ends among them; the middle where it is one.
+fn evenly_spaced(last: usize, count: usize) -> Vec<usize> {
+    match count {
+        0 | 1 => vec![last / 2],
+        _ => (0..count).map(|number| number * last / (count - 1)).collect(),
+    }
 }
 
 /// Hashes of what taught an adapted folder, where it is a run's: its patch says it.
@@ -124,7 +188,7 @@ pub fn peers(
     console: &Console,
 ) -> Result<Vec<Fold>> {
     let is_default = named.is_empty();
-    let others = if is_default { source.others()? } else { named.to_vec() };
+    let others = if is_default { source.others() } else { named.to_vec() };
     let mut peers = Vec::new();
     for (path, other) in source.other_trainings("--peers", &others)? {
         if !teachers.contains(&other.hash) {

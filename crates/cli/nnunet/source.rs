@@ -45,12 +45,11 @@ impl Fold {
         folder.folds().iter().map(open).collect()
     }
 
-    /// The folder's other folds.
-    pub fn others(&self) -> Result<Vec<PathBuf>> {
-        // A fold that was named stands alone: those beside it are looked for.
-        let folder = ModelFolder::open(self.folder.path(), &[])?;
-        let others = folder.folds().iter().filter(|fold| **fold != self.name);
-        Ok(others.map(|fold| fold_path(&self.folder, fold)).collect())
+    /// The folder's other folds, whether or not a fold that was named stands alone; those that are still in training are
+    /// none.
+    pub fn others(&self) -> Vec<PathBuf> {
+        let others = self.folder.finished().into_iter().filter(|fold| *fold != self.name);
+        others.map(|fold| fold_path(&self.folder, &fold)).collect()
     }
 
     /// Where its calibration is looked for: in its own folder, then in the model's.

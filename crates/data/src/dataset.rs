@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::files::composed;
 use crate::layout::{bids, cc359, domain_folders, mnms, nnunet_raw};
 use crate::{Error, Result, Subject};
 
@@ -96,8 +97,10 @@ impl DataSet {
     /// The subjects of a domain, in order of their ids. An unknown domain is an error that lists those
     /// that exist.
     pub fn subjects(&self, domain: &str) -> Result<Vec<Subject>> {
-        let subjects: Vec<_> =
-            self.subjects.iter().filter(|subject| subject.domain == domain).cloned().collect();
+        // An accent may be a letter of its own in either name.
+        let named = composed(domain);
+        let is_of = |subject: &&Subject| composed(&subject.domain) == named;
+        let subjects: Vec<_> = self.subjects.iter().filter(is_of).cloned().collect();
         if subjects.is_empty() {
             return Err(Error::UnknownDomain {
                 root: self.root.clone(),

@@ -1,7 +1,7 @@
 //! How large voxels and fields of view of a set of volumes are, along the body's axes.
 use crate::{Result, Subject};
 use serde::{Deserialize, Serialize};
-use udas_volume::{Grid, probe};
+use udas_volume::{FileKind, Grid, probe};
 
 /// The smallest and the largest of a set, in mm.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,16 +47,21 @@ impl std::fmt::Display for Range {
 }
 
 impl Geometry {
-    /// Reads the headers of the subjects' images; none without subjects.
+    /// Reads the headers of the subjects' images; none without subjects, and of pictures, which have no millimetres.
     ///
     /// # Errors
     /// When a header cannot be read.
     pub fn of(subjects: &[Subject]) -> Result<Option<Self>> {
         let mut all = Self { spacing_mm: [Range::NONE; 3], extent_mm: [Range::NONE; 3] };
+        let mut count = 0;
         for subject in subjects {
-            all.add(&probe(&subject.image)?.grid);
+            let probe = probe(&subject.image)?;
+            if probe.header.kind() == FileKind::Volume {
+                all.add(&probe.grid);
+                count += 1;
+            }
         }
-        Ok((!subjects.is_empty()).then_some(all))
+        Ok((count > 0).then_some(all))
     }
 
     fn add(&mut self, grid: &Grid) {

@@ -93,7 +93,7 @@ pub use files::{composed, expand, name_of};
 pub use geometry::{BODY_AXES, Geometry, Range};
 pub use intensity::{Intensity, IntensityMap};
 pub use landmarks::{Landmarks, Standard};
-pub use mask_name::{image_of_mask, without_masks};
+pub use mask_name::{extends, holds_labels, image_of_mask, without_masks};
 pub use order::{BatchPlan, LastBatch, Order};
 pub use padding::{Padding, Window};
 pub use pattern::is_pattern;

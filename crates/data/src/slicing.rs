@@ -285,7 +285,7 @@ impl Slicing {
                 }
             });
         }
-        Ok(Image::with_header(voxels, self.cut, header.clone())?)
+        Ok(Image::with_header(voxels, self.cut, header.of_result())?)
     }
 
     fn disorient<T: Copy>(&self, oriented: Image<T>) -> Result<Image<T>> {

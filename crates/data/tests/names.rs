@@ -94,6 +94,9 @@ fn a_letter_and_its_accent_are_one_name_in_both_spellings() {
     let subjects = DataSet::open(folder.path()).unwrap().subjects("scanner").unwrap();
     assert!(subjects[0].labels.is_some());
     assert_eq!(ids(subjects), ["M\u{fc}ller"]);
+    let other = folder.path().join("Ko\u{308}ln");
+    write(&other, "images/a.nii.gz");
+    assert_eq!(DataSet::open(folder.path()).unwrap().subjects("K\u{f6}ln").unwrap().len(), 1);
     write(&one, "images/M\u{fc}ller.nii.gz");
     // A file system may hold both spellings for one already.
     if std::fs::read_dir(one.join("images")).unwrap().count() == 2 {
@@ -118,6 +121,9 @@ fn tables_as_spreadsheets_write_them_are_read() {
         let text: String = mark.into_iter().chain(plain.chars()).collect();
         text.encode_utf16().flat_map(of).collect()
     };
+    let utf32 = |of: fn(u32) -> [u8; 4]| -> Vec<u8> {
+        format!("\u{feff}{plain}").chars().flat_map(|letter| of(letter as u32)).collect()
+    };
     for table in [
         plain.as_bytes().to_vec(),
         plain.replace(',', ";").into_bytes(),
@@ -127,6 +133,14 @@ fn tables_as_spreadsheets_write_them_are_read() {
         utf16(u16::to_le_bytes, true),
         utf16(u16::to_be_bytes, true),
         utf16(u16::to_le_bytes, false),
+        utf32(u32::to_le_bytes),
+        utf32(u32::to_be_bytes),
+        format!("sep=;\n{}", plain.replace(',', ";")).into_bytes(),
+        format!("M&Ms, all vendors\n\n{plain}").into_bytes(),
+        plain.replace("External code", "external_code").into_bytes(),
+        plain.replace(',', ";").replace(";9", ";9,0").into_bytes(),
+        // Latin-1: no UTF-8.
+        plain.replace("Siemens", "Si\u{e9}mens").chars().map(|letter| letter as u8).collect(),
     ] {
         let set = mnms(&table).unwrap_or_else(|error| panic!("{error}: {table:?}"));
         assert_eq!(ids(set.subjects("A").unwrap()), ["A1B2C3"]);

@@ -182,7 +182,9 @@ fn read_view(name: &str, view: &TensorView) -> Result<Tensor> {
         Dtype::I64 => Tensor::from_vec(words(data, i64::from_le_bytes), shape, cpu)?,
         Dtype::U8 | Dtype::BOOL => Tensor::from_vec(data.to_vec(), shape, cpu)?,
         other => {
-            let reason = format!("entry `{name}` has type {other:?}; f32, f64, i64, u8 are read");
+            let reason = format!(
+                "entry `{name}` has type {other:?}; save the network in float32 (`model.float()`)"
+            );
             return Err(damaged(Path::new(""), &reason));
         }
     };

@@ -10,6 +10,8 @@ pub struct Taken {
     pub wrapper: Vec<String>,
     /// What stood before every name, such as `module.`.
     pub prefix: String,
+    /// What stood within names, such as `_orig_mod.`.
+    pub infix: Vec<String>,
     /// Keys and names that were left.
     pub left: Vec<String>,
 }
@@ -17,7 +19,10 @@ pub struct Taken {
 impl Taken {
     /// Whether the file was the tensors and nothing else.
     pub fn is_whole(&self) -> bool {
-        self.wrapper.is_empty() && self.prefix.is_empty() && self.left.is_empty()
+        self.wrapper.is_empty()
+            && self.prefix.is_empty()
+            && self.infix.is_empty()
+            && self.left.is_empty()
     }
 }
 
@@ -30,6 +35,9 @@ impl std::fmt::Display for Taken {
         }
         if !self.prefix.is_empty() {
             write!(f, " whose names begin with `{}`, without it", self.prefix)?;
+        }
+        if !self.infix.is_empty() {
+            write!(f, ", without `{}` in their names", self.infix.join("`, `"))?;
         }
         if !self.left.is_empty() {
             let shown = self.left.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
@@ -81,19 +89,40 @@ pub(crate) fn choose(dicts: &[(Vec<String>, Vec<&str>)], marks: &[&str]) -> Resu
     }
 }
 
-/// What stands before a mark in a name: nothing, or a prefix that ends in a dot.
+/// What stands before a mark in a name: nothing, or a prefix that ends in a dot or a slash.
 fn prefix<'a>(name: &'a str, mark: &str) -> Option<&'a str> {
-    name.strip_suffix(mark).filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+    name.strip_suffix(mark).filter(|prefix| prefix.is_empty() || prefix.ends_with(['.', '/']))
+}
+
+/// What wrappers of single modules put into names: `torch.compile`, FSDP, activation checkpointing.
+const INFIXES: [&str; 3] = ["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
+
+/// The entries without [`INFIXES`] in the midst of their names; as they are where two would have one name.
+fn without_infixes(state: StateDict, taken: &mut Taken) -> StateDict {
+    let within = |name: &str, infix: &str| name.contains(&format!(".{infix}"));
+    let found: Vec<&str> =
+        INFIXES.into_iter().filter(|infix| state.keys().any(|name| within(name, infix))).collect();
+    let plain = |name: &str| {
+        found.iter().fold(name.to_owned(), |name, infix| name.replace(&format!(".{infix}"), "."))
+    };
+    let names: BTreeSet<String> = state.keys().map(|name| plain(name)).collect();
+    if found.is_empty() || names.len() < state.len() {
+        return state;
+    }
+    taken.infix = found.iter().map(|infix| (*infix).to_owned()).collect();
+    state.into_iter().map(|(name, tensor)| (plain(&name), tensor)).collect()
 }
 
 /// The entries under the one prefix before the first of the `marks` that names have, such as `module.` before
-/// `init_path.0.weight`; as they are where there is none. `taken` is told of it. The error names the prefixes where
+/// `init_path.0.weight`, without what wrappers put into names; as they are where there is none. `taken` is told of it. The error names the prefixes where
 /// there are several.
 pub fn without_prefix(
     state: StateDict,
     marks: &[&str],
     taken: &mut Taken,
 ) -> Result<StateDict, String> {
+    let is_marked = |mark: &&str| state.keys().any(|name| prefix(name, mark).is_some());
+    let state = if marks.iter().any(is_marked) { state } else { without_infixes(state, taken) };
     let prefixes = |mark: &str| -> BTreeSet<String> {
         state.keys().filter_map(|name| Some(prefix(name, mark)?.to_owned())).collect()
     };
@@ -103,7 +132,7 @@ pub fn without_prefix(
     };
     // Later marks are names that layers of other networks have too.
     if found.contains("") || (found.len() > 1 && place > 0) {
-        return Ok(state);
+        return Ok(without_infixes(state, taken));
     }
     if found.len() > 1 {
         let found: Vec<String> = found.into_iter().collect();
@@ -120,5 +149,5 @@ pub fn without_prefix(
     }
     taken.prefix = one;
     taken.left.extend(left);
-    Ok(kept)
+    Ok(without_infixes(kept, taken))
 }

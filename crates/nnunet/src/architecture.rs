@@ -165,6 +165,11 @@ impl Blueprint {
             })
             .or_else(|| differ("kernels are", text(&self.kernels), text(&threes(&planned.kernels))))
             .or_else(|| differ("strides are", text(&self.strides), text(&threes(&planned.strides))))
+            .or_else(|| {
+                let words = |has: bool| if has { "norms" } else { "no norms" };
+                let has_norm = self.norm != NormKind::Absent;
+                differ("there are", words(has_norm).into(), words(planned.has_norm).into())
+            })
             .or_else(|| differ("stages have units", text(&self.units), text(&planned.units)))
             .or_else(|| differ("the way up has units", text(&self.decoder), text(&planned.decoder)))
     }

@@ -32,7 +32,7 @@ pub(crate) enum Statistics {
     Absent,
     /// Each image's own.
     Image,
-    /// The batch's own; no gradient flows through them.
+    /// The batch's own.
     Batch,
     /// These; no gradient flows through them.
     Given(Moments),
@@ -116,12 +116,13 @@ impl Convolution {
             (Statistics::Given(moments), _) => vec![moments.clone()],
             (Statistics::Absent, _) => Vec::new(),
         };
-        let norms = (0..map.n).map(|image| {
+        // The whole batch has one norm, through whose moments the gradient flows as through one image's.
+        let is_batch = matches!(self.statistics, Statistics::Batch);
+        let norms = (0..if is_batch { 1 } else { map.n }).map(|image| {
             let moments = of_images.get(image).or(of_images.first());
             self.norm(moments, &affine[shape.outputs..], shape.outputs)
         });
         let norms = if self.is_followed() { norms.collect() } else { Vec::new() };
-        let is_batch = matches!(self.statistics, Statistics::Batch);
         Convolved { result, norms, batch: of_images.into_iter().next().filter(|_| is_batch) }
     }
 
@@ -139,7 +140,10 @@ impl Convolution {
             inv_std: moments.variance.iter().map(inverse).collect(),
             gamma: affine[..channels].to_vec(),
             beta: affine[channels..].to_vec(),
-            statistics: if matches!(self.statistics, Statistics::Image) { Batch } else { Running },
+            statistics: match self.statistics {
+                Statistics::Image | Statistics::Batch => Batch,
+                Statistics::Absent | Statistics::Given(_) => Running,
+            },
         }
     }
 }

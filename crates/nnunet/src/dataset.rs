@@ -66,12 +66,28 @@ impl DataSet {
             _ => format!("channel {channel}"),
         };
         let channel_names = (0..channels).map(name).collect();
-        let file_ending = fields.text("file_ending")?.to_owned();
-        if ![".nii", ".nii.gz"].contains(&file_ending.as_str()) {
-            let problem = format!("is {file_ending}; .nii and .nii.gz are supported");
-            return Err(fields.wrong("file_ending", &problem));
-        }
+        let file_ending = match fields.text("file_ending")? {
+            known @ (".nii" | ".nii.gz") => known.to_owned(),
+            // Weights know nothing of endings: images are given as NIfTI, and so are masks.
+            ".mha" | ".mhd" | ".nrrd" | ".gipl" => ".nii.gz".to_owned(),
+            other => {
+                let problem = format!(
+                    "is {other}; models of volumes are supported, trained on .nii.gz, .nii, .mha, .nrrd or .gipl"
+                );
+                return Err(fields.wrong("file_ending", &problem));
+            }
+        };
         Ok(Self { channels, channel_names, file_ending, labels: label_rule(&fields)? })
+    }
+
+    /// The channel that a file's name says, and the case's name before it. Either of NIfTI's endings will do.
+    pub fn channel(&self, name: &str) -> Option<(usize, String)> {
+        let stem = [".nii.gz", ".nii"].iter().find_map(|ending| name.strip_suffix(ending))?;
+        let (case, channel) = stem.rsplit_once('_')?;
+        let is_channel = channel.len() == 4 && channel.bytes().all(|byte| byte.is_ascii_digit());
+        let channel =
+            channel.parse().ok().filter(|&channel| is_channel && channel < self.channels)?;
+        Some((channel, case.to_owned()))
     }
 
     /// Endings of the names of a case's files, one a channel.
@@ -111,9 +127,14 @@ fn label_rule(fields: &Fields) -> Result<LabelRule> {
 /// The label or labels of an entry.
 fn whole(value: &Value) -> Option<Vec<u64>> {
     match value {
-        Value::Array(values) => values.iter().map(Value::as_u64).collect(),
-        value => value.as_u64().map(|value| vec![value]),
+        Value::Array(values) => values.iter().map(number).collect(),
+        value => number(value).map(|value| vec![value]),
     }
+}
+
+/// A label, which nnU-Net takes as text too.
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 #[cfg(test)]

@@ -231,7 +231,7 @@ fn restore<T: Copy>(kept: &[T], outside: T, origin: &Origin) -> Result<udas_volu
     let mut whole = vec![outside; origin.shape.iter().product()];
     grid::paste(kept, &mut whole, origin.shape, &origin.kept);
     let (whole, _) = grid::transpose(whole, origin.shape, origin.transpose_backward);
-    let header = origin.header.clone();
+    let header = origin.header.of_result();
     Ok(match &origin.orientation {
         None => udas_volume::Image::with_header(whole, origin.grid, header)?,
         Some(way) => udas_volume::Image::with_header(whole, way.ras(), header)?.from_ras(way)?,

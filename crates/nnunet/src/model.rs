@@ -13,8 +13,9 @@ use udas_nn::StateDict;
 /// Beginning of the name of a fold's folder.
 const FOLD: &str = "fold_";
 
-/// The five folds of a cross-validation, and the training on all data.
-const FOLDS: [&str; 6] = ["0", "1", "2", "3", "4", "all"];
+/// The folds of a cross-validation, five or more, and the training on all data.
+const FOLDS: [&str; 11] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", ALL];
+const ALL: &str = "all";
 
 /// A model folder, all but its weights read.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct ModelFolder {
     /// Channels and labels.
     pub data: DataSet,
     folds: Vec<String>,
+    /// Which of a fold's checkpoints is read.
+    file: &'static str,
 }
 
 /// The networks of a folder, ready to predict.
@@ -54,6 +57,17 @@ fn place(path: &Path) -> Option<(PathBuf, Option<String>)> {
     (path.is_dir() && parent.join(PLANS_FILE).is_file()).then(|| (parent.to_owned(), Some(fold)))
 }
 
+/// What nnU-Net keeps of the epoch that was best on a training's own validation.
+const BEST_FILE: &str = "checkpoint_best.pth";
+
+/// Which of their checkpoints the folds are read from: that of the end, or where no fold has one, the best.
+fn checkpoint_of(folder: &Path) -> &'static str {
+    let any = |file: &str| {
+        FOLDS.into_iter().any(|fold| folder.join(format!("{FOLD}{fold}")).join(file).is_file())
+    };
+    if !any(CHECKPOINT_FILE) && any(BEST_FILE) { BEST_FILE } else { CHECKPOINT_FILE }
+}
+
 impl ModelFolder {
     /// Whether a path is a model folder of nnU-Net, or a fold in one.
     pub fn is_one(path: &Path) -> bool {
@@ -73,8 +87,8 @@ impl ModelFolder {
         };
         let plans = Plans::read(&folder.join(PLANS_FILE))?;
         let data = DataSet::read(&folder.join(DATASET_FILE))?;
-        let there =
-            |fold: &str| folder.join(format!("{FOLD}{fold}")).join(CHECKPOINT_FILE).is_file();
+        let file = checkpoint_of(&folder);
+        let there = |fold: &str| folder.join(format!("{FOLD}{fold}")).join(file).is_file();
         let folds: Vec<String> = match (folds, fold) {
             ([], Some(fold)) => vec![fold],
             ([], None) => {
@@ -82,25 +96,23 @@ impl ModelFolder {
                 let begun = |fold: &&str| folder.join(format!("{FOLD}{fold}")).is_dir();
                 let mut found: Vec<&str> = FOLDS.into_iter().filter(begun).collect();
                 if found.len() > 1 {
-                    found.retain(|fold| *fold != "all");
+                    found.retain(|fold| *fold != ALL);
                 }
                 found.into_iter().map(str::to_owned).collect()
             }
             (named, _) => named.to_vec(),
         };
         if folds.is_empty() {
-            let problem = format!(
-                "has no {FOLD}0/{CHECKPOINT_FILE} or of another fold; copy the folder whole"
-            );
+            let problem =
+                format!("has no {FOLD}0/{file} or of another fold; copy the folder whole");
             return Err(Error::model(&folder, problem));
         }
         if let Some(missing) = folds.iter().find(|fold| !there(fold)) {
-            let problem = format!(
-                "has no {FOLD}{missing}/{CHECKPOINT_FILE}; copy that fold too, or name other folds"
-            );
+            let problem =
+                format!("has no {FOLD}{missing}/{file}; copy that fold too, or name other folds");
             return Err(Error::model(&folder, problem));
         }
-        Ok(Self { path: folder, plans, data, folds })
+        Ok(Self { path: folder, plans, data, folds, file })
     }
 
     /// The folder.
@@ -115,7 +127,25 @@ impl ModelFolder {
 
     /// The file of a fold.
     pub fn checkpoint(&self, fold: &str) -> PathBuf {
-        self.path.join(format!("{FOLD}{fold}")).join(CHECKPOINT_FILE)
+        self.path.join(format!("{FOLD}{fold}")).join(self.file)
+    }
+
+    /// A word where other weights are read than those of the training's end.
+    pub fn note(&self) -> Option<String> {
+        (self.file != CHECKPOINT_FILE).then(|| {
+            format!(
+                "{}: no fold has a {CHECKPOINT_FILE}; the {} is taken, the best of a training by its own validation",
+                self.path.display(),
+                self.file
+            )
+        })
+    }
+
+    /// Folds of the cross-validation whose trainings have come to their end.
+    pub fn finished(&self) -> Vec<String> {
+        let folds =
+            FOLDS.into_iter().filter(|fold| *fold != ALL && self.checkpoint(fold).is_file());
+        folds.map(str::to_owned).collect()
     }
 
     /// Writes a model folder of one fold: this one's plans, data set and notes, with the weights of `state` under all the

@@ -1,5 +1,6 @@
 //! plans.json: what was planned for a data set, in the files of nnU-Net 2.0 to 2.8.
 use crate::fields::Fields;
+use crate::resample::THICK;
 use crate::resample::{Order, Resampling, SeparateZ};
 use crate::{Error, Result, json};
 use serde_json::{Map, Value};
@@ -108,6 +109,8 @@ pub struct Architecture {
     pub units: Vec<usize>,
     /// Convolutions of each stage of the way up, the deepest first.
     pub decoder: Vec<usize>,
+    /// Whether convolutions are followed by a norm with scale and shift.
+    pub has_norm: bool,
 }
 
 impl Plans {
@@ -268,6 +271,7 @@ impl Plans {
             strides: kwargs.tuples("strides", stages, axes)?,
             units: kwargs.sizes_of(units, stages)?,
             decoder: kwargs.sizes_of("n_conv_per_stage_decoder", stages.saturating_sub(1))?,
+            has_norm: has_norm(&kwargs)?,
         };
         checked(architecture, &kwargs)
     }
@@ -286,6 +290,7 @@ impl Plans {
             strides: fields.tuples("pool_op_kernel_sizes", stages, axes)?,
             units: fields.sizes("n_conv_per_stage_encoder")?,
             decoder: fields.sizes_of("n_conv_per_stage_decoder", stages.saturating_sub(1))?,
+            has_norm: true,
         };
         checked(architecture, fields)
     }
@@ -311,7 +316,7 @@ fn permutation(fields: &Fields, key: &str) -> Result<[usize; 3]> {
 fn reader(fields: &Fields) -> Result<Reader> {
     match last_part(fields.text("image_reader_writer")?) {
         "SimpleITKIO" | "NibabelIO" => Ok(Reader::Stored),
-        "NibabelIOWithReorient" => Ok(Reader::ToRas),
+        "NibabelIOWithReorient" | "SimpleITKIOWithReorient" => Ok(Reader::ToRas),
         other => {
             let problem = format!("is {other}, which is not supported; NIfTI files are read");
             Err(fields.wrong("image_reader_writer", &problem))
@@ -363,6 +368,30 @@ fn check_layers(kwargs: &Fields) -> Result<()> {
     Ok(())
 }
 
+/// Whether the plans ask for a norm; refuses those that the networks here have not.
+fn has_norm(kwargs: &Fields) -> Result<bool> {
+    let key = "norm_op";
+    match kwargs.map.get(key) {
+        Some(Value::Null) => return Ok(false),
+        Some(value) => {
+            let name = value.as_str().map_or("", last_part);
+            if !["InstanceNorm", "BatchNorm"].iter().any(|known| name.starts_with(known)) {
+                let problem =
+                    format!("is {name}, which is not supported; InstanceNorm and BatchNorm are");
+                return Err(kwargs.wrong(key, &problem));
+            }
+        }
+        None => {}
+    }
+    let settings = kwargs.get("norm_op_kwargs");
+    if settings.and_then(|settings| settings.get("affine")).and_then(Value::as_bool) == Some(false)
+    {
+        let problem = "asks for norms without scale and shift, which are not supported";
+        return Err(kwargs.wrong("norm_op_kwargs", problem));
+    }
+    Ok(true)
+}
+
 fn checked(architecture: Architecture, fields: &Fields) -> Result<Architecture> {
     const MOST_STAGES: usize = 16;
     let stages = architecture.features.len();
@@ -376,7 +405,15 @@ fn resampling(fields: &Fields, key: &str, usual: Order) -> Result<Resampling> {
     only(fields, key, "resample_data_or_seg_to_shape")?;
     let key = format!("{key}_kwargs");
     let empty = Map::new();
-    let kwargs = fields.get(&key).and_then(Value::as_object).unwrap_or(&empty);
+    let given = fields.get(&key).and_then(Value::as_object);
+    let kwargs = given.unwrap_or(&empty);
+    let threshold = kwargs.get("separate_z_anisotropy_threshold").and_then(Value::as_f64);
+    if threshold.is_some_and(|threshold| threshold != THICK) {
+        let problem = format!(
+            "gives another `separate_z_anisotropy_threshold` than {THICK}, which is not supported"
+        );
+        return Err(fields.wrong(&key, &problem));
+    }
     let order = |name: &str, usual: Order| match kwargs.get(name).map(Value::as_u64) {
         None => Ok(usual),
         Some(Some(0)) => Ok(Order::Nearest),
@@ -385,6 +422,8 @@ fn resampling(fields: &Fields, key: &str, usual: Order) -> Result<Resampling> {
         Some(_) => Err(fields.wrong(&key, &format!("gives an `{name}` other than 0, 1 and 3"))),
     };
     let separate_z = match kwargs.get("force_separate_z") {
+        // What is not said is the original's default, but where nothing is said at all.
+        None if given.is_some() => SeparateZ::Never,
         None | Some(Value::Null) => SeparateZ::ByThickness,
         Some(Value::Bool(true)) => SeparateZ::Always,
         Some(_) => SeparateZ::Never,

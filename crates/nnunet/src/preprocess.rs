@@ -60,11 +60,19 @@ fn spacing(header: &Header, grid: &Grid) -> [f64; 3] {
     [if is_slice { 999.0 * x.max(y) } else { z }, y, x]
 }
 
+/// Share of a voxel by which sizes of channels may differ.
+const ALIKE: f64 = 1e-3;
+
 fn read(images: Vec<Volume>, reader: Reader, case: &str) -> Result<Read> {
     let first = images.first().ok_or_else(|| Error::case(case, "has no image"))?;
     let (grid, header) = (*first.grid(), first.header().clone());
     for (channel, image) in images.iter().enumerate().skip(1) {
-        if let Some(problem) = grid.difference(image.grid()) {
+        let [own, other] = [&grid, image.grid()].map(|grid| grid.affine.spacing());
+        // As nnU-Net: origins and directions may differ, which is said by who gives the images.
+        let is_alike = own.into_iter().zip(other).all(|(a, b)| (a - b).abs() <= ALIKE * a);
+        if let Some(problem) =
+            grid.difference(image.grid()).filter(|_| grid.shape != image.grid().shape || !is_alike)
+        {
             let text = format!(
                 "channels 0 and {channel} lie on other grids ({problem}); resample one onto the other"
             );

@@ -35,7 +35,7 @@ pub struct Resampling {
 }
 
 /// Voxels this many times as thick as wide are still resampled along all axes.
-const THICK: f64 = 3.0;
+pub(crate) const THICK: f64 = 3.0;
 
 /// Samples that a spline is continued by at each end.
 const PAD: usize = 12;

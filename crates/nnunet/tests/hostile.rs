@@ -152,6 +152,63 @@ fn whatever_is_in_an_archive_is_an_error_or_a_prediction() {
     }
 }
 
+/// The valid folder with a text of one of its files replaced.
+fn changed(hostile: &Path, file: &str, from: &str, to: &str) -> tempfile::TempDir {
+    let folder = folder(hostile, "valid");
+    let path = folder.path().join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file} has no {from}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
+    folder
+}
+
+#[test]
+fn variants_of_plans_are_read_as_the_original_reads_them_or_refused() {
+    let Some(hostile) = hostile() else { return };
+    for (file, from, to) in [
+        ("plans.json", "\"SimpleITKIO\"", "\"SimpleITKIOWithReorient\""),
+        ("dataset.json", "\".nii.gz\"", "\".mha\""),
+        ("dataset.json", "\"background\": 0", "\"background\": \"0\""),
+    ] {
+        let folder = changed(&hostile, file, from, to);
+        predict(folder.path(), &hostile).unwrap_or_else(|error| panic!("{to}: {error}"));
+    }
+    for (file, from, to, part) in [
+        ("plans.json", "\"affine\": true", "\"affine\": false", "without scale and shift"),
+        ("plans.json", ".InstanceNorm2d", ".GroupNorm", "is GroupNorm"),
+        (
+            "plans.json",
+            "\"force_separate_z\"",
+            "\"separate_z_anisotropy_threshold\": 2, \"x\"",
+            "anisotropy",
+        ),
+        ("dataset.json", "\".nii.gz\"", "\".png\"", "is .png"),
+    ] {
+        let folder = changed(&hostile, file, from, to);
+        let error = predict(folder.path(), &hostile).map(drop).expect_err(to).to_string();
+        assert!(error.contains(file) && error.contains(part), "{to}: {error}");
+    }
+    // Weights without a norm where the plans have one, and the other way round.
+    let folder =
+        changed(&hostile, "plans.json", "\"torch.nn.modules.instancenorm.InstanceNorm2d\"", "null");
+    let error = predict(folder.path(), &hostile).map(drop).unwrap_err().to_string();
+    assert!(error.contains("norms in the weights, no norms in the plans"), "{error}");
+}
+
+#[test]
+fn the_best_checkpoint_stands_in_where_no_fold_has_its_last() {
+    let Some(hostile) = hostile() else { return };
+    let folder = folder(&hostile, "valid");
+    std::fs::create_dir(folder.path().join("fold_1")).unwrap();
+    let first = folder.path().join("fold_0");
+    let opened = ModelFolder::open(&first, &[]).unwrap();
+    assert_eq!((opened.finished(), opened.note()), (vec!["0".to_owned()], None));
+    std::fs::rename(first.join("checkpoint_final.pth"), first.join("checkpoint_best.pth")).unwrap();
+    let opened = ModelFolder::open(&first, &[]).unwrap();
+    assert!(opened.note().unwrap().contains("checkpoint_best.pth"));
+    predict(&first, &hostile).unwrap();
+}
+
 #[test]
 fn what_is_missing_is_named() {
     let Some(hostile) = hostile() else { return };

@@ -33,8 +33,8 @@ fn images(network: &dyn Network) -> Tensor {
 }
 
 /// A loss that weights each logit differently.
-fn loss(network: &dyn Network, images: &Tensor) -> Tensor {
-    let logits = network.forward(images, NormMode::Running).unwrap();
+fn loss(network: &dyn Network, images: &Tensor, mode: NormMode) -> Tensor {
+    let logits = network.forward(images, mode).unwrap();
     let count = logits.elem_count();
     let weights = (0..count).map(|i| ((i * 31) % 23) as f32 / 23.0 - 0.4).collect();
     let weights = Tensor::from_vec(weights, logits.shape(), &Device::Cpu).unwrap();
@@ -42,30 +42,40 @@ fn loss(network: &dyn Network, images: &Tensor) -> Tensor {
 }
 
 /// The loss with one value of a parameter moved.
-fn moved(network: &dyn Network, images: &Tensor, name: &str, at: usize, by: f32) -> f64 {
+fn moved(
+    network: &dyn Network,
+    (images, mode): (&Tensor, NormMode),
+    name: &str,
+    at: usize,
+    by: f32,
+) -> f64 {
     let var = network.parameters().var(name).unwrap();
     let before = var.as_tensor().copy().unwrap();
     let mut values: Vec<f32> = before.flatten_all().unwrap().to_vec1().unwrap();
     values[at] += by;
     var.set(&Tensor::from_vec(values, before.shape(), &Device::Cpu).unwrap()).unwrap();
-    let loss = f64::from(loss(network, images).to_scalar::<f32>().unwrap());
+    let loss = f64::from(loss(network, images, mode).to_scalar::<f32>().unwrap());
     var.set(&before).unwrap();
     loss
 }
 
 #[test]
 fn gradients_are_finite_differences() {
-    for kind in ["plain2d", "resenc2d", "resenc3d", "plain3d", "batchnorm"] {
+    let running = ["plain2d", "resenc2d", "resenc3d", "plain3d", "batchnorm"];
+    let cases = running.map(|kind| (kind, NormMode::Running)).into_iter();
+    let of_batch = ("batchnorm", NormMode::Batch(RunningUpdate::Keep));
+    for (kind, mode) in cases.chain([of_batch]) {
         let Some(mut network) = network(kind) else { continue };
         network.parameters_mut().set_trainable(|_| true);
         let images = images(&network);
-        let grads = loss(&network, &images).backward().unwrap();
+        let grads = loss(&network, &images, mode).backward().unwrap();
         let deepest = network.spec().deepest();
         let mut checked = 0;
         for (name, var) in network.parameters().trainable() {
-            // Heads of lower sizes take no part in the logits; a bias before an instance norm moves nothing.
+            // Heads of lower sizes take no part in the logits; a bias before a norm by the images' own statistics moves nothing.
             let is_unused = name.contains("seg_layers") && network.part(&name) != Part::Output;
-            let is_lost = name.ends_with("conv.bias") && network.spec().norm == NormKind::Instance;
+            let own = network.spec().norm == NormKind::Instance || mode != NormMode::Running;
+            let is_lost = name.ends_with("conv.bias") && own;
             if is_unused || is_lost {
                 continue;
             }
@@ -75,7 +85,8 @@ fn gradients_are_finite_differences() {
                 .max_by(|a, b| gradient[*a].abs().total_cmp(&gradient[*b].abs()))
                 .unwrap();
             let step = 1e-3;
-            let [high, low] = [step, -step].map(|by| moved(&network, &images, &name, at, by));
+            let [high, low] =
+                [step, -step].map(|by| moved(&network, (&images, mode), &name, at, by));
             let (expected, found) = ((high - low) / f64::from(2.0 * step), f64::from(gradient[at]));
             let error = (found - expected).abs() / expected.abs().max(1.0);
             assert!(error < 0.05, "{kind} {name}[{at}]: {found} and {expected}");

@@ -103,7 +103,8 @@ pub fn look(mask: &Labels, others: &[Labels], class: u8) -> Result<Look> {
     let voxels: usize = sizes.iter().sum();
     let share = |part: usize| if voxels == 0 { 0.0 } else { part as f64 / voxels as f64 };
     Ok(Look {
-        volume_ml: voxels as f64 * grid.voxel_ml(),
+        // Of the affine's determinant: voxels may be sheared.
+        volume_ml: voxels as f64 * mask.affine().voxel_mm3() / 1000.0,
         parts: sizes.len(),
         largest_part: share(sizes.first().copied().unwrap_or(0)),
         smoothness: smoothness(&set, shape, thickest(spacing)),

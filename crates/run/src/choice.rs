@@ -17,7 +17,48 @@ pub fn choose(subjects: Vec<Subject>, list: Option<&str>, host: &dyn Host) -> Re
         chosen.into_iter().filter_map(|i| subjects.get(i).cloned()).collect();
     let names: Vec<&str> = chosen.iter().map(|subject| subject.id.as_str()).collect();
     host.say(&format!("{list} chooses {} of {all} subjects: {}", names.len(), names.join(", ")));
+    if let Some(others) = by_ending(&subjects, list)
+        && others.iter().map(String::as_str).ne(names)
+    {
+        host.warn(&format!(
+            "{list} are places in name order; the subjects whose names end in these numbers are {}: give names where they are \
+             meant",
+            others.join(", ")
+        ));
+    }
     Ok(chosen)
+}
+
+/// Whom a list of numbers alone would choose by the numbers that names end in, as `s10`; none where it does not, where these
+/// are not one a subject, or where names are numbers.
+fn by_ending(subjects: &[Subject], list: &str) -> Option<Vec<String>> {
+    let ending = |id: &str| {
+        let at = id.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        (at > 0).then(|| number(&id[at..]))?
+    };
+    let mut named = BTreeMap::new();
+    for subject in subjects {
+        if named.insert(ending(&subject.id)?, subject.id.clone()).is_some() {
+            return None;
+        }
+    }
+    let mut chosen = BTreeSet::new();
+    for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let [first, last] = range(item)?.map(|end| number(end).unwrap_or(0));
+        let (first_is, last_is) = (named.contains_key(&first), named.contains_key(&last));
+        if first > last || !first_is || !last_is {
+            return None;
+        }
+        chosen.extend(named.range(first..=last).map(|(_, id)| id.clone()));
+    }
+    Some(
+        subjects
+            .iter()
+            .map(|subject| &subject.id)
+            .filter(|id| chosen.contains(*id))
+            .cloned()
+            .collect(),
+    )
 }
 
 /// Places of the subjects that a list names.
@@ -145,6 +186,33 @@ mod tests {
             assert!(ids(&names, bad).is_err(), "{bad}");
         }
         assert!(ids(&names, "s9").unwrap_err().to_string().contains("s1, s2"));
+    }
+
+    #[test]
+    fn places_that_look_like_other_names_are_noticed() {
+        let subjects = |names: &[&str]| -> Vec<Subject> {
+            let subject = |name: &&str| Subject {
+                id: (*name).into(),
+                domain: "d".into(),
+                image: format!("{name}.nii").into(),
+                labels: None,
+                frames: Frames::Single,
+                part: None,
+            };
+            names.iter().map(subject).collect()
+        };
+        let mixed = subjects(&["s1", "s10", "s2", "s3"]);
+        assert_eq!(by_ending(&mixed, "1-3").unwrap(), ["s1", "s2", "s3"]);
+        assert_eq!(by_ending(&mixed, "10").unwrap(), ["s10"]);
+        for (names, list) in [
+            (&["s1", "s2"][..], "s1"),
+            (&["s1", "t1"], "1"),
+            (&["s1", "a"], "1"),
+            (&["case_003", "case_004"], "1-2"),
+        ] {
+            assert_eq!(by_ending(&subjects(names), list), None, "{names:?}");
+        }
+        assert_eq!(by_ending(&subjects(&["c3", "c4", "c5"]), "3").unwrap(), ["c3"]);
     }
 
     #[test]

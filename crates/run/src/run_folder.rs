@@ -129,7 +129,10 @@ impl RunFolder {
             }
         }
         let config = Self::config(&self.path);
-        let text = settings::to_text(settings)?;
+        // A run that goes on elsewhere still counts from where it began.
+        let begun = read_start(&self.path).ok().flatten();
+        let directory = begun.map_or_else(|| start.directory.clone(), |begun| begun.directory);
+        let text = settings::to_file(settings, &directory)?;
         udas_files::write_whole(&config, text.as_bytes())
             .tried(|| format!("{} cannot be written", config.display()))?;
         if self.path.join(EVENTS_FILE).exists() {

@@ -29,7 +29,7 @@ pub struct Images {
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(rename_all = "kebab-case", default)]
 pub struct OptionalSet {
-    /// A data set: domain folders, a CC-359 or an M&Ms tree
+    /// A data set: domain folders, CC-359, M&Ms, BIDS or nnU-Net raw data
     #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,

@@ -28,6 +28,25 @@ pub trait Settings: Clone + Serialize + DeserializeOwned {
     }
 }
 
+/// What a run's settings begin with: the folder that relative paths in them count from, wherever the file is copied to.
+const COUNTED_FROM: &str = "# Relative paths count from ";
+
+/// The settings as a run keeps them in its folder; paths count from `directory`.
+///
+/// # Errors
+/// As of [`to_text`].
+pub fn to_file<S: Serialize>(settings: &S, directory: &str) -> Result<String> {
+    let text = to_text(settings)?;
+    // A name with a line break in it would end the comment.
+    let is_plain = !directory.is_empty() && !directory.contains(char::is_control);
+    Ok(if is_plain { format!("{COUNTED_FROM}{directory}\n{text}") } else { text })
+}
+
+/// The folder that paths in a file of settings count from, where it says so.
+pub fn counted_from(text: &str) -> Option<&str> {
+    text.lines().next()?.strip_prefix(COUNTED_FROM)
+}
+
 /// A setting that must be given.
 ///
 /// # Errors

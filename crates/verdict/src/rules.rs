@@ -27,8 +27,20 @@ fn ruling(decision: Decision, reason: String) -> Ruling {
     Ruling { decision, reasons: vec![reason] }
 }
 
-/// Decides for a target.
+/// Decides for a target. Subjects on which neither model finds anything are no evidence.
 pub fn decide(subjects: &[SubjectJudgement], calibration: Option<&Calibration>) -> Ruling {
+    let shows = |subject: &&SubjectJudgement| {
+        subject.before.volume_ml > 0.0 || subject.after.volume_ml > 0.0
+    };
+    let total = subjects.len();
+    let subjects: Vec<SubjectJudgement> = subjects.iter().filter(shows).cloned().collect();
+    if subjects.is_empty() {
+        let text = format!(
+            "Neither model finds anything on any of {total} subjects: there is nothing to judge by. Look at the masks."
+        );
+        return ruling(Decision::Abstain, text);
+    }
+    let subjects = subjects.as_slice();
     if let Some(ruling) = plain(subjects) {
         return ruling;
     }

@@ -59,6 +59,17 @@ fn masks_that_stay_are_kept_whatever_the_signals_say() {
 }
 
 #[test]
+fn where_neither_model_finds_anything_there_is_no_verdict() {
+    let nothing = || SubjectJudgement { agreement: 1.0, ..subject([0.4, 0.7], [0.0, 0.0]) };
+    check(nothing(), Decision::Abstain, Decision::Abstain, "nothing to judge by");
+    // Among others it is no evidence for either.
+    let gone = subject([0.4, 0.7], [1000.0, 1.0]);
+    let ruling = decide(&[nothing(), gone, nothing(), nothing()], None);
+    assert_eq!(ruling.decision, Decision::RollBack, "{ruling:?}");
+    assert!(ruling.reasons[0].contains("1 of 1 subjects"), "{ruling:?}");
+}
+
+#[test]
 fn a_foreground_that_is_gone_is_rolled_back() {
     let gone = subject([0.4, 0.7], [1000.0, 1.0]);
     check(gone, Decision::RollBack, Decision::RollBack, "less than a tenth");

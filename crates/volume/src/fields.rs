@@ -126,6 +126,13 @@ pub(crate) const XYZT_UNITS: Field = field(1, (123, U8), (500, I32));
 pub(crate) const CAL_MAX: Field = field(1, (124, F32), (192, F64));
 pub(crate) const CAL_MIN: Field = field(1, (128, F32), (200, F64));
 pub(crate) const DESCRIP: Field = field(80, (148, U8), (240, U8));
+/// Parameters, code and name of what values are: a test's statistic, labels, vectors.
+pub(crate) const INTENT: [Field; 3] = [
+    field(3, (56, F32), (80, F64)),
+    field(1, (68, I16), (504, I32)),
+    field(16, (328, U8), (508, U8)),
+];
+pub(crate) const AUX_FILE: Field = field(24, (228, U8), (320, U8));
 pub(crate) const QFORM_CODE: Field = field(1, (252, I16), (344, I32));
 pub(crate) const SFORM_CODE: Field = field(1, (254, I16), (348, I32));
 /// Parts b, c, d.
@@ -141,8 +148,8 @@ const FIELDS: [Field; 31] = [
     REGULAR,
     field(1, (39, U8), (524, U8)), // dim_info
     DIM,
-    field(3, (56, F32), (80, F64)),  // intent_p1 to p3
-    field(1, (68, I16), (504, I32)), // intent_code
+    INTENT[0],
+    INTENT[1],
     DATATYPE,
     BITPIX,
     field(1, (74, I16), (224, I64)), // slice_start
@@ -160,13 +167,13 @@ const FIELDS: [Field; 31] = [
     of_analyze(1, 140, I32),          // glmax
     of_analyze(1, 144, I32),          // glmin
     DESCRIP,
-    field(24, (228, U8), (320, U8)), // aux_file
+    AUX_FILE,
     QFORM_CODE,
     SFORM_CODE,
     QUATERN,
     QOFFSET,
     SROW,
-    field(16, (328, U8), (508, U8)), // intent_name
+    INTENT[2],
 ];
 
 /// A header's bytes, little-endian.
@@ -192,6 +199,11 @@ impl Fields {
 
     pub(crate) fn version(&self) -> Version {
         self.version
+    }
+
+    /// Makes a field zeros.
+    pub(crate) fn clear(&mut self, field: Field) {
+        (0..field.count).for_each(|index| self.put_int(field, index, 0));
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

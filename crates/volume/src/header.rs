@@ -6,8 +6,9 @@ use std::path::Path;
 
 use crate::affine::{determinant, nearest_rotation};
 use crate::fields::{
-    BITPIX, CAL_MAX, CAL_MIN, DATATYPE, DESCRIP, DIM, Fields, PIXDIM, QFORM_CODE, QOFFSET, QUATERN,
-    REGULAR, SCL_INTER, SCL_SLOPE, SFORM_CODE, SROW, VOX_OFFSET, Version, XYZT_UNITS,
+    AUX_FILE, BITPIX, CAL_MAX, CAL_MIN, DATATYPE, DESCRIP, DIM, Fields, INTENT, PIXDIM, QFORM_CODE,
+    QOFFSET, QUATERN, REGULAR, SCL_INTER, SCL_SLOPE, SFORM_CODE, SROW, VOX_OFFSET, Version,
+    XYZT_UNITS,
 };
 use crate::{Affine, Error, Grid, Result, Warning, quaternion};
 
@@ -133,6 +134,16 @@ impl Header {
         for (index, byte) in bytes.take(80).enumerate() {
             self.fields.put_int(DESCRIP, index, byte.into());
         }
+    }
+
+    /// The header for what was computed of this image: without free text and file names, which may say who it is of, and
+    /// without what its values are.
+    pub fn of_result(&self) -> Self {
+        let mut header = self.clone();
+        for field in [DESCRIP, AUX_FILE].into_iter().chain(INTENT) {
+            header.fields.clear(field);
+        }
+        header
     }
 
     /// Code of the quaternion form; 0 means that the file has none.

@@ -11,7 +11,7 @@ use crate::files::{entries, images_below, images_in, name_of};
 use crate::{Error, Frames, Result, Subject};
 
 /// Suffixes of anatomical images, the likeliest first; the first that a data set has is taken.
-const IMAGES: [&str; 6] = ["T1w", "T2w", "FLAIR", "PDw", "T2starw", "MP2RAGE"];
+const IMAGES: [&str; 7] = ["T1w", "T2w", "FLAIR", "PDw", "T2starw", "UNIT1", "MP2RAGE"];
 /// Suffixes of masks.
 const MASKS: [&str; 2] = ["mask", "dseg"];
 /// Entities that say how a derivative was made, and not of which image.
@@ -100,7 +100,7 @@ pub(crate) fn find(root: &Path) -> Result<Found> {
     Ok((chosen.into_iter().map(subject).collect::<Result<_>>()?, notes))
 }
 
-/// Masks below `derivatives`, and beside the images.
+/// Masks below `derivatives`.
 fn masks(root: &Path) -> Result<Vec<PathBuf>> {
     let folder = root.join("derivatives");
     let mut masks = if folder.is_dir() { images_below(&folder, DEPTH)? } else { Vec::new() };
@@ -129,7 +129,7 @@ fn mask_of(image: &Path, stem: &str, masks: &[PathBuf]) -> Result<Option<PathBuf
 
 /// Which scanner each participant was seen by.
 struct Scanners {
-    /// By `participant_id`, of the column that names scanners.
+    /// By `participant_id` without its `sub-`, which some tables leave out, of the column that names scanners.
     table: BTreeMap<String, String>,
 }
 
@@ -147,7 +147,7 @@ impl Scanners {
                 if let (Some(id), Some(value)) = (field(id), field(named))
                     && !["", "n/a"].contains(&value)
                 {
-                    table.insert(id.to_owned(), value.replace([' ', '/'], "_"));
+                    table.insert(without_key(id).to_owned(), value.replace([' ', '/'], "_"));
                 }
             }
         }
@@ -158,10 +158,14 @@ impl Scanners {
     fn of(&self, image: &Path, root: &Path) -> String {
         let name = name_of(image);
         let participant = name.split('_').next().unwrap_or_default();
-        let by_table = self.table.get(participant).cloned();
+        let by_table = self.table.get(without_key(participant)).cloned();
         let place = || root.canonicalize().unwrap_or_else(|_| root.to_owned());
         by_table.or_else(|| by_sidecar(image)).unwrap_or_else(|| base(&place()))
     }
+}
+
+fn without_key(participant: &str) -> &str {
+    participant.strip_prefix("sub-").unwrap_or(participant)
 }
 
 /// `MANUFACTURER_FIELD`, such as `Siemens_3`, by the JSON file beside an image.

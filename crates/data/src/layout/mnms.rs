@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Found;
-use crate::files::{entries, images_below, name_of};
+use crate::files::{composed, entries, images_below, name_of};
 use crate::subject::by_name;
 use crate::{Error, Frames, Part, Result, Subject};
 
@@ -26,23 +26,61 @@ pub(crate) fn table(root: &Path) -> Result<Option<PathBuf>> {
 pub(super) fn reader(path: &Path) -> Result<csv::Reader<std::io::Cursor<Vec<u8>>>> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
     let text = as_utf8(bytes);
-    let delimiter = delimiter(text.split(|&byte| byte == b'\n').next().unwrap_or_default());
+    let (separator, text) = without_preamble(&text);
+    let names = text.lines().next().unwrap_or_default();
+    let delimiter = separator.unwrap_or_else(|| delimiter(names.as_bytes()));
+    let text = text.as_bytes().to_vec();
     let mut reader = csv::ReaderBuilder::new();
     reader.trim(csv::Trim::All).flexible(true).delimiter(delimiter);
     Ok(reader.from_reader(std::io::Cursor::new(text)))
 }
 
-/// Spreadsheets write UTF-16 too, which the first two bytes tell: a mark, or a letter and a zero.
-fn as_utf8(bytes: Vec<u8>) -> Vec<u8> {
-    let units = |of: fn([u8; 2]) -> u16| {
+/// Spreadsheets write UTF-16 and UTF-32 too, which the first bytes tell: a mark, or a letter and zeros. What is no UTF-8 either
+/// is Latin-1.
+fn as_utf8(bytes: Vec<u8>) -> String {
+    let halves = |of: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.as_chunks().0.iter().map(|unit| of(*unit)).collect();
-        String::from_utf16_lossy(&units).into_bytes()
+        String::from_utf16_lossy(&units)
     };
-    match bytes.as_slice() {
-        [0xff, 0xfe, ..] | [1..=255, 0, ..] => units(u16::from_le_bytes),
-        [0xfe, 0xff, ..] | [0, 1..=255, ..] => units(u16::from_be_bytes),
-        _ => bytes,
+    let words = |of: fn([u8; 4]) -> u32| -> String {
+        let letter = |unit: &[u8; 4]| char::from_u32(of(*unit)).unwrap_or('\u{fffd}');
+        bytes.as_chunks().0.iter().map(letter).collect()
+    };
+    let text = match bytes.as_slice() {
+        [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => words(u32::from_le_bytes),
+        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=255, ..] => words(u32::from_be_bytes),
+        [0xff, 0xfe, ..] | [1..=255, 0, ..] => halves(u16::from_le_bytes),
+        [0xfe, 0xff, ..] | [0, 1..=255, ..] => halves(u16::from_be_bytes),
+        _ => String::from_utf8(bytes).unwrap_or_else(|error| {
+            error.as_bytes().iter().map(|&byte| char::from(byte)).collect()
+        }),
+    };
+    match text.strip_prefix('\u{feff}') {
+        Some(text) => text.to_owned(),
+        None => text,
     }
+}
+
+/// A table from the line of its columns on, and its separator where a first line `sep=;` names it, as spreadsheets write.
+/// Titles before the columns of M&Ms are passed over.
+fn without_preamble(text: &str) -> (Option<u8>, &str) {
+    /// So many lines a title may have.
+    const TITLE: usize = 5;
+    let (separator, text) = match text.split_once('\n') {
+        Some((first, rest)) if first.trim_end().to_lowercase().starts_with("sep=") => {
+            (first.trim_end().as_bytes().get(4).copied(), rest)
+        }
+        _ => (None, text),
+    };
+    let mut start = 0;
+    for line in text.split_inclusive('\n').take(TITLE + 1) {
+        let words = line.to_lowercase().replace('_', " ");
+        if words.contains(CODE) && words.contains(VENDOR) {
+            return (separator, &text[start..]);
+        }
+        start += line.len();
+    }
+    (separator, text)
 }
 
 /// What stands between the columns: spreadsheets write semicolons where the comma is a decimal sign.
@@ -51,17 +89,22 @@ fn delimiter(names: &[u8]) -> u8 {
     [b';', b'\t'].into_iter().fold(b',', |most, d| if count(d) > count(most) { d } else { most })
 }
 
-/// Codes count in any case: tables and file names differ in it.
+/// Codes count in any case and either spelling of an accent: tables and file names differ in it.
 fn same_code(code: &str) -> String {
-    code.to_uppercase()
+    composed(code).to_uppercase()
 }
 
 /// Column numbers by lower-case name: revisions differ in order and in further columns.
 pub(super) fn columns(path: &Path) -> Result<BTreeMap<String, usize>> {
     let mut reader = reader(path)?;
     let names = reader.headers().map_err(|error| invalid(path, error.to_string()))?;
-    let name = |name: &str| name.trim_start_matches('\u{feff}').trim().to_lowercase();
     Ok(names.iter().enumerate().map(|(number, text)| (name(text), number)).collect())
+}
+
+/// A column's name, whatever its case and however its words are joined.
+fn name(text: &str) -> String {
+    let text = text.trim().to_lowercase();
+    if text.replace('_', " ") == CODE { CODE.into() } else { text }
 }
 
 /// A row of the CSV.
@@ -105,9 +148,9 @@ fn rows(path: &Path) -> Result<BTreeMap<String, Row>> {
     Ok(rows)
 }
 
-/// Spreadsheets turn 9 into 9.0.
+/// Spreadsheets turn 9 into 9.0, or 9,0.
 fn whole_number(text: &str) -> Option<usize> {
-    text.strip_suffix(".0").unwrap_or(text).parse().ok()
+    [".0", ",0"].iter().find_map(|end| text.strip_suffix(end)).unwrap_or(text).parse().ok()
 }
 
 pub(super) fn invalid(path: &Path, problem: String) -> Error {

@@ -22,7 +22,7 @@ pub(crate) fn load(path: &Path, marks: &[&str]) -> crate::Result<(StateDict, Tak
         path: path.to_owned(),
         reason: format!(
             "cannot be read as a PyTorch state dict ({reason}); save it with \
-             torch.save(model.state_dict(), ...)"
+             torch.save(model.float().state_dict(), ...)"
         ),
     };
     let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
@@ -76,7 +76,7 @@ fn places<'a>(pickle: &'a Pickle, marks: &[&str]) -> Result<(Places<'a>, Taken),
         None => !places.iter().any(|(place, _)| place == *name),
     };
     let left = top.iter().filter(is_left).map(|name| (*name).to_owned()).collect();
-    let taken = Taken { wrapper, prefix: String::new(), left };
+    let taken = Taken { wrapper, left, ..Taken::default() };
     Ok((places, taken))
 }
 
