@@ -60,7 +60,7 @@ def dicom_files():
     add("volume", "dicom_deep.dcm", dicom(deep * 5000), "sequences more than 16 deep")
     stray = struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + struct.pack("<HHI", 0xFFFE, 0xE000, 0)
     add("volume", "dicom_stray_delimiter.dcm", dicom(stray), "ends an item that has not begun")
-    add("volume", "dicom_jpeg_2000.dcm", dicom(b"", b"1.2.840.10008.1.2.4.90"), "JPEG 2000", "decompress it first")
+    add("volume", "dicom_jpeg_ls.dcm", dicom(b"", b"1.2.840.10008.1.2.4.80"), "JPEG-LS", "decompress it first")
     add("volume", "dicom_cut.dcm", dicom(huge)[:150], "cut short in its first group")
     bomb = zlib.compress(struct.pack("<HH2sHI", 9, 1, b"OB", 0, (1 << 26) + 4096) + bytes(1 << 26), 9)[2:-4]
     add("volume", "dicom_deflated_bomb.dcm", dicom(bomb, b"1.2.840.10008.1.2.1.99"), "cut short")

@@ -269,3 +269,15 @@ fn before(path: &Path, after: &Fold) -> Result<Fold> {
     let is_whole = folder.folds().len() > 1 && folder.folds().contains(&after.name);
     Fold::open(if is_whole { &same } else { path })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_reach_both_ends() {
+        assert_eq!(evenly_spaced(10, 3), [0, 5, 10]);
+        assert_eq!(evenly_spaced(7, 2), [0, 7]);
+        assert_eq!([evenly_spaced(10, 1), evenly_spaced(0, 1)], [[5], [0]]);
+    }
+}

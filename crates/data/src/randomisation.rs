@@ -33,7 +33,9 @@ pub struct RandomisationRanges {
 }
 
 impl RandomisationRanges {
-    /// The published ones: any share; half the resolution at most.
+    /// The published ones: any share; half the resolution at most. The blend is not: a convolved image is brought to the slice's
+    /// norm before it is blended, so that a share of a half is half of each; Ouyang et al.'s code blends first, and brings the
+    /// blend alone to that norm.
     pub const PUBLISHED: Self = Self { share: [0.0, 1.0], coarseness: [1.0, 2.0] };
 }
 

@@ -139,7 +139,7 @@ fn tables_as_spreadsheets_write_them_are_read() {
         format!("M&Ms, all vendors\n\n{plain}").into_bytes(),
         plain.replace("External code", "external_code").into_bytes(),
         plain.replace(',', ";").replace(";9", ";9,0").into_bytes(),
-        // Latin-1: no UTF-8.
+        // Latin-1, in a column that is not read.
         plain.replace("Siemens", "Si\u{e9}mens").chars().map(|letter| letter as u8).collect(),
     ] {
         let set = mnms(&table).unwrap_or_else(|error| panic!("{error}: {table:?}"));

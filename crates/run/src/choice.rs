@@ -164,7 +164,7 @@ mod tests {
     use super::*;
     use udas_data::Frames;
 
-    fn ids(names: &[&str], list: &str) -> Result<Vec<String>> {
+    fn subjects(names: &[&str]) -> Vec<Subject> {
         let subject = |name: &&str| Subject {
             id: (*name).into(),
             domain: "d".into(),
@@ -173,7 +173,11 @@ mod tests {
             frames: Frames::Single,
             part: None,
         };
-        let subjects: Vec<Subject> = names.iter().map(subject).collect();
+        names.iter().map(subject).collect()
+    }
+
+    fn ids(names: &[&str], list: &str) -> Result<Vec<String>> {
+        let subjects = subjects(names);
         let chosen = chosen(&subjects, list)?;
         Ok(chosen.into_iter().map(|place| subjects[place].id.clone()).collect())
     }
@@ -190,17 +194,6 @@ mod tests {
 
     #[test]
     fn places_that_look_like_other_names_are_noticed() {
-        let subjects = |names: &[&str]| -> Vec<Subject> {
-            let subject = |name: &&str| Subject {
-                id: (*name).into(),
-                domain: "d".into(),
-                image: format!("{name}.nii").into(),
-                labels: None,
-                frames: Frames::Single,
-                part: None,
-            };
-            names.iter().map(subject).collect()
-        };
         let mixed = subjects(&["s1", "s10", "s2", "s3"]);
         assert_eq!(by_ending(&mixed, "1-3").unwrap(), ["s1", "s2", "s3"]);
         assert_eq!(by_ending(&mixed, "10").unwrap(), ["s10"]);

@@ -35,8 +35,8 @@ pub(super) fn reader(path: &Path) -> Result<csv::Reader<std::io::Cursor<Vec<u8>>
     Ok(reader.from_reader(std::io::Cursor::new(text)))
 }
 
-/// Spreadsheets write UTF-16 and UTF-32 too, which the first bytes tell: a mark, or a letter and zeros. What is no UTF-8 either
-/// is Latin-1.
+/// Spreadsheets write UTF-16 and UTF-32 too, which the first bytes tell: a mark, or a letter and zeros. Bytes of other encodings
+/// become U+FFFD.
 fn as_utf8(bytes: Vec<u8>) -> String {
     let halves = |of: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.as_chunks().0.iter().map(|unit| of(*unit)).collect();
@@ -51,9 +51,7 @@ fn as_utf8(bytes: Vec<u8>) -> String {
         [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=255, ..] => words(u32::from_be_bytes),
         [0xff, 0xfe, ..] | [1..=255, 0, ..] => halves(u16::from_le_bytes),
         [0xfe, 0xff, ..] | [0, 1..=255, ..] => halves(u16::from_be_bytes),
-        _ => String::from_utf8(bytes).unwrap_or_else(|error| {
-            error.as_bytes().iter().map(|&byte| char::from(byte)).collect()
-        }),
+        _ => String::from_utf8_lossy(&bytes).into_owned(),
     };
     match text.strip_prefix('\u{feff}') {
         Some(text) => text.to_owned(),
@@ -129,6 +127,10 @@ fn rows(path: &Path) -> Result<BTreeMap<String, Row>> {
         let field = |column: usize| record.get(column).unwrap_or_default();
         if field(code).is_empty() {
             continue;
+        }
+        if [code, vendor].into_iter().any(|column| field(column).contains('\u{fffd}')) {
+            let problem = format!("row {} is not UTF-8; save the table as UTF-8", number + 2);
+            return Err(invalid(path, problem));
         }
         let frame = |name: &str, column: usize| match field(column) {
             "" => Ok(None),
