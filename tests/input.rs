@@ -37,7 +37,7 @@ fn images_are_not_overwritten_and_masks_among_them_are_left_out() {
     assert_eq!(before, read());
     let output = bench.run("predict --model src --images masks --out of_masks");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.contains("is it a mask?"), "{said}");
+    assert!(output.status.success() && said.contains("as a mask does"), "{said}");
 }
 
 #[test]

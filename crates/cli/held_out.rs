@@ -22,17 +22,20 @@ pub enum HoldOut {
     None,
 }
 
+/// What the options stand under in `--help`. Each names it: a heading of the struct would go on to the options after it.
+const HEADING: &str = "What is held out";
+
 /// Flags of the trainings on labels.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct HoldOutFlags {
     /// Subjects held out to see how far the training has come, chosen as by --subjects [default: the fold left out, else
     /// as --hold-out says]
-    #[arg(help_heading = "What is held out", long, value_name = "LIST")]
+    #[arg(help_heading = HEADING, long, value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_subjects: Option<String>,
     /// What is held out where no subjects are named
-    #[arg(help_heading = "What is held out", long, value_enum, default_value_t = HoldOut::Tenth)]
+    #[arg(help_heading = HEADING, long, value_enum, default_value_t = HoldOut::Tenth)]
     pub hold_out: HoldOut,
 }
 

@@ -100,9 +100,15 @@ fn warn_of_device(console: &Console) {
     }
 }
 
+/// Says where other weights are read than those of the training's end.
+fn warn_of_checkpoint(folder: &ModelFolder, console: &Console) {
+    folder.note().iter().for_each(|note| console.warn(note));
+}
+
 /// Writes the weights of a folder's only fold, under one name a parameter, as .safetensors or .pth.
 pub fn write_weights(folder: &Path, output: &Path, console: &Console) -> Result<()> {
     let folder = open(folder, &[])?;
+    warn_of_checkpoint(&folder, console);
     let state = udas_nnunet::Checkpoint::read(&folder.checkpoint(only_fold(&folder)?))?.state;
     let checkpoint = udas_nn::Checkpoint { tensors: state, metadata: None };
     checkpoint.save(output)?;
@@ -174,12 +180,11 @@ struct Work<'a> {
 pub fn run(args: &PredictArgs, console: &Console) -> Result<()> {
     warn_of_device(console);
     let folder = open(&args.model, &args.nnunet.folds)?;
-    folder.note().iter().for_each(|note| console.warn(note));
+    warn_of_checkpoint(&folder, console);
     let subjects = args.images.subjects(console)?;
     selection::warn_of_headers(&subjects, console);
     selection::warn_of_masks(&subjects, console);
-    let cases = cases(&subjects, &folder)?;
-    warn_of_grids(&cases, console);
+    let cases = cases(&subjects, &folder, console)?;
     let masks: Vec<String> = cases.iter().map(|case| mask_name(case, &folder)).collect();
     spare_the_images(&args.out, &cases, &masks)?;
     let images = cases.iter().map(|case| case.images[0].as_path());
@@ -243,7 +248,7 @@ fn mask_name(case: &Case, folder: &ModelFolder) -> String {
 }
 
 /// Groups images into cases by their names, `CASE_0000.nii.gz` and on. A model of one channel takes other names too.
-fn cases(subjects: &[Subject], folder: &ModelFolder) -> Result<Vec<Case>> {
+fn cases(subjects: &[Subject], folder: &ModelFolder, console: &Console) -> Result<Vec<Case>> {
     let endings = folder.data.endings();
     let mut found: BTreeMap<String, Vec<Option<PathBuf>>> = BTreeMap::new();
     for Subject { image, frames, .. } in subjects {
@@ -253,7 +258,7 @@ fn cases(subjects: &[Subject], folder: &ModelFolder) -> Result<Vec<Case>> {
             let text = format!("{shown}: has frames; nnU-Net takes a file each, split it");
             return Err(failure::input(text).into());
         }
-        // Gzip hides no picture; of a folder the series is read.
+        // A folder is a DICOM series.
         if image.is_file()
             && udas_volume::probe(image).is_ok_and(|probe| probe.header.kind() == FileKind::Picture)
         {
@@ -287,7 +292,9 @@ fn cases(subjects: &[Subject], folder: &ModelFolder) -> Result<Vec<Case>> {
         case.labels = labels.get(&case.images[0]).copied().cloned().flatten();
         Ok(case)
     };
-    found.into_iter().map(whole).collect()
+    let cases: Vec<Case> = found.into_iter().map(whole).collect::<Result<_>>()?;
+    warn_of_grids(&cases, console);
+    Ok(cases)
 }
 
 /// Says where channels of a case do not lie on one grid. They are taken voxel by voxel, as nnU-Net takes them.

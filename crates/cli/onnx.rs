@@ -58,7 +58,7 @@ impl Exported {
         let mut beside = output.as_os_str().to_owned();
         beside.push(".json");
         let beside = PathBuf::from(beside);
-        out_file::prepare(output)?;
+        out_file::prepare(output, "OUT")?;
         out_file::write(&beside, serde_json::to_string_pretty(&description)?.as_bytes())?;
         out_file::write(output, &bytes)?;
         let text = format!(

@@ -3,8 +3,8 @@ use crate::failure;
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// Makes the file's folder and tries to write there.
-pub fn prepare(path: &Path) -> Result<()> {
+/// Makes the file's folder and tries to write there. `option` is what names the file on the command line.
+pub fn prepare(path: &Path, option: &str) -> Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -15,15 +15,16 @@ pub fn prepare(path: &Path) -> Result<()> {
             true => Err(std::io::ErrorKind::IsADirectory.into()),
             false => Ok(()),
         });
-    let refused =
-        |error| failure::input(format!("{}: {error}; choose another --out", path.display())).into();
+    let refused = |error| {
+        failure::input(format!("{}: {error}; choose another {option}", path.display())).into()
+    };
     tried.map_err(refused)
 }
 
 /// As [`prepare`], for a file that is JSON.
 pub fn prepare_json(path: &Path) -> Result<()> {
     names_json(path)?;
-    prepare(path)
+    prepare(path, "--out")
 }
 
 /// Refuses the name of another kind of file: it may be the user's image, mask or model that is written over.

@@ -337,7 +337,7 @@ fn prepare_files(files: [Option<&Path>; 3], args: &JudgeMasks) -> Result<()> {
             );
             return Err(failure::usage(&text).into());
         }
-        out_file::prepare(path)?;
+        out_file::prepare(path, "--out")?;
     }
     Ok(())
 }

@@ -150,35 +150,38 @@ impl fmt::Display for Average {
 const UNTIL_CONVERGED: Plateau =
     Plateau { steps: 1000, rise: 0.002, doubt: Convergence::DOUBT, decay: 0.2 };
 
+/// What the options stand under in `--help`. Each names it: a heading of the struct would go on to the options after it.
+const HEADING: &str = "Schedule";
+
 /// Flags of the trainings on labels.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ScheduleFlags {
     /// Epochs: a number, or auto: until held-out slices are predicted no better over 1000 steps and the network is about
     /// as sure as it is right; then a fifth as many, over which the step size falls to 0
-    #[arg(help_heading = "Schedule", long, default_value_t = Epochs::Auto)]
+    #[arg(help_heading = HEADING, long, default_value_t = Epochs::Auto)]
     pub epochs: Epochs,
     /// Steps, up to whole epochs, after which --epochs auto ends all the same; a number of epochs is a bound by itself
-    #[arg(help_heading = "Schedule", long, value_name = "N", default_value_t = 20_000)]
+    #[arg(help_heading = HEADING, long, value_name = "N", default_value_t = 20_000)]
     #[serde(default = "max_steps")]
     pub max_steps: usize,
     /// Slices a step
-    #[arg(help_heading = "Schedule", long, default_value_t = 4)]
+    #[arg(help_heading = HEADING, long, default_value_t = 4)]
     pub batch_size: usize,
     /// Step size of Adam
-    #[arg(help_heading = "Schedule", long, default_value_t = 1e-3)]
+    #[arg(help_heading = HEADING, long, default_value_t = 1e-3)]
     pub lr: f64,
     /// Order of slices: shuffled or sequential
-    #[arg(help_heading = "Schedule", long, default_value = "shuffled", value_parser = word::<OrderName>())]
+    #[arg(help_heading = HEADING, long, default_value = "shuffled", value_parser = word::<OrderName>())]
     pub order: OrderName,
     /// What an epoch shows equally often: none (each slice once), domains, classes (of slices that show something, as many
     /// for each structure), or both [default: domains where there are several, else none]
-    #[arg(help_heading = "Schedule", long, value_parser = word::<Balance>())]
+    #[arg(help_heading = HEADING, long, value_parser = word::<Balance>())]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
     /// Weights to end with: none, those of the last step, or ema, their exponential moving average, in which ema:DECAY says
     /// what share stays with a step (ema: 0.999)
-    #[arg(help_heading = "Schedule", long, value_name = "AVERAGE", default_value_t = Average::None)]
+    #[arg(help_heading = HEADING, long, value_name = "AVERAGE", default_value_t = Average::None)]
     #[serde(default)]
     pub average: Average,
 }

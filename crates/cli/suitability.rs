@@ -45,11 +45,11 @@ impl Suitability {
     }
 
     fn compare_geometry(&mut self, model: &ModelFile, subjects: &[Subject]) -> Result<()> {
-        let (Some(_), Some(here)) = (&model.info.geometry, Geometry::of(subjects)?) else {
+        if model.info.geometry.is_none() {
             self.unknown.push("voxel sizes and fields of view of its source");
-            return Ok(());
-        };
-        self.differences.extend(spacing::differences(&model.info, &here));
+        } else if let Some(here) = Geometry::of(subjects)? {
+            self.differences.extend(spacing::differences(&model.info, &here));
+        }
         Ok(())
     }
 

@@ -34,7 +34,7 @@ pub struct CalibrateArgs {
     /// The source model: a run folder, .safetensors or .pth; or an nnU-Net folder
     #[arg(short, long, required_unless_present = "masks")]
     model: Option<PathBuf>,
-    /// Labelled source data: domain folders, CC-359, M&Ms, BIDS or nnU-Net raw data, or a data set of nnU-Net
+    /// Labelled source data: domain folders, CC-359, M&Ms, BIDS or nnU-Net raw data
     #[arg(long, value_name = "DIR", required_unless_present = "masks")]
     data: Option<PathBuf>,
     /// Its domains

@@ -100,7 +100,7 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<()> {
     if checkpoint.metadata.is_some() && known == Some("pth") {
         console.warn("a .pth file has no room for preprocessing and provenance: they are lost");
     }
-    out_file::prepare(&args.output)?;
+    out_file::prepare(&args.output, "OUT")?;
     checkpoint.save(&args.output)?;
     let (count, hash) = (checkpoint.tensors.len(), checkpoint.hash()?);
     let text = format!("{}: {count} entries, hash {hash}", args.output.display());

@@ -49,7 +49,7 @@ pub fn run(args: &EvaluateArgs, console: &Console) -> Result<()> {
         let shown = args.predictions.display();
         return Err(failure::input(format!("{shown}: holds no predictions; check the path")).into());
     }
-    out_file::prepare(&args.out)?;
+    out_file::prepare(&args.out, "--out")?;
     interrupt::flag();
     let mut rows: Vec<(String, SubjectScores)> = Vec::new();
     let mut values = Values::new();

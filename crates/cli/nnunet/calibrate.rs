@@ -24,6 +24,7 @@ pub fn run(args: &CalibrateArgs, (model, data): (&Path, &Path), console: &Consol
     }
     super::warn_of_device(console);
     let source = Fold::open(model)?;
+    super::warn_of_checkpoint(&source.folder, console);
     source.refuse_regions("verdicts are", "look at masks of both models yourself")?;
     if source.folder.folds().len() > 1 {
         let text = "is calibrated; name another fold's folder to calibrate that one";
@@ -32,8 +33,11 @@ pub fn run(args: &CalibrateArgs, (model, data): (&Path, &Path), console: &Consol
     let subjects = selection::domains(data, &args.domain, console)?;
     let subjects = selection::choose(subjects, args.subjects.as_deref(), console)?;
     let subjects = super::channels(super::with_labels(subjects)?, &source.folder, true);
-    let patches =
-        Patches::new(super::cases(&subjects, &source.folder)?, &source.model, CACHE_BYTES)?;
+    let patches = Patches::new(
+        super::cases(&subjects, &source.folder, console)?,
+        &source.model,
+        CACHE_BYTES,
+    )?;
     let peers = peers(&args.peers, &source, &[], console)?;
     console.warn(FOLDS_KNOW);
     let network: Arc<dyn Network> = source.network()?.into();

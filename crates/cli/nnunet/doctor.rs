@@ -18,6 +18,7 @@ pub fn suitability(path: &Path, subjects: &[Subject]) -> Result<Suitability> {
     let mut differences = channels(&images, &model);
     let here = median_voxels(&images, &model)?;
     differences.extend(here.and_then(|here| coarser(here, &model)));
+    differences.extend(folder.note());
     let mut found = Suitability {
         intensity_distance: None,
         differences,
@@ -38,16 +39,11 @@ fn channels(images: &[&Path], model: &Model) -> Vec<String> {
         .map(|(ending, name)| format!("CASE{ending} ({name})"))
         .collect();
     let expected = expected.join(", ");
-    let of_channel = |image: &&Path, ending: &String| {
-        let case = file_name(image).strip_suffix(ending.as_str())?.to_owned();
-        Some(image.with_file_name(case))
-    };
     let (mut cases, mut others) = (BTreeMap::<PathBuf, BTreeSet<usize>>::new(), Vec::new());
     for image in images {
-        let mut places = endings.iter().enumerate();
-        match places.find_map(|(channel, ending)| Some((channel, of_channel(image, ending)?))) {
+        match model.data.channel(&file_name(image)) {
             Some((channel, case)) => {
-                cases.entry(case).or_default().insert(channel);
+                cases.entry(image.with_file_name(case)).or_default().insert(channel);
             }
             None => others.push(image.display().to_string()),
         }
@@ -73,7 +69,13 @@ fn channels(images: &[&Path], model: &Model) -> Vec<String> {
         // A data set lists the first channel; the others lie beside it.
         let file =
             |channel: usize| PathBuf::from(format!("{}{}", case.display(), endings[channel]));
-        let absent = |channel: &usize| !seen.contains(channel) && !file(*channel).is_file();
+        let beside = |channel: usize| {
+            let is_there = |ending| {
+                PathBuf::from(format!("{}_{channel:04}{ending}", case.display())).is_file()
+            };
+            [".nii.gz", ".nii"].into_iter().any(is_there)
+        };
+        let absent = |channel: &usize| !seen.contains(channel) && !beside(*channel);
         missing.extend((0..endings.len()).find(absent).map(file));
     }
     if let Some(first) = missing.first() {

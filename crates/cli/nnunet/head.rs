@@ -116,6 +116,7 @@ fn plan(args: &mut HeadArgs, console: &Console) -> Result<Plan> {
         return Err(failure::usage(text).into());
     }
     let source = Fold::open(args.model()?)?;
+    super::warn_of_checkpoint(&source.folder, console);
     source.refuse_regions("early heads are", "adapt it by a method without a head")?;
     let spec = source.network()?.spec().clone();
     if args.level > spec.deepest() {
@@ -131,7 +132,7 @@ fn plan(args: &mut HeadArgs, console: &Console) -> Result<Plan> {
     let held_out = super::channels(split.held_out().to_vec(), &source.folder, true);
     let cache = training::cache_bytes(args.cache_gib)?;
     let open = |subjects: &[Subject]| -> Result<Arc<Patches>> {
-        let cases = super::cases(subjects, &source.folder)?;
+        let cases = super::cases(subjects, &source.folder, console)?;
         Ok(Arc::new(Patches::new(cases, &source.model, cache)?))
     };
     let (seed, batch_size, steps) =

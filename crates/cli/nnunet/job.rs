@@ -126,7 +126,7 @@ impl Job {
         super::warn_of_device(console);
         let model = udas_run::settings::needed(args.model.as_ref(), "--model")?;
         let source = Fold::open(model)?;
-        source.folder.note().iter().for_each(|note| console.warn(note));
+        super::warn_of_checkpoint(&source.folder, console);
         if source.folder.folds().len() > 1 {
             let text = "is adapted; name another fold's folder to adapt that one";
             console.say(format!("fold_{} {text}", source.name));
@@ -248,7 +248,7 @@ fn target(args: &AdaptSettings, source: &Fold, console: &Console) -> Result<Targ
     let found = found.iter().map(Subject::without_labels).collect();
     let subjects = super::channels(found, &source.folder, args.target.set.data.is_some());
     let warnings = selection::warn_of_headers(&subjects, console);
-    let cases = super::cases(&subjects, &source.folder)?;
+    let cases = super::cases(&subjects, &source.folder, console)?;
     let cache = training::cache_bytes(args.cache_gib)?;
     let patches = Arc::new(Patches::new(cases, &source.model, cache)?);
     Ok(Target { subjects, patches, warnings })
@@ -327,7 +327,7 @@ fn labelled(
     let subjects = selection::domains(root, &args.source_domain, console)?;
     let subjects = selection::choose(subjects, args.source_subjects.as_deref(), console)?;
     let subjects = super::channels(super::with_labels(subjects)?, &source.folder, true);
-    let cases = super::cases(&subjects, &source.folder)?;
+    let cases = super::cases(&subjects, &source.folder, console)?;
     let cache = training::cache_bytes(args.cache_gib)?;
     Ok((subjects, Some(Arc::new(Patches::new(cases, &source.model, cache)?))))
 }

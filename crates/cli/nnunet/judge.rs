@@ -143,14 +143,15 @@ fn showing(patches: &Patches, case: usize, network: &dyn Network) -> Result<[usi
     };
     // Slices are looked at through the whole case anyway.
     let depths = if patch.len() == 2 { vec![0] } else { along(0) };
-    for (&depth, row, column) in depths
-        .iter()
-        .flat_map(|depth| along(1).into_iter().map(move |row| (depth, row)))
-        .flat_map(|(depth, row)| along(2).into_iter().map(move |column| (depth, row, column)))
-    {
-        let here = found([depth, row, column])?;
-        if here > most {
-            (best, most) = ([depth, row, column], here);
+    for depth in depths {
+        for row in along(1) {
+            for column in along(2) {
+                let place = [depth, row, column];
+                let here = found(place)?;
+                if here > most {
+                    (best, most) = (place, here);
+                }
+            }
         }
     }
     Ok(best)
@@ -219,6 +220,7 @@ pub fn run(
     let rejected = after_path.join(REJECTED_FOLDER);
     let after = Fold::open(if super::is_folder(&rejected) { &rejected } else { after_path })?;
     let before = before(before_path, &after)?;
+    super::warn_of_checkpoint(&before.folder, console);
     before.refuse_regions("verdicts are", "look at masks of both models yourself")?;
     if before.hash == after.hash {
         let text = format!(
@@ -235,7 +237,7 @@ pub fn run(
     let found = args.images.subjects(console)?;
     let found = found.iter().map(Subject::without_labels).collect();
     let subjects = super::channels(found, &before.folder, args.images.set.data.is_some());
-    let cases = super::cases(&subjects, &before.folder)?;
+    let cases = super::cases(&subjects, &before.folder, console)?;
     let patches = Patches::new(cases, &before.model, CACHE_BYTES)?;
     let pair = [before.network()?.into(), after.network()?.into()];
     let judgement = aids.judged(pair, (&patches, usize::MAX), console)?;

@@ -48,7 +48,7 @@ impl Fold {
     /// The folder's other folds, whether or not a fold that was named stands alone; those that are still in training are
     /// none.
     pub fn others(&self) -> Vec<PathBuf> {
-        let others = self.folder.finished().into_iter().filter(|fold| *fold != self.name);
+        let others = self.folder.available().into_iter().filter(|fold| *fold != self.name);
         others.map(|fold| fold_path(&self.folder, &fold)).collect()
     }
 

@@ -82,9 +82,13 @@ impl Layout {
         8 * self.width as u32
     }
 
-    /// The same for pixels of at most so many bits; the highest is the sign.
+    /// The same for numbers of so many bits, as a codestream has them, the highest of which is the sign. Where they reach up to the
+    /// file's high bit, they are its words.
     pub(crate) fn narrowed(self, bits: u32) -> Self {
-        if bits < self.stored { Self { stored: bits, high: bits - 1, ..self } } else { self }
+        if bits > self.high {
+            return self;
+        }
+        Self { stored: self.stored.min(bits), high: bits - 1, ..self }
     }
 
     fn frame_bytes(&self) -> u64 {
@@ -307,6 +311,10 @@ mod tests {
         assert_eq!(layout.number(0xF001), 1);
         let unsigned = Layout { signed: false, high: 15, ..layout };
         assert_eq!(unsigned.number(0xFFF0), 4095);
+        // Numbers of a codestream: fewer bits than the file says, and as many, whatever the file says of their place.
+        assert_eq!([0x1F, 0x20, 0x3F].map(|b| layout.narrowed(6).number(b)), [31, -32, -1]);
+        assert_eq!(Layout { high: 15, ..layout }.narrowed(12).number(0x0FFB), -5);
+        assert_eq!(layout.narrowed(16).number(0x0FFB), -5);
         let whole = Layout { signed: true, stored: 16, high: 15, ..layout };
         assert_eq!(whole.number(0x8000), -32768);
     }

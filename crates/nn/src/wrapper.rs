@@ -114,8 +114,8 @@ fn without_infixes(state: StateDict, taken: &mut Taken) -> StateDict {
 }
 
 /// The entries under the one prefix before the first of the `marks` that names have, such as `module.` before
-/// `init_path.0.weight`, without what wrappers put into names; as they are where there is none. `taken` is told of it. The error names the prefixes where
-/// there are several.
+/// `init_path.0.weight`, without what wrappers put into names; as they are where there is none. `taken` is told of it. The
+/// error names the prefixes where there are several.
 pub fn without_prefix(
     state: StateDict,
     marks: &[&str],

@@ -72,7 +72,7 @@ impl DataSet {
             ".mha" | ".mhd" | ".nrrd" | ".gipl" => ".nii.gz".to_owned(),
             other => {
                 let problem = format!(
-                    "is {other}; models of volumes are supported, trained on .nii.gz, .nii, .mha, .nrrd or .gipl"
+                    "is {other}; models of volumes are supported, trained on .nii.gz, .nii, .mha, .mhd, .nrrd or .gipl"
                 );
                 return Err(fields.wrong("file_ending", &problem));
             }
@@ -147,6 +147,14 @@ mod tests {
         );
         let data = DataSet::of(Path::new("dataset.json"), &json::parse(&text).unwrap())?;
         assert_eq!(data.channels, 2);
+        // Either ending says the channel; other numbers do not.
+        let found = |channel: usize| Some((channel, "case_7".to_owned()));
+        assert_eq!(data.channel("case_7_0001.nii.gz"), found(1));
+        assert_eq!(data.channel("case_7_0000.nii"), found(0));
+        for other in ["case_7_0002.nii.gz", "case_7.nii.gz", "case_7_001.nii.gz", "case_7_0001.png"]
+        {
+            assert_eq!(data.channel(other), None, "{other}");
+        }
         Ok(data.labels)
     }
 

@@ -141,8 +141,8 @@ impl ModelFolder {
         })
     }
 
-    /// Folds of the cross-validation whose trainings have come to their end.
-    pub fn finished(&self) -> Vec<String> {
+    /// Folds of the cross-validation that have the checkpoint that is read.
+    pub fn available(&self) -> Vec<String> {
         let folds =
             FOLDS.into_iter().filter(|fold| *fold != ALL && self.checkpoint(fold).is_file());
         folds.map(str::to_owned).collect()

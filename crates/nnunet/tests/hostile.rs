@@ -202,7 +202,7 @@ fn the_best_checkpoint_stands_in_where_no_fold_has_its_last() {
     std::fs::create_dir(folder.path().join("fold_1")).unwrap();
     let first = folder.path().join("fold_0");
     let opened = ModelFolder::open(&first, &[]).unwrap();
-    assert_eq!((opened.finished(), opened.note()), (vec!["0".to_owned()], None));
+    assert_eq!((opened.available(), opened.note()), (vec!["0".to_owned()], None));
     std::fs::rename(first.join("checkpoint_final.pth"), first.join("checkpoint_best.pth")).unwrap();
     let opened = ModelFolder::open(&first, &[]).unwrap();
     assert!(opened.note().unwrap().contains("checkpoint_best.pth"));

@@ -216,6 +216,15 @@ mod tests {
     }
 
     #[test]
+    fn a_sheared_voxel_has_the_volume_of_its_determinant() {
+        let (sin, cos) = 20f64.to_radians().sin_cos();
+        let rows = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 3.0 * sin, 0.0], [0.0, 0.0, 3.0 * cos, 0.0]];
+        let tilted = Labels::new(vec![1; 1000], [10; 3], Affine::from_rows(rows)).unwrap();
+        let found = look(&tilted, &[], 1).unwrap();
+        assert!((found.volume_ml - 3.0 * cos).abs() < 1e-9, "{}", found.volume_ml);
+    }
+
+    #[test]
     fn a_box_is_measured_by_hand() {
         // 2 x 3 x 4 voxels of 1 x 2 x 3 mm, away from the border.
         let inside = |p: [usize; 3]| {

@@ -28,6 +28,10 @@ pub enum OnHarm {
     Keep,
 }
 
+/// What the options stand under in `--help`. Each names it: a heading of the struct would go on to the options after it.
+#[cfg(feature = "clap")]
+const HEADING: &str = "Verdict";
+
 /// How an adaptation is judged.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
@@ -35,16 +39,16 @@ pub enum OnHarm {
 pub struct JudgingSettings {
     /// What to do when the verdict says that adaptation harmed: rollback (the run's model is the source
     /// model, exit code 4), warn or keep [default: rollback with a calibration, else warn]
-    #[cfg_attr(feature = "clap", arg(help_heading = "Verdict", long, value_parser = crate::flags::word::<OnHarm>()))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long, value_parser = crate::flags::word::<OnHarm>()))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_harm: Option<OnHarm>,
     /// Calibration of verdicts [default: calibration.json beside the model]
-    #[cfg_attr(feature = "clap", arg(help_heading = "Verdict", long, value_name = "FILE"))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long, value_name = "FILE"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<PathBuf>,
     /// Other trainings of the source model (other seeds), for the verdict: masks that become unlike theirs speak
     /// of harm
-    #[cfg_attr(feature = "clap", arg(help_heading = "Verdict", long, num_args = 1.., value_name = "MODEL"))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long, num_args = 1.., value_name = "MODEL"))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<PathBuf>,
 }

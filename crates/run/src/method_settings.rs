@@ -16,60 +16,64 @@ pub enum Preset {
     Paper,
 }
 
+/// What the options stand under in `--help`. Each names it: a heading of the struct would go on to the options after it.
+#[cfg(feature = "clap")]
+const HEADING: &str = "Options of the method";
+
 /// Options of the methods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(rename_all = "kebab-case", default)]
 pub struct MethodSettings {
     /// Options as published: paper [default: the method's own]
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long, value_parser = word::<Preset>()))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long, value_parser = word::<Preset>()))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
     /// Deepest early stage that moves; 0 is at full size [default: the head's]
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub level: Option<usize>,
     /// Gradient through the pseudo-label: attached or detached
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long, value_parser = word::<PseudoLabel>()))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long, value_parser = word::<PseudoLabel>()))]
     pub pseudo_label: Option<PseudoLabel>,
     /// Pseudo-labels: soft or hard
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long, value_parser = word::<Labels>()))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long, value_parser = word::<Labels>()))]
     pub labels: Option<Labels>,
     /// Least probability of a pixel's class for the pixel to count
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub confidence: Option<f64>,
     /// Batch norm: batch, running or re-estimated
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long, value_parser = word::<NormChoice>()))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long, value_parser = word::<NormChoice>()))]
     pub norm: Option<NormChoice>,
     /// Step size of Adam
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub lr: Option<f64>,
     /// At most this many epochs
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub epochs: Option<usize>,
     /// Slices a step
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub batch_size: Option<usize>,
     /// Stop when the score changes by less; 0 never stops
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub stop_change: Option<f64>,
     /// Weights to end with: last or best-score
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long, value_parser = word::<Keep>()))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long, value_parser = word::<Keep>()))]
     pub keep: Option<Keep>,
     /// Rank of low-rank adapters
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub rank: Option<usize>,
     /// Decay of an averaged teacher, a step
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub teacher_decay: Option<f64>,
     /// Weight of a consistency or prior term
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub weight: Option<f64>,
     /// Weight of what holds the final logits where the model's are before adaptation, so that no class vanishes [default: 1 for
     /// networks without batch norm, else 0]
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub hold: Option<f64>,
     /// Share of the target in re-estimated statistics, above 0 to 1
-    #[cfg_attr(feature = "clap", arg(help_heading = "Options of the method", long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = HEADING, long))]
     pub target_share: Option<f64>,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::Table;
-use udas_data::{DataSet, Frames, Layout, Padding, Plane, Preprocessing, Subject, expand};
+use udas_data::{DataSet, Layout, Padding, Plane, Preprocessing, Subject, expand, holds_labels};
 use udas_model::{Description, ModelFile, ModelInfo};
 
 pub use crate::choice::choose;
@@ -229,30 +229,12 @@ fn coloured(subjects: &[Subject]) -> Option<String> {
     Some(format!("{}: {}, and so of others like it", first.display(), udas_volume::Warning::Colour))
 }
 
-/// An image with at most so many different values is likely a mask.
-const FEW_VALUES: usize = 4;
-
-/// Says where the first image holds as few different values as a mask does. Returns what was said. What cannot be read is
-/// refused where it is read.
+/// Says where the first image holds what a mask does. Returns what was said. What cannot be read is refused where it is read.
 pub fn warn_of_masks(subjects: &[Subject], host: &dyn Host) -> Option<String> {
-    let subject = subjects.first()?;
-    let frame = match &subject.frames {
-        Frames::Single => 0,
-        Frames::Chosen(frames) => *frames.first()?,
-    };
-    let volume = udas_volume::read_frames(&subject.image, &[frame]).ok()?.pop()?;
-    let mut found: Vec<f32> = Vec::new();
-    for &value in volume.data() {
-        if !found.contains(&value) {
-            found.push(value);
-        }
-        if found.len() > FEW_VALUES {
-            return None;
-        }
-    }
+    let image = &subjects.first().filter(|subject| holds_labels(&subject.image))?.image;
     let said = format!(
-        "{}: holds no more than {FEW_VALUES} different values; is it a mask? Images are asked for here",
-        subject.image.display()
+        "{}: holds a few whole numbers alone, as a mask does; is it one? Give images here",
+        image.display()
     );
     host.warn(&said);
     Some(said)

@@ -101,6 +101,29 @@ fn what_cannot_be_written_is_refused_with_a_remedy() {
 }
 
 #[test]
+fn what_is_computed_of_an_image_says_nothing_of_whom_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let affine = Affine::from_codes("LPS", [1.0, 2.0, 3.0]).unwrap();
+    let mut scan = Volume::new(vec![0.5; 8], [2, 2, 2], affine).unwrap();
+    scan.header_mut().set_description("Jane Doe 1950-01-01");
+    let path = folder.path().join("scan.nii");
+    write_volume(&path, &scan).unwrap();
+    // intent_code (a t-test), intent_name and aux_file, which the interface does not set.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[68] = 3;
+    bytes[228..232].copy_from_slice(b"Jane");
+    bytes[328..332].copy_from_slice(b"Jane");
+    std::fs::write(&path, bytes).unwrap();
+    let scan = read(&path).unwrap();
+    let labels = Labels::with_header(vec![1; 8], *scan.grid(), scan.header().of_result()).unwrap();
+    write_labels(&path, &labels).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(!bytes.windows(4).any(|text| text == b"Jane") && bytes[68] == 0);
+    let back = read_labels(&path).unwrap();
+    assert_eq!((back.grid(), back.header().description()), (scan.grid(), String::new()));
+}
+
+#[test]
 fn what_nifti_1_has_no_room_for_becomes_nifti_2() {
     let folder = tempfile::tempdir().unwrap();
     let affine =
